@@ -1,0 +1,74 @@
+/**
+ * @file The target's contract. A pass is a pure function of the committed cache and the tree: it gives one row per
+ * node, and every row has the bits it would have had in plain decoding, whatever else is in the batch.
+ */
+
+import type { DraftTree } from "../tree/draft-tree.ts";
+import type { NodeIndex, TokenId } from "../types.ts";
+
+/** What a pass is to return. Nothing is computed or copied unasked. */
+export interface Want {
+  /** The k most likely tokens of every row, 0 <= k <= 256; 0 for none. */
+  readonly topK: number;
+  /** Full rows of vocabSize logits, for every node. Default false. */
+  readonly logits?: boolean;
+  /** Layers whose output (the hidden state after layer i, 1-based; 0 is the embedding) is wanted for every node. */
+  readonly taps?: readonly number[];
+}
+
+/** One row per node of the tree that was passed. */
+export interface Pass {
+  /** Number of rows. */
+  readonly size: number;
+  /** How many tokens {@link tokens} gives per row. */
+  readonly k: number;
+  /** size x k token ids, most likely first; ties go to the lower id. Row `node` starts at node * k. */
+  readonly tokens: Int32Array;
+  /** size x k natural-log probabilities, in the same order. */
+  readonly logProbs: Float32Array;
+  /** The vocabSize logits of one row. Throws RangeError when the pass did not ask for them. */
+  logits(node: NodeIndex): Float32Array;
+  /** hiddenSize values of one row after layer `tap`. Throws RangeError when that tap was not asked for. */
+  hidden(node: NodeIndex, tap: number): Float32Array;
+}
+
+/** How a prefill is to be done. */
+export interface PrefillOptions {
+  /** Aborts between layers; the cache then keeps the chunks that were done (see {@link TargetSequence.length}). */
+  readonly signal?: AbortSignal;
+  /** Rows wanted of each chunk; the default is nothing, and then the head is not computed. */
+  readonly want?: Want;
+  /** Called after each chunk with its rows (when wanted), the tokens of the chunk, and how many tokens are done. */
+  readonly onChunk?: (chunk: { pass: Pass; tokens: readonly TokenId[]; done: number }) => void;
+}
+
+/** One text in the target's cache. Calls must not overlap: await one before the next. */
+export interface TargetSequence extends AsyncDisposable {
+  /** Tokens committed to the cache. */
+  readonly length: number;
+  /** Tokens the cache can hold, pending nodes not included. */
+  readonly capacity: number;
+  /** Reads tokens and commits them. Throws EspalierError "context-overflow" when they do not fit. */
+  prefill(tokens: readonly TokenId[], options?: PrefillOptions): Promise<void>;
+  /** Runs the tree on top of the committed text; the rows stay pending until commit or rollback. */
+  forward(tree: DraftTree, want: Want): Promise<Pass>;
+  /** Keeps the pending rows of `path`, which starts with node 0 and goes from parent to child; drops the others. */
+  commit(path: readonly NodeIndex[]): void;
+  /** Drops all pending rows. */
+  rollback(): void;
+  /** Forgets all committed tokens from `length` on. */
+  truncate(length: number): void;
+}
+
+/** A model that can be asked. */
+export interface Target extends AsyncDisposable {
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  readonly layers: number;
+  /** The longest text the model was trained for, in tokens. */
+  readonly contextLength: number;
+  /** The most nodes one pass may have. */
+  readonly maxNodes: number;
+  /** Throws EspalierError "out-of-memory" when there is no memory for `capacity` tokens. */
+  createSequence(options: { capacity: number }): Promise<TargetSequence>;
+}
