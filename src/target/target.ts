@@ -16,7 +16,7 @@ export interface Want {
   readonly taps?: readonly number[];
 }
 
-/** One row per node of the tree that was passed. */
+/** One row per node of the tree that was passed. Its arrays are valid until the sequence's next pass. */
 export interface Pass {
   /** Number of rows. */
   readonly size: number;
@@ -50,7 +50,10 @@ export interface TargetSequence extends AsyncDisposable {
   readonly capacity: number;
   /** Reads tokens and commits them. Throws EspalierError "context-overflow" when they do not fit. */
   prefill(tokens: readonly TokenId[], options?: PrefillOptions): Promise<void>;
-  /** Runs the tree on top of the committed text; the rows stay pending until commit or rollback. */
+  /**
+   * Runs the tree on top of the committed text; the rows stay pending until commit or rollback. Throws EspalierError
+   * "context-overflow" when the deepest path, root included, does not fit, and RangeError above Target.maxNodes.
+   */
   forward(tree: DraftTree, want: Want): Promise<Pass>;
   /** Keeps the pending rows of `path`, which starts with node 0 and goes from parent to child; drops the others. */
   commit(path: readonly NodeIndex[]): void;

@@ -22,10 +22,8 @@ export class DraftTree {
   readonly values: Float64Array;
   /** Bit set of the drafters that proposed the node (bit i: drafter i of the method). */
   readonly sources: Int32Array;
-  /** Rank the node had among its drafter's candidates for the parent, 0 the best. */
-  readonly ranks: Int32Array;
   readonly capacity: number;
-  #size = 0;
+  #size = 1;
   readonly #firstChild: Int32Array;
   readonly #lastChild: Int32Array;
   readonly #nextSibling: Int32Array;
@@ -36,18 +34,24 @@ export class DraftTree {
     }
     this.capacity = capacity;
     this.tokens = new Int32Array(capacity);
-    this.parents = new Int32Array(capacity).fill(-1);
+    this.parents = new Int32Array(capacity);
     this.depths = new Int32Array(capacity);
     this.probs = new Float64Array(capacity);
     this.values = new Float64Array(capacity);
     this.sources = new Int32Array(capacity);
-    this.ranks = new Int32Array(capacity);
-    this.#firstChild = new Int32Array(capacity).fill(-1);
-    this.#lastChild = new Int32Array(capacity).fill(-1);
-    this.#nextSibling = new Int32Array(capacity).fill(-1);
-    this.tokens[0] = root;
+    this.#firstChild = new Int32Array(capacity);
+    this.#lastChild = new Int32Array(capacity);
+    this.#nextSibling = new Int32Array(capacity);
+    this.parents[0] = -1;
     this.probs[0] = 1;
     this.values[0] = 1;
+    this.reset(root);
+  }
+
+  /** Forgets all nodes and starts anew from `root`, so that one tree serves every step of a text. */
+  reset(root: TokenId): void {
+    this.tokens[0] = root;
+    this.#firstChild[0] = -1;
     this.#size = 1;
   }
 
@@ -61,8 +65,8 @@ export class DraftTree {
     return this.tokens[0]!;
   }
 
-  /** Appends a node. `source` is the drafter's number, `rank` its place among the drafter's candidates. */
-  push(parent: NodeIndex, token: TokenId, prob: number, source = 0, rank = 0): NodeIndex {
+  /** Appends a node. `sources` is the bit set of the drafters that proposed it. */
+  push(parent: NodeIndex, token: TokenId, prob: number, sources = 1): NodeIndex {
     const node = this.#size;
     if (node >= this.capacity) throw new RangeError(`DraftTree: full at ${this.capacity} nodes`);
     if (!(parent >= 0 && parent < node)) {
@@ -73,11 +77,11 @@ export class DraftTree {
     this.depths[node] = this.depths[parent]! + 1;
     this.probs[node] = prob;
     this.values[node] = this.values[parent]! * prob;
-    this.sources[node] = 1 << source;
-    this.ranks[node] = rank;
-    const last = this.#lastChild[parent]!;
-    if (last < 0) this.#firstChild[parent] = node;
-    else this.#nextSibling[last] = node;
+    this.sources[node] = sources;
+    this.#firstChild[node] = -1;
+    this.#nextSibling[node] = -1;
+    if (this.#firstChild[parent]! < 0) this.#firstChild[parent] = node;
+    else this.#nextSibling[this.#lastChild[parent]!] = node;
     this.#lastChild[parent] = node;
     this.#size = node + 1;
     return node;
@@ -93,11 +97,6 @@ export class DraftTree {
   /** The children of `node`, in the order they were pushed. */
   *children(node: NodeIndex): Generator<NodeIndex> {
     for (let child = this.#firstChild[node]!; child >= 0; child = this.#nextSibling[child]!) yield child;
-  }
-
-  /** Product of probabilities from the root to `node`. */
-  value(node: NodeIndex): number {
-    return this.values[node]!;
   }
 
   /** Nodes from the root to `node`, both included. */

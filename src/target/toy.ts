@@ -1,0 +1,300 @@
+/**
+ * @file A target without weights, for tests: logits are hashed from the last few tokens and, weakly, from the whole
+ * prefix, so one wrong row in the cache shows in everything that follows. Rows of a pass are overwritten with rubbish
+ * when the next pass starts, so that nobody gets used to keeping them.
+ */
+
+import { EspalierError } from "../errors.ts";
+import { gumbel, positionKey } from "../random.ts";
+import type { DraftTree } from "../tree/draft-tree.ts";
+import type { NodeIndex, TokenId } from "../types.ts";
+import type { Pass, PrefillOptions, Target, TargetSequence, Want } from "./target.ts";
+
+export interface ToyOptions {
+  /** Default 48. */
+  readonly vocabSize?: number;
+  /** Tokens of context that shape the next one, >= 1; the nearest weighs most. 1 suits Token Recycling best. Default 3. */
+  readonly order?: number;
+  /** Scale of the logits: 0 is uniform, 4 is as sure as a real model. Default 4. */
+  readonly sharpness?: number;
+  /** Weight of the whole prefix's hash against that of the last token, 1. Default 0.25. */
+  readonly longRange?: number;
+  /** When given, logits are rounded to multiples of 1 / levels, which makes ties common. */
+  readonly levels?: number;
+  /** Default 512. */
+  readonly contextLength?: number;
+  /** Default 128. */
+  readonly maxNodes?: number;
+  /** Tokens of a prefill chunk. Default 16. */
+  readonly chunk?: number;
+  readonly seed?: number;
+}
+
+const HIDDEN = 4;
+
+/** A deterministic stand-in for a language model; two with the same options give the same bits. */
+export class ToyTarget implements Target {
+  readonly vocabSize: number;
+  readonly hiddenSize = HIDDEN;
+  readonly layers = 2;
+  readonly contextLength: number;
+  readonly maxNodes: number;
+  readonly chunk: number;
+  readonly order: number;
+  readonly #sharpness: number;
+  readonly #longRange: number;
+  readonly #levels: number | undefined;
+  readonly #seed: number;
+
+  constructor(options: ToyOptions = {}) {
+    this.vocabSize = options.vocabSize ?? 48;
+    this.contextLength = options.contextLength ?? 512;
+    this.maxNodes = options.maxNodes ?? 128;
+    this.chunk = options.chunk ?? 16;
+    this.order = options.order ?? 3;
+    this.#sharpness = options.sharpness ?? 4;
+    this.#longRange = options.longRange ?? 0.25;
+    this.#levels = options.levels;
+    this.#seed = options.seed ?? 0;
+  }
+
+  async createSequence(options: { capacity: number }): Promise<TargetSequence> {
+    if (!Number.isInteger(options.capacity) || options.capacity < 1) {
+      throw new RangeError(`createSequence: capacity is ${options.capacity}; give an integer of at least 1`);
+    }
+    return new ToySequence(this, options.capacity);
+  }
+
+  /** The logits after `context` (newest token first, at most `order` of them count) and a prefix of hash `prefix`. */
+  fillLogits(context: readonly TokenId[], prefix: number, logits: Float32Array): void {
+    logits.fill(0);
+    let hash = this.#seed;
+    for (let back = 0; back <= this.order; back++) {
+      const last = back === this.order;
+      const weight = last ? this.#longRange : 0.6 ** back;
+      hash = last ? prefix : hashOf(hash, context[back] ?? -1);
+      const key = positionKey(this.#seed, hash);
+      for (let token = 0; token < logits.length; token++) {
+        logits[token] = logits[token]! + this.#sharpness * weight * gumbel(key, token);
+      }
+    }
+    const levels = this.#levels;
+    if (levels !== undefined) {
+      for (let token = 0; token < logits.length; token++)
+        logits[token] = Math.round(logits[token]! * levels) / levels;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+function hashOf(hash: number, token: TokenId): number {
+  return positionKey(hash, token + 1);
+}
+
+class ToySequence implements TargetSequence {
+  readonly capacity: number;
+  readonly #target: ToyTarget;
+  readonly #tokens: TokenId[] = [];
+  /** Hash of the text up to and with each committed token. */
+  readonly #hashes: number[] = [];
+  #pending: DraftTree | undefined;
+  #pass: ToyPass | undefined;
+  #busy = false;
+  #disposed = false;
+
+  constructor(target: ToyTarget, capacity: number) {
+    this.#target = target;
+    this.capacity = capacity;
+  }
+
+  get length(): number {
+    return this.#tokens.length;
+  }
+
+  async prefill(tokens: readonly TokenId[], options: PrefillOptions = {}): Promise<void> {
+    const { signal, want, onChunk } = options;
+    this.#check(tokens);
+    this.#needRoom(tokens.length);
+    await this.#exclusive(async () => {
+      for (let done = 0; done < tokens.length; ) {
+        signal?.throwIfAborted();
+        const chunk = tokens.slice(done, done + this.#target.chunk);
+        const contexts = chunk.map((_, i) => this.#context(chunk.slice(0, i + 1).reverse()));
+        let hash = this.#hashes.at(-1) ?? 0;
+        const hashes = chunk.map((token) => (hash = hashOf(hash, token)));
+        // A macrotask, as an engine's worker would take, so that timers and aborts come between chunks.
+        await new Promise((resolve) => setImmediate(resolve));
+        signal?.throwIfAborted();
+        this.#tokens.push(...chunk);
+        this.#hashes.push(...hashes);
+        done += chunk.length;
+        onChunk?.({ pass: this.#rows(contexts, hashes, want ?? { topK: 0 }), tokens: chunk, done });
+      }
+    });
+  }
+
+  async forward(tree: DraftTree, want: Want): Promise<Pass> {
+    if (tree.size > this.#target.maxNodes) {
+      throw new RangeError(
+        `forward: the tree has ${tree.size} nodes, a pass at most ${this.#target.maxNodes}`,
+      );
+    }
+    this.#check(tree.tokens.subarray(0, tree.size));
+    this.#needRoom(1 + Math.max(...tree.depths.subarray(0, tree.size)));
+    return this.#exclusive(async () => {
+      const contexts: TokenId[][] = [];
+      const hashes: number[] = [];
+      for (let node = 0; node < tree.size; node++) {
+        const path = tree.path(node);
+        contexts.push(this.#context(path.map((at) => tree.tokens[at]!).reverse()));
+        const before = node === 0 ? (this.#hashes.at(-1) ?? 0) : hashes[tree.parents[node]!]!;
+        hashes.push(hashOf(before, tree.tokens[node]!));
+      }
+      await Promise.resolve();
+      this.#pending = tree;
+      return this.#rows(contexts, hashes, want);
+    });
+  }
+
+  commit(path: readonly NodeIndex[]): void {
+    const tree = this.#pending;
+    if (tree === undefined) throw new Error("internal: commit without a pending pass");
+    if (path[0] !== 0)
+      throw new RangeError(`commit: the path starts with ${path[0]}; it must start with node 0`);
+    for (let i = 1; i < path.length; i++) {
+      if (tree.parents[path[i]!] !== path[i - 1]) {
+        throw new RangeError(`commit: node ${path[i]} is not a child of node ${path[i - 1]}`);
+      }
+    }
+    for (const node of path) {
+      const token = tree.tokens[node]!;
+      this.#hashes.push(hashOf(this.#hashes.at(-1) ?? 0, token));
+      this.#tokens.push(token);
+    }
+    this.#pending = undefined;
+  }
+
+  rollback(): void {
+    this.#pending = undefined;
+  }
+
+  truncate(length: number): void {
+    if (!Number.isInteger(length) || length < 0 || length > this.length) {
+      throw new RangeError(`truncate: length is ${length}; the sequence holds ${this.length} tokens`);
+    }
+    this.#pending = undefined;
+    this.#tokens.length = length;
+    this.#hashes.length = length;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+  }
+
+  /** The newest tokens, newest first: `newest` and then the cache's. */
+  #context(newest: readonly TokenId[]): TokenId[] {
+    return [...newest, ...this.#tokens.slice(-this.#target.order).reverse()];
+  }
+
+  #rows(contexts: readonly TokenId[][], prefixes: readonly number[], want: Want): ToyPass {
+    this.#pass?.spoil();
+    this.#pass = new ToyPass(this.#target, contexts, prefixes, want);
+    return this.#pass;
+  }
+
+  async #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#busy) throw new Error("internal: two calls to one sequence overlap");
+    if (this.#disposed) throw new Error("internal: the sequence was disposed");
+    if (this.#pending !== undefined)
+      throw new Error("internal: a pass is pending; commit or roll it back first");
+    this.#busy = true;
+    try {
+      return await work();
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  #check(tokens: ArrayLike<TokenId>): void {
+    for (let i = 0; i < tokens.length; i++) {
+      const token = tokens[i]!;
+      if (!Number.isInteger(token) || token < 0 || token >= this.#target.vocabSize) {
+        throw new RangeError(`token ${token} is not in the vocabulary of ${this.#target.vocabSize}`);
+      }
+    }
+  }
+
+  #needRoom(count: number): void {
+    const over = this.length + count - this.capacity;
+    if (over > 0) {
+      throw new EspalierError(
+        "context-overflow",
+        `the cache holds ${this.capacity} tokens, ${this.length} are in use, and ${count} more are ${over} too many`,
+      );
+    }
+  }
+}
+
+class ToyPass implements Pass {
+  readonly size: number;
+  readonly k: number;
+  readonly tokens: Int32Array;
+  readonly logProbs: Float32Array;
+  readonly #logits: Float32Array[] = [];
+  readonly #prefixes: readonly number[];
+  readonly #want: Want;
+  readonly #layers: number;
+  #spoilt = false;
+
+  constructor(target: ToyTarget, contexts: readonly TokenId[][], prefixes: readonly number[], want: Want) {
+    this.size = contexts.length;
+    this.k = Math.min(want.topK, target.vocabSize);
+    this.tokens = new Int32Array(this.size * this.k);
+    this.logProbs = new Float32Array(this.size * this.k);
+    this.#prefixes = prefixes;
+    this.#want = want;
+    this.#layers = target.layers;
+    for (let row = 0; row < this.size; row++) {
+      const logits = new Float32Array(target.vocabSize);
+      this.#logits.push(logits);
+      if (this.k === 0 && !want.logits) continue;
+      target.fillLogits(contexts[row]!, prefixes[row]!, logits);
+      const order = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b);
+      const max = logits[order[0]!]!;
+      let sum = 0;
+      for (const logit of logits) sum += Math.exp(logit - max);
+      for (let i = 0; i < this.k; i++) {
+        this.tokens[row * this.k + i] = order[i]!;
+        this.logProbs[row * this.k + i] = logits[order[i]!]! - max - Math.log(sum);
+      }
+    }
+  }
+
+  logits(node: NodeIndex): Float32Array {
+    if (!this.#want.logits) throw new RangeError("logits were not asked for; set want.logits");
+    this.#live(node);
+    return this.#logits[node]!;
+  }
+
+  hidden(node: NodeIndex, tap: number): Float32Array {
+    if (!this.#want.taps?.includes(tap) || tap > this.#layers) {
+      throw new RangeError(`the hidden state of layer ${tap} was not asked for; name it in want.taps`);
+    }
+    this.#live(node);
+    const key = positionKey(this.#prefixes[node]!, tap);
+    return Float32Array.from({ length: HIDDEN }, (_, i) => gumbel(key, i));
+  }
+
+  spoil(): void {
+    this.#spoilt = true;
+    this.tokens.fill(-1);
+    this.logProbs.fill(Number.NaN);
+    for (const row of this.#logits) row.fill(Number.NaN);
+  }
+
+  #live(node: NodeIndex): void {
+    if (this.#spoilt) throw new Error("internal: a pass was read after the next one had started");
+    if (!(node >= 0 && node < this.size)) throw new RangeError(`row ${node} of a pass of ${this.size} rows`);
+  }
+}

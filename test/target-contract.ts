@@ -1,0 +1,282 @@
+/**
+ * @file What every target must keep to, run against each implementation: rows of a tree have the bits of plain
+ * decoding, and the cache holds exactly what was committed.
+ */
+
+import { describe, expect, it } from "vitest";
+import type { Pass, Target, TargetSequence, Want } from "../src/target/target.ts";
+import { DraftTree } from "../src/tree/draft-tree.ts";
+import type { NodeIndex, TokenId } from "../src/types.ts";
+
+const WANT: Want = { topK: 4, logits: true, taps: [0, 1] };
+
+interface Row {
+  readonly tokens: number[];
+  readonly logProbs: number[];
+  readonly logits: number[];
+  readonly hidden: number[];
+}
+
+/** Numbers made from `seed`; only spread matters here. */
+function numbers(seed: number): (below: number) => number {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
+function rowOf(pass: Pass, node: NodeIndex): Row {
+  return {
+    tokens: [...pass.tokens.subarray(node * pass.k, (node + 1) * pass.k)],
+    logProbs: [...pass.logProbs.subarray(node * pass.k, (node + 1) * pass.k)],
+    logits: [...pass.logits(node)],
+    hidden: [...pass.hidden(node, 0), ...pass.hidden(node, 1)],
+  };
+}
+
+async function readOne(sequence: TargetSequence, token: TokenId): Promise<Row> {
+  const row = rowOf(await sequence.forward(new DraftTree(token, 1), WANT), 0);
+  sequence.commit([0]);
+  return row;
+}
+
+/** Runs the contract on what `makeTarget` gives; its vocabulary needs 8 tokens, its context 128. */
+export function describeTarget(name: string, makeTarget: () => Promise<Target>): void {
+  /** A fresh target and sequence; the row after reading `text` token by token, from its own sequence, is the truth. */
+  async function setUp(capacity = 128) {
+    const target = await makeTarget();
+    const sequence = await target.createSequence({ capacity });
+    const next = numbers(capacity);
+    const text = (length: number) => Array.from({ length }, () => next(target.vocabSize));
+    const truth = async (tokens: readonly TokenId[]): Promise<Row> => {
+      const plain = await target.createSequence({ capacity: 128 });
+      let row: Row | undefined;
+      for (const token of tokens) row = await readOne(plain, token);
+      await plain[Symbol.asyncDispose]();
+      return row!;
+    };
+    const close = async () => {
+      await sequence[Symbol.asyncDispose]();
+      await target[Symbol.asyncDispose]();
+    };
+    return { target, sequence, next, text, truth, close };
+  }
+
+  function randomTree(next: (below: number) => number, vocabSize: number, nodes: number): DraftTree {
+    const tree = new DraftTree(next(vocabSize), nodes);
+    while (tree.size < nodes) {
+      const parent = next(2) === 0 ? tree.size - 1 : next(tree.size);
+      const token = next(vocabSize);
+      if (tree.child(parent, token) < 0) tree.push(parent, token, 0.5);
+    }
+    return tree;
+  }
+
+  describe(`target contract: ${name}`, () => {
+    it("gives the rows of a tree the bits of each path read token by token", async () => {
+      const { target, sequence, next, text, truth, close } = await setUp();
+      const prompt = text(9);
+      await sequence.prefill(prompt);
+      for (const nodes of [1, 2, 5, 13, 24]) {
+        const tree = randomTree(next, target.vocabSize, nodes);
+        const pass = await sequence.forward(tree, WANT);
+        expect(pass.size).toBe(nodes);
+        const rows = Array.from({ length: nodes }, (_, node) => rowOf(pass, node));
+        for (let node = 0; node < nodes; node++) {
+          const path = tree.path(node).map((at) => tree.tokens[at]!);
+          expect(rows[node]).toEqual(await truth([...prompt, ...path]));
+        }
+        sequence.rollback();
+      }
+      await close();
+    });
+
+    it("orders the top tokens by logit, ties by id, and gives their log-probabilities", async () => {
+      const { sequence, text, close } = await setUp();
+      for (const token of text(6)) {
+        const row = await readOne(sequence, token);
+        const order = [...row.logits.keys()].sort((a, b) => row.logits[b]! - row.logits[a]! || a - b);
+        expect(row.tokens).toEqual(order.slice(0, row.tokens.length));
+        const max = row.logits[order[0]!]!;
+        const logSum = Math.log(row.logits.reduce((sum, logit) => sum + Math.exp(logit - max), 0));
+        for (const [i, token] of row.tokens.entries()) {
+          expect(row.logProbs[i]).toBeCloseTo(row.logits[token]! - max - logSum, 3);
+        }
+      }
+      await close();
+    });
+
+    it("gives nothing that was not asked for", async () => {
+      const { sequence, close } = await setUp();
+      const pass = await sequence.forward(new DraftTree(1, 1), { topK: 0 });
+      expect([pass.size, pass.k, pass.tokens.length]).toEqual([1, 0, 0]);
+      expect(() => pass.logits(0)).toThrow(RangeError);
+      expect(() => pass.hidden(0, 0)).toThrow(RangeError);
+      sequence.rollback();
+      await close();
+    });
+
+    it("gives the same top tokens whether or not logits are wanted", async () => {
+      const { sequence, close } = await setUp();
+      const full = rowOf(await sequence.forward(new DraftTree(3, 1), WANT), 0);
+      sequence.rollback();
+      const pass = await sequence.forward(new DraftTree(3, 1), { topK: 4 });
+      expect([...pass.tokens]).toEqual(full.tokens);
+      expect([...pass.logProbs]).toEqual(full.logProbs);
+      sequence.rollback();
+      await close();
+    });
+
+    it("commits a path and drops the rest, again and again", async () => {
+      const { target, sequence, next, text, truth, close } = await setUp();
+      const committed = text(5);
+      await sequence.prefill(committed);
+      for (let round = 0; round < 8; round++) {
+        const tree = randomTree(next, target.vocabSize, 1 + next(12));
+        await sequence.forward(tree, { topK: 1 });
+        const path = tree.path(next(tree.size));
+        sequence.commit(path);
+        committed.push(...path.map((node) => tree.tokens[node]!));
+        expect(sequence.length).toBe(committed.length);
+        const probe = next(target.vocabSize);
+        const row = rowOf(await sequence.forward(new DraftTree(probe, 1), WANT), 0);
+        sequence.rollback();
+        expect(sequence.length).toBe(committed.length);
+        expect(row).toEqual(await truth([...committed, probe]));
+      }
+      await close();
+    });
+
+    it("refuses to commit what is not a path from the root", async () => {
+      const { sequence, close } = await setUp();
+      const tree = new DraftTree(1, 3);
+      tree.push(0, 2, 1);
+      tree.push(0, 3, 1);
+      await sequence.forward(tree, { topK: 1 });
+      expect(() => sequence.commit([1])).toThrow(RangeError);
+      expect(() => sequence.commit([0, 1, 2])).toThrow(RangeError);
+      sequence.commit([0, 2]);
+      expect(sequence.length).toBe(2);
+      expect(() => sequence.commit([0])).toThrow();
+      await close();
+    });
+
+    it("truncates to any length and goes on from there", async () => {
+      const { sequence, text, truth, close } = await setUp();
+      const tokens = text(20);
+      await sequence.prefill(tokens);
+      for (const length of [20, 13, 12, 1, 0]) {
+        sequence.truncate(length);
+        expect(sequence.length).toBe(length);
+        const row = rowOf(await sequence.forward(new DraftTree(2, 1), WANT), 0);
+        sequence.rollback();
+        expect(row).toEqual(await truth([...tokens.slice(0, length), 2]));
+      }
+      expect(() => sequence.truncate(1)).toThrow(RangeError);
+      expect(() => sequence.truncate(-1)).toThrow(RangeError);
+      await close();
+    });
+
+    it("prefills in any chunking, with rows as in plain decoding", async () => {
+      const { target, sequence, text, truth, close } = await setUp();
+      const tokens = text(70);
+      const plain = await truth(tokens);
+      for (const cut of [0, 1, 31, 69]) {
+        sequence.truncate(0);
+        const read: TokenId[] = [];
+        let last: Row | undefined;
+        for (const part of [tokens.slice(0, cut), tokens.slice(cut)]) {
+          let doneBefore = 0;
+          await sequence.prefill(part, {
+            want: WANT,
+            onChunk: (chunk) => {
+              expect(chunk.pass.size).toBe(chunk.tokens.length);
+              expect(chunk.done).toBe(doneBefore + chunk.tokens.length);
+              doneBefore = chunk.done;
+              read.push(...chunk.tokens);
+              last = rowOf(chunk.pass, chunk.tokens.length - 1);
+            },
+          });
+        }
+        expect(read).toEqual(tokens);
+        expect(last).toEqual(plain);
+        expect(sequence.length).toBe(tokens.length);
+        const after = rowOf(await sequence.forward(new DraftTree(1, 1), WANT), 0);
+        sequence.rollback();
+        expect(after).toEqual(await truth([...tokens, 1]));
+      }
+      expect(target.vocabSize).toBeGreaterThanOrEqual(8);
+      await close();
+    });
+
+    it("says context-overflow when tokens or a path do not fit, and changes nothing", async () => {
+      const { sequence, text, close } = await setUp(8);
+      const overflow = expect.objectContaining({ name: "EspalierError", code: "context-overflow" });
+      await expect(sequence.prefill(text(9))).rejects.toEqual(overflow);
+      expect(sequence.length).toBe(0);
+      await sequence.prefill(text(6));
+      const fits = new DraftTree(1, 8);
+      for (let token = 0; token < 6; token++) fits.push(0, token, 0.1);
+      await sequence.forward(fits, { topK: 1 });
+      sequence.rollback();
+      const deep = new DraftTree(1, 3);
+      deep.push(deep.push(0, 1, 1), 1, 1);
+      await expect(sequence.forward(deep, { topK: 1 })).rejects.toEqual(overflow);
+      expect(sequence.length).toBe(6);
+      await sequence.forward(fits, { topK: 1 });
+      sequence.commit([0, 3]);
+      await expect(sequence.forward(new DraftTree(1, 1), { topK: 1 })).rejects.toEqual(overflow);
+      await expect(sequence.prefill([1])).rejects.toEqual(overflow);
+      await sequence.prefill([]);
+      expect(sequence.length).toBe(8);
+      await close();
+    });
+
+    it("refuses tokens outside the vocabulary and trees of too many nodes", async () => {
+      const { target, sequence, close } = await setUp();
+      await expect(sequence.prefill([target.vocabSize])).rejects.toThrow(RangeError);
+      await expect(sequence.forward(new DraftTree(-1, 1), { topK: 1 })).rejects.toThrow(RangeError);
+      const tree = new DraftTree(0, target.maxNodes + 1);
+      for (let at = 0; tree.size < tree.capacity; at++) {
+        for (let token = 0; token < 8 && tree.size < tree.capacity; token++) tree.push(at, token, 0.1);
+      }
+      await expect(sequence.forward(tree, { topK: 1 })).rejects.toThrow(RangeError);
+      expect(sequence.length).toBe(0);
+      await close();
+    });
+
+    it("keeps whole chunks when a prefill is aborted, and can go on", async () => {
+      const { sequence, text, truth, close } = await setUp();
+      const tokens = text(100);
+      const stop = new AbortController();
+      stop.abort();
+      await expect(sequence.prefill(tokens, { signal: stop.signal })).rejects.toThrow();
+      expect(sequence.length).toBe(0);
+      const midway = new AbortController();
+      const prefill = sequence.prefill(tokens, {
+        signal: midway.signal,
+        onChunk: () => midway.abort(),
+      });
+      await prefill.catch(() => {});
+      expect(sequence.length).toBeGreaterThan(0);
+      expect(sequence.length).toBeLessThanOrEqual(tokens.length);
+      await sequence.prefill(tokens.slice(sequence.length, 100));
+      const row = rowOf(await sequence.forward(new DraftTree(1, 1), WANT), 0);
+      expect(row).toEqual(await truth([...tokens, 1]));
+      await close();
+    });
+
+    it("keeps the sequences of one target apart", async () => {
+      const { target, sequence, text, truth, close } = await setUp();
+      const other = await target.createSequence({ capacity: 64 });
+      const [a, b] = [text(12), text(12)];
+      for (let i = 0; i < 12; i++) {
+        const [rowA, rowB] = [await readOne(sequence, a[i]!), await readOne(other, b[i]!)];
+        if (i === 11) expect([rowA, rowB]).toEqual([await truth(a), await truth(b)]);
+      }
+      await other[Symbol.asyncDispose]();
+      await close();
+    });
+  });
+}
