@@ -1,4 +1,4 @@
-/** @file The tensor types a GGUF file may name, how many bytes their blocks take, and which ones the engine reads. */
+/** @file The tensor types a GGUF file may name, how many bytes their blocks take, and which ones the engine reads. Q8_1 and Q8_K are left out: they exist only while computing. */
 
 export interface GgmlType {
   /** The number that stands for it in a file. */
@@ -18,13 +18,11 @@ const types: readonly GgmlType[] = (
     [6, "Q5_0", 32, 22],
     [7, "Q5_1", 32, 24],
     [8, "Q8_0", 32, 34],
-    [9, "Q8_1", 32, 36],
     [10, "Q2_K", 256, 84],
     [11, "Q3_K", 256, 110],
     [12, "Q4_K", 256, 144],
     [13, "Q5_K", 256, 176],
     [14, "Q6_K", 256, 210],
-    [15, "Q8_K", 256, 292],
     [16, "IQ2_XXS", 256, 66],
     [17, "IQ2_XS", 256, 74],
     [18, "IQ3_XXS", 256, 98],
@@ -43,6 +41,8 @@ const types: readonly GgmlType[] = (
     [34, "TQ1_0", 256, 54],
     [35, "TQ2_0", 256, 66],
     [39, "MXFP4", 32, 17],
+    [40, "NVFP4", 64, 36],
+    [41, "Q1_0", 128, 18],
   ] as const
 ).map(([id, name, blockSize, blockBytes]) => ({ id, name, blockSize, blockBytes }));
 
