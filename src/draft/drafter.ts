@@ -10,11 +10,11 @@ import type { NodeIndex, TokenId } from "../types.ts";
 /** Candidates for one node, best first, no token twice. */
 export interface Candidates {
   readonly tokens: readonly TokenId[];
-  /** Probability of each token given the node, in [0, 1]; they need not sum to 1. */
+  /** Probability that the target picks each token at the node, in [0, 1]; they need not sum to 1. */
   readonly probs: readonly number[];
 }
 
-/** What one step did: the record that flows back to whoever learns. */
+/** What one step did: the record that flows back to whoever learns. Valid until the next step starts. */
 export interface StepOutcome {
   readonly tree: DraftTree;
   readonly pass: Pass;
@@ -26,16 +26,23 @@ export interface StepOutcome {
   readonly position: number;
 }
 
+/** Guesses the continuation of one text. */
 export interface Drafter {
   readonly name: string;
+  /** The most likely tokens it learns from in every row of a pass, and in every row of the prompt; 0 for none. */
+  readonly rows: { readonly pass: number; readonly prompt: number };
   /** A new text begins (or goes on with another turn): `tokens` is all of it so far, root included. */
   begin(tokens: readonly TokenId[]): void;
   /** At most `width` candidates for each of `nodes`; an empty list is a fine answer. */
   expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Candidates[] | Promise<Candidates[]>;
   /** Learns from a verified step. */
   observe(outcome: StepOutcome): void;
-  /** Rows of the prompt, when this drafter learns from them: `want` of the prefill. */
-  readonly promptTopK?: number;
-  /** Learns from the prompt's rows: `tokens[i]` was read and `pass` row i tells what the target expected next. */
+  /** Learns from prompt rows: `tokens[i]` was read, and row i of `pass` tells what the target expected next. */
   observePrompt?(tokens: readonly TokenId[], pass: Pass): void;
+}
+
+/** The token that the target picked at `path[i]`: the next one on the path, or the bonus token. */
+export function pickedAt(outcome: StepOutcome, i: number): TokenId {
+  const next = outcome.path[i + 1];
+  return next === undefined ? outcome.bonus : outcome.tree.tokens[next]!;
 }

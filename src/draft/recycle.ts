@@ -1,0 +1,143 @@
+/**
+ * @file Token Recycling's memory (arXiv:2408.08696): for every token, the 8 tokens that the target found likeliest after
+ * it when it last saw it, at whatever node, accepted or not. Ids only; a step reads the matrix as the step before left it.
+ */
+
+import type { Pass } from "../target/target.ts";
+import type { DraftTree } from "../tree/draft-tree.ts";
+import type { NodeIndex, TokenId } from "../types.ts";
+import { Calibration } from "./calibrate.ts";
+import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
+
+/** Candidates kept for each token (the paper's k). */
+export const RECYCLE_WIDTH = 8;
+/** In the first column of a row that was never written. */
+const UNSEEN = -1;
+
+/** Depths that are counted apart; deeper nodes count as the last. */
+const DEPTHS = 6;
+/** First guesses at the chance of each rank; what is counted replaces them within a page of text. */
+const RANK_PRIORS = [0.5, 0.13, 0.07, 0.05, 0.035, 0.03, 0.02, 0.02];
+
+/** vocabSize x 8 candidates, and how often each rank has been right. */
+export class RecycleMatrix {
+  readonly vocabSize: number;
+  /** Row `token` starts at token * 8; best first. */
+  readonly rows: Int32Array;
+  /** Class rank + 8 * (depth - 1), where depth is the candidate's. */
+  readonly odds = new Calibration(Array.from({ length: DEPTHS }, () => RANK_PRIORS).flat());
+
+  constructor(vocabSize: number) {
+    this.vocabSize = vocabSize;
+    this.rows = new Int32Array(vocabSize * RECYCLE_WIDTH).fill(UNSEEN);
+  }
+
+  /** Whether anything is known about what follows `token`. */
+  has(token: TokenId): boolean {
+    return this.rows[token * RECYCLE_WIDTH] !== UNSEEN;
+  }
+
+  /** Overwrites the row of `token` with the first 8 tokens of a pass's row. */
+  write(token: TokenId, pass: Pass, node: NodeIndex): void {
+    const from = node * pass.k;
+    const to = token * RECYCLE_WIDTH;
+    for (let rank = 0; rank < RECYCLE_WIDTH; rank++) this.rows[to + rank] = pass.tokens[from + rank]!;
+  }
+}
+
+export type PromptSeeding = "rows" | "bigrams" | "none";
+
+/** Drafts one text from a matrix that may be shared with other texts. */
+export class RecycleDrafter implements Drafter {
+  readonly name = "recycle";
+  readonly rows: { readonly pass: number; readonly prompt: number };
+  readonly #matrix: RecycleMatrix;
+  readonly #seeding: PromptSeeding;
+  /** Tokens of the text whose bigrams are in the matrix already. */
+  #seeded = 0;
+
+  /**
+   * `seeding` is what the prompt gives: the target's own rows (default; they cost the head at every prompt token), the
+   * prompt's pairs of neighbours, or nothing.
+   */
+  constructor(matrix: RecycleMatrix, seeding: PromptSeeding = "rows") {
+    this.#matrix = matrix;
+    this.#seeding = seeding;
+    this.rows = { pass: RECYCLE_WIDTH, prompt: seeding === "rows" ? RECYCLE_WIDTH : 0 };
+  }
+
+  begin(tokens: readonly TokenId[]): void {
+    if (this.#seeding !== "bigrams") return;
+    if (this.#seeded > tokens.length) this.#seeded = 0;
+    for (let at = Math.max(1, this.#seeded); at < tokens.length; at++)
+      this.#promote(tokens[at - 1]!, tokens[at]!);
+    this.#seeded = tokens.length;
+  }
+
+  observePrompt(tokens: readonly TokenId[], pass: Pass): void {
+    for (let row = 0; row < tokens.length; row++) this.#matrix.write(tokens[row]!, pass, row);
+  }
+
+  expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Candidates[] {
+    return nodes.map((node) => this.#candidates(tree.tokens[node]!, tree.depths[node]!, width));
+  }
+
+  observe(outcome: StepOutcome): void {
+    this.#count(outcome);
+    this.#learn(outcome);
+  }
+
+  #candidates(token: TokenId, depth: number, width: number): Candidates {
+    const { rows, odds } = this.#matrix;
+    const tokens: TokenId[] = [];
+    const probs: number[] = [];
+    const from = token * RECYCLE_WIDTH;
+    const classes = classOf(depth);
+    for (let rank = 0; rank < RECYCLE_WIDTH && rank < width && rows[from + rank]! !== UNSEEN; rank++) {
+      tokens.push(rows[from + rank]!);
+      probs.push(odds.probs[classes + rank]!);
+    }
+    return { tokens, probs };
+  }
+
+  /** Which rank was right at each node of the path, drafted or not: a small tree must not hide the lower ranks. */
+  #count(outcome: StepOutcome): void {
+    const { rows, odds } = this.#matrix;
+    const { tree, path } = outcome;
+    for (let i = 0; i < path.length; i++) {
+      const from = tree.tokens[path[i]!]! * RECYCLE_WIDTH;
+      const classes = classOf(i);
+      const picked = pickedAt(outcome, i);
+      for (let rank = 0; rank < RECYCLE_WIDTH && rows[from + rank]! !== UNSEEN; rank++) {
+        odds.observe(classes + rank, rows[from + rank] === picked);
+      }
+    }
+  }
+
+  /** All rows of the pass, so that of equal tokens the shallowest node's stays, and the accepted path's above all. */
+  #learn({ tree, pass, path }: StepOutcome): void {
+    let deepest = 0;
+    for (let node = 1; node < tree.size; node++) deepest = Math.max(deepest, tree.depths[node]!);
+    for (let depth = deepest; depth >= 0; depth--) {
+      for (let node = tree.size - 1; node >= 0; node--) {
+        if (tree.depths[node] === depth) this.#matrix.write(tree.tokens[node]!, pass, node);
+      }
+    }
+    for (const node of path) this.#matrix.write(tree.tokens[node]!, pass, node);
+  }
+
+  /** Puts `next` first in the row of `token`. */
+  #promote(token: TokenId, next: TokenId): void {
+    const { rows } = this.#matrix;
+    const from = token * RECYCLE_WIDTH;
+    let rank = 0;
+    while (rank < RECYCLE_WIDTH - 1 && rows[from + rank] !== next) rank++;
+    rows.copyWithin(from + 1, from, from + rank);
+    rows[from] = next;
+  }
+}
+
+/** The class of rank 0 below a node of `depth`. */
+function classOf(depth: number): number {
+  return Math.min(depth, DEPTHS - 1) * RECYCLE_WIDTH;
+}

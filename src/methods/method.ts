@@ -1,0 +1,26 @@
+/** @file A method: which drafters, put together by which structure, and what it keeps between texts. */
+
+import type { Drafter } from "../draft/drafter.ts";
+import type { RecycleMatrix } from "../draft/recycle.ts";
+import type { Structure } from "../structure/structure.ts";
+
+/** The parts that draft for one text. */
+export interface Composition {
+  readonly structure: Structure;
+  /** Drafter i owns bit i of a node's `sources`. */
+  readonly drafters: readonly Drafter[];
+}
+
+/** Made once for a model: texts come and go, what was learnt stays. */
+export interface Method {
+  readonly name: string;
+  /** The matrix it learns into, for methods with Token Recycling; it is what can be saved. */
+  readonly matrix?: RecycleMatrix;
+  /** Parts for a new text. Several texts may run at once; they learn into the same memory. */
+  compose(): Composition;
+}
+
+/** What a method must know of the model. */
+export interface MethodOptions {
+  readonly vocabSize: number;
+}

@@ -1,0 +1,148 @@
+/**
+ * @file The stream of one generation: prefill, steps, and the end. Whatever happens (a stop in the middle of an accepted
+ * path, an abort, a reader that leaves early), the cache ends up holding a prefix of the text and nothing else.
+ */
+
+import type { Composition, Method } from "../methods/method.ts";
+import { History } from "../sampling/history.ts";
+import { createSampler } from "../sampling/sampler.ts";
+import type { TargetSequence } from "../target/target.ts";
+import { DraftTree } from "../tree/draft-tree.ts";
+import type { TokenId } from "../types.ts";
+import type { GenerateEvent, StopReason } from "./api.ts";
+import { Output } from "./output.ts";
+import type { ModelParts } from "./parts.ts";
+import type { CheckedRequest } from "./request.ts";
+import { Detokenizer, StopMatcher } from "./stand-ins.ts";
+import { StatsCounter } from "./stats.ts";
+import { type Decoding, type Step, step, wantOf } from "./step.ts";
+
+/** What a conversation keeps from one generation to the next. */
+export class Cache {
+  readonly sequence: TargetSequence;
+  /** The tokens in `sequence`. */
+  tokens: readonly TokenId[] = [];
+  readonly #compositions = new Map<Method, Composition>();
+
+  constructor(sequence: TargetSequence) {
+    this.sequence = sequence;
+  }
+
+  /** The parts of `method` that know this conversation's text. */
+  composition(method: Method): Composition {
+    let composition = this.#compositions.get(method);
+    if (composition === undefined) {
+      composition = method.compose();
+      this.#compositions.set(method, composition);
+    }
+    return composition;
+  }
+}
+
+export async function* generate(
+  model: ModelParts,
+  method: Method,
+  cache: Cache,
+  request: CheckedRequest,
+  contextLength: number,
+): AsyncGenerator<GenerateEvent, void, undefined> {
+  const { prompt, signal } = request;
+  const { sequence } = cache;
+  const history = new History(prompt);
+  const sampler = createSampler(request.sampling);
+  const { structure, drafters } = cache.composition(method);
+  const want = wantOf(sampler, drafters);
+  const budget = request.budget ?? 8;
+  const tree = new DraftTree(0, budget);
+  const decoding: Decoding = { sequence, history, sampler, structure, drafters, want, tree };
+  const output = new Output(new Detokenizer(model.tokenizer), new StopMatcher(request.stop));
+  const stats = new StatsCounter(drafters.map(({ name }) => name));
+  const endTokens = new Set(model.endTokens);
+  const room = contextLength - prompt.length;
+  const most = Math.min(request.maxTokens, room);
+  const cachedTokens = reuse(cache, prompt);
+  let reason: StopReason | undefined;
+
+  try {
+    if (!(await prefill())) reason = "aborted";
+    for (const drafter of drafters) drafter.begin(prompt);
+    while (reason === undefined) {
+      const start = performance.now();
+      // A tree never guesses past the last token that may still come, so maxTokens and the context hold by themselves.
+      const result = await step(decoding, { nodes: budget, depth: most - output.tokens - 1 });
+      stats.countStep(result);
+      stats.passMs += result.passMs;
+      reason = accept(result);
+      if (reason === undefined && output.tokens === most)
+        reason = most === room ? "context-full" : "max-tokens";
+      if (reason === undefined && signal?.aborted) reason = "aborted";
+      if (reason !== undefined && reason !== "stop-string" && output.end()) reason = "stop-string";
+      const pieces = output.take();
+      stats.decodeMs += performance.now() - start;
+      if (pieces.length > 0) yield { type: "text", text: pieces.map(({ text }) => text).join(""), pieces };
+    }
+  } finally {
+    sequence.rollback();
+    history.truncate(prompt.length + output.tokens);
+    if (sequence.length > history.length) sequence.truncate(history.length);
+    cache.tokens = history.tokens.slice(0, sequence.length);
+  }
+  yield {
+    type: "end",
+    text: output.text,
+    tokens: history.tokens.slice(prompt.length),
+    stopReason: reason,
+    stats: stats.summary({
+      method: method.name,
+      promptTokens: prompt.length,
+      cachedTokens,
+      tokens: output.tokens,
+    }),
+  };
+
+  /** Reads the prompt but for its last token, the first root; false when it was aborted. */
+  async function prefill(): Promise<boolean> {
+    const start = performance.now();
+    const topK = Math.max(0, ...drafters.map(({ rows }) => rows.prompt));
+    try {
+      signal?.throwIfAborted();
+      await sequence.prefill(prompt.slice(sequence.length, -1), {
+        ...(signal && { signal }),
+        ...(topK > 0 && { want: { topK } }),
+        onChunk: ({ tokens, pass }) => {
+          for (const drafter of drafters) if (drafter.rows.prompt > 0) drafter.observePrompt?.(tokens, pass);
+        },
+      });
+      return true;
+    } catch (error) {
+      if (signal?.aborted) return false;
+      throw error;
+    } finally {
+      stats.prefillMs = performance.now() - start;
+    }
+  }
+
+  /** Hands the tokens of a step to the output, up to the one that ends the text. */
+  function accept({ path, bonus }: Step): StopReason | undefined {
+    for (let i = 1; i <= path.length; i++) {
+      const node = path[i];
+      const token = node === undefined ? bonus : tree.tokens[node]!;
+      const names = stats.namesOf(node === undefined ? 0 : tree.sources[node]!);
+      if (endTokens.has(token)) {
+        output.pushSilent(token, names);
+        return "end-token";
+      }
+      if (output.push(token, names)) return "stop-string";
+    }
+    return undefined;
+  }
+}
+
+/** Cuts the cache to what it shares with `prompt`, whose last token must stay outside; gives the tokens kept. */
+function reuse(cache: Cache, prompt: readonly TokenId[]): number {
+  const limit = Math.min(cache.tokens.length, prompt.length - 1);
+  let same = 0;
+  while (same < limit && cache.tokens[same] === prompt[same]) same++;
+  if (same < cache.sequence.length) cache.sequence.truncate(same);
+  return same;
+}

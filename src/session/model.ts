@@ -1,0 +1,100 @@
+/** @file A model that is ready: it generates, keeps what its methods learn, and owns the target. */
+
+import { readState, writeState } from "../draft/state-file.ts";
+import type { Method } from "../methods/method.ts";
+import { createMethod, defaultMethod } from "../methods/registry.ts";
+import type { GenerateEvent, GenerateRequest } from "./api.ts";
+import { Cache, generate } from "./generate.ts";
+import type { ModelParts } from "./parts.ts";
+import { checkRequest } from "./request.ts";
+import { Session } from "./session.ts";
+
+export class Model implements AsyncDisposable {
+  readonly parts: ModelParts;
+  readonly #methods = new Map<string, Method>();
+
+  constructor(parts: ModelParts) {
+    this.parts = parts;
+  }
+
+  get name(): string {
+    return this.parts.name;
+  }
+
+  get vocabSize(): number {
+    return this.parts.target.vocabSize;
+  }
+
+  /** The longest text, prompt included, in tokens. */
+  get contextLength(): number {
+    return this.parts.target.contextLength;
+  }
+
+  /**
+   * Generates in a cache of its own, which is freed at the end: any number of "text" events, then one "end". Wrong
+   * requests come out of the first `next()`: RangeError or TypeError, EspalierError "context-overflow" when the prompt is
+   * too long, "out-of-memory" when its cache does not fit.
+   */
+  async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void, undefined> {
+    const checked = checkRequest(request, this.parts, this.contextLength);
+    const method = this.method(checked.method);
+    const capacity = Math.min(this.contextLength, checked.prompt.length + checked.maxTokens);
+    const sequence = await this.parts.target.createSequence({ capacity });
+    try {
+      yield* generate(this.parts, method, new Cache(sequence), checked, this.contextLength);
+    } finally {
+      await sequence[Symbol.asyncDispose]();
+    }
+  }
+
+  /**
+   * A conversation that keeps its cache between turns. `contextLength`: most tokens of its text, at least 2; default and
+   * most: the model's.
+   */
+  async createSession(options: { readonly contextLength?: number } = {}): Promise<Session> {
+    const { contextLength = this.contextLength } = options;
+    if (!Number.isInteger(contextLength) || contextLength < 2 || contextLength > this.contextLength) {
+      throw new RangeError(
+        `contextLength is ${contextLength}; give an integer from 2 to ${this.contextLength}, the model's`,
+      );
+    }
+    const sequence = await this.parts.target.createSequence({ capacity: contextLength });
+    return new Session(this, new Cache(sequence), contextLength);
+  }
+
+  /** The method of that name with all it has learnt from this model. Each method learns for itself. */
+  method(name: string): Method {
+    let method = this.#methods.get(name);
+    if (method === undefined) {
+      method = createMethod(name, { vocabSize: this.vocabSize });
+      this.#methods.set(name, method);
+    }
+    return method;
+  }
+
+  /** Writes what `method` has learnt to a file. Throws RangeError for a method that keeps nothing. */
+  async saveState(file: string, method = defaultMethod): Promise<void> {
+    await writeState(file, this.#matrixOf(method));
+  }
+
+  /**
+   * Reads what {@link saveState} wrote, in place of what `method` has learnt. Throws EspalierError "file-not-found", or
+   * "bad-state" when the file is damaged or of a model with another vocabulary.
+   */
+  async loadState(file: string, method = defaultMethod): Promise<void> {
+    await readState(file, this.#matrixOf(method));
+  }
+
+  /** Frees the target. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.parts.target[Symbol.asyncDispose]();
+  }
+
+  #matrixOf(name: string) {
+    const { matrix } = this.method(name);
+    if (matrix === undefined) {
+      throw new RangeError(`method ${name} keeps no state; use one with Token Recycling`);
+    }
+    return matrix;
+  }
+}

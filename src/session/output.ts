@@ -1,0 +1,122 @@
+/**
+ * @file The text as it is shown. Tokens go in; pieces come out as soon as their characters can no longer be part of a
+ * stop string. A token belongs to the result when its text starts before the cut, so the last one may be shown in part.
+ */
+
+import type { TokenId } from "../types.ts";
+import type { TextPiece } from "./api.ts";
+
+/** Turns tokens into characters; what is not complete yet waits inside. */
+export interface TokenDecoder {
+  push(token: TokenId): string;
+  /** What was still waiting. */
+  end(): string;
+}
+
+/** Watches for stop strings; what may be the beginning of one waits inside. */
+export interface StopWatcher {
+  push(text: string): { readonly emit: string; readonly stopped: boolean };
+  /** What was still waiting. */
+  end(): string;
+}
+
+interface Piece extends TextPiece {
+  text: string;
+  /** Characters of the text before it. */
+  readonly start: number;
+}
+
+export class Output {
+  readonly #decoder: TokenDecoder;
+  readonly #stops: StopWatcher;
+  /** Of each token, the characters before it. */
+  readonly #starts: number[] = [];
+  readonly #waiting: Piece[] = [];
+  #ready: TextPiece[] = [];
+  #text = "";
+  /** Characters decoded, and those of them that passed the stop strings. */
+  #decoded = 0;
+  #passed = 0;
+  /** Tokens of the result so far. */
+  #tokens = 0;
+
+  constructor(decoder: TokenDecoder, stops: StopWatcher) {
+    this.#decoder = decoder;
+    this.#stops = stops;
+  }
+
+  /** Text of all pieces taken so far and ready to be taken. */
+  get text(): string {
+    return this.#text;
+  }
+
+  /** How many of the tokens that went in belong to the result. */
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  /** Adds the next token; true when it completed a stop string, which ends the output. */
+  push(token: TokenId, drafters: readonly string[]): boolean {
+    const text = this.#decoder.push(token);
+    this.#waiting.push({ token, text, drafters, start: this.#decoded });
+    this.#starts.push(this.#decoded);
+    this.#tokens++;
+    return this.#decode(text);
+  }
+
+  /** Adds a token that has no text: the one that ends the generation. */
+  pushSilent(token: TokenId, drafters: readonly string[]): void {
+    this.#waiting.push({ token, text: "", drafters, start: this.#decoded });
+    this.#tokens++;
+  }
+
+  /** No token follows; true when what was still waiting completed a stop string. */
+  end(): boolean {
+    const rest = this.#decoder.end();
+    const last = this.#waiting.at(-1) ?? { text: "" };
+    last.text += rest;
+    if (this.#decode(rest)) return true;
+    this.#passed += this.#stops.end().length;
+    this.#release(this.#waiting.length);
+    return false;
+  }
+
+  /** The pieces that became ready since the last call. */
+  take(): TextPiece[] {
+    const ready = this.#ready;
+    this.#ready = [];
+    return ready;
+  }
+
+  #decode(text: string): boolean {
+    this.#decoded += text.length;
+    const { emit, stopped } = this.#stops.push(text);
+    this.#passed += emit.length;
+    const waiting = this.#waiting;
+    if (stopped) {
+      this.#tokens = this.#starts.filter((start) => start < this.#passed).length;
+      const inside = waiting.filter((piece) => piece.start < this.#passed).length;
+      const last = waiting[inside - 1];
+      if (last) last.text = last.text.slice(0, this.#passed - last.start);
+      this.#release(inside);
+      waiting.length = 0;
+    } else {
+      // A piece without characters waits for the next that has some: a stop string may still start before it.
+      let whole = waiting.length;
+      while (whole > 0 && !this.#isWhole(waiting[whole - 1]!)) whole--;
+      this.#release(whole);
+    }
+    return stopped;
+  }
+
+  #isWhole(piece: Piece): boolean {
+    return piece.text.length > 0 && piece.start + piece.text.length <= this.#passed;
+  }
+
+  #release(count: number): void {
+    for (const { token, text, drafters } of this.#waiting.splice(0, count)) {
+      this.#ready.push({ token, text, drafters });
+      this.#text += text;
+    }
+  }
+}

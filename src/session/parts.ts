@@ -1,0 +1,32 @@
+/** @file What a model is put together from. */
+
+import type { PassTimes } from "../plan/cost.ts";
+import type { Target } from "../target/target.ts";
+import type { ChatMessage } from "../text/chat-template.ts";
+import type { TokenId } from "../types.ts";
+
+/** Text to tokens and back. */
+export interface TextCodec {
+  /** With `special`, names of special tokens in the text become these tokens. */
+  encode(text: string, options: { special: boolean }): readonly TokenId[];
+  decode(tokens: readonly TokenId[]): string;
+  /** Goes before every raw prompt when `addBos` says so. */
+  readonly bos?: TokenId | undefined;
+  readonly addBos?: boolean | undefined;
+}
+
+/** Renders a conversation into the text that the model was trained on. */
+export interface MessageRenderer {
+  render(messages: readonly ChatMessage[], options: { addGenerationPrompt: boolean }): string;
+}
+
+export interface ModelParts {
+  readonly name: string;
+  readonly target: Target;
+  readonly tokenizer: TextCodec;
+  readonly chatTemplate?: MessageRenderer;
+  /** Tokens that end a text. */
+  readonly endTokens: readonly TokenId[];
+  /** Measured milliseconds of a pass by rows, for the default budget. */
+  readonly passTimes?: PassTimes;
+}

@@ -1,0 +1,102 @@
+/** @file Checks a request and turns it into what the steps need: prompt tokens, limits and settings. */
+
+import { EspalierError } from "../errors.ts";
+import { defaultMethod } from "../methods/registry.ts";
+import { type SamplingSettings, samplingSettings } from "../sampling/options.ts";
+import type { TokenId } from "../types.ts";
+import type { GenerateRequest } from "./api.ts";
+import type { ModelParts } from "./parts.ts";
+
+export interface CheckedRequest {
+  readonly prompt: readonly TokenId[];
+  readonly sampling: SamplingSettings;
+  /** What the request allows; the context may allow less. */
+  readonly maxTokens: number;
+  readonly stop: readonly string[];
+  readonly method: string;
+  readonly budget: number | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Throws RangeError or TypeError naming what is wrong, EspalierError when prompt and model do not fit together. */
+export function checkRequest(
+  request: GenerateRequest,
+  model: ModelParts,
+  contextLength: number,
+): CheckedRequest {
+  const { maxTokens, budget, stop = [] } = request;
+  if (maxTokens !== undefined) needCount("maxTokens", maxTokens);
+  if (budget !== undefined) {
+    needCount("budget", budget);
+    if (budget > model.target.maxNodes) {
+      throw new RangeError(
+        `budget is ${budget}; a pass of this model takes at most ${model.target.maxNodes} nodes`,
+      );
+    }
+  }
+  if (!Array.isArray(stop)) throw new TypeError(`stop is ${String(stop)}; give an array of strings`);
+  for (const text of stop) {
+    if (typeof text !== "string") throw new TypeError(`stop holds ${String(text)}; give strings`);
+    if (text === "") throw new RangeError("stop holds an empty string; give at least one character");
+  }
+  const sampling = samplingSettings(request);
+  const prompt = promptTokens(request, model);
+  const over = prompt.length + 1 - contextLength;
+  if (over > 0) {
+    throw new EspalierError(
+      "context-overflow",
+      `the prompt has ${prompt.length} tokens and needs room for one more, but the context holds ${contextLength}: ` +
+        `shorten it by ${over}`,
+    );
+  }
+  return {
+    prompt,
+    sampling,
+    maxTokens: maxTokens ?? Infinity,
+    stop,
+    method: request.method ?? defaultMethod,
+    budget,
+    signal: request.signal,
+  };
+}
+
+function needCount(name: string, value: number): void {
+  if (!Number.isInteger(value) || value < 1) {
+    throw new RangeError(`${name} is ${value}; give an integer of at least 1`);
+  }
+}
+
+function promptTokens(request: GenerateRequest, model: ModelParts): readonly TokenId[] {
+  const { prompt, messages, tokens } = request;
+  const given = Object.entries({ prompt, messages, tokens }).filter(([, value]) => value !== undefined);
+  if (given.length !== 1) {
+    const names = given.map(([name]) => name).join(" and ") || "none";
+    throw new RangeError(`give exactly one of prompt, messages and tokens; ${names} given`);
+  }
+  if (given[0]![1]!.length === 0)
+    throw new RangeError(`${given[0]![0]} is empty; give something to continue`);
+  if (tokens !== undefined) {
+    const { vocabSize } = model.target;
+    const wrong = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabSize);
+    if (wrong !== undefined) {
+      throw new RangeError(
+        `tokens holds ${wrong}; this model's tokens are integers from 0 to ${vocabSize - 1}`,
+      );
+    }
+    return tokens;
+  }
+  if (messages !== undefined) {
+    if (model.chatTemplate === undefined) {
+      throw new EspalierError(
+        "missing-chat-template",
+        `${model.name} has no chat template; give a prompt instead of messages`,
+      );
+    }
+    return model.tokenizer.encode(model.chatTemplate.render(messages, { addGenerationPrompt: true }), {
+      special: true,
+    });
+  }
+  const { tokenizer } = model;
+  const text = tokenizer.encode(prompt!, { special: false });
+  return tokenizer.addBos && tokenizer.bos !== undefined ? [tokenizer.bos, ...text] : text;
+}

@@ -1,0 +1,50 @@
+/** @file One step: draft, forward, verify, commit, and what it taught flows back to the drafters. */
+
+import type { Drafter, StepOutcome } from "../draft/drafter.ts";
+import type { History } from "../sampling/history.ts";
+import type { Sampler } from "../sampling/sampler.ts";
+import type { Budget, Structure } from "../structure/structure.ts";
+import type { TargetSequence, Want } from "../target/target.ts";
+import type { DraftTree } from "../tree/draft-tree.ts";
+import { verify } from "./verify.ts";
+
+/** All that takes part in the steps of one text. The last token of `history` is the root: not in the cache yet. */
+export interface Decoding {
+  readonly sequence: TargetSequence;
+  readonly history: History;
+  readonly sampler: Sampler;
+  readonly structure: Structure;
+  readonly drafters: readonly Drafter[];
+  /** What sampler and drafters read of a row, together. */
+  readonly want: Want;
+  /** Used again for every step. */
+  readonly tree: DraftTree;
+}
+
+/** A step's outcome, and the milliseconds that it waited for the target. */
+export interface Step extends StepOutcome {
+  readonly passMs: number;
+}
+
+export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
+  const { sequence, history, sampler, structure, drafters, want, tree } = decoding;
+  const position = sequence.length;
+
+  tree.reset(history.tokens[position]!);
+  await structure.grow(tree, drafters, budget);
+  const start = performance.now();
+  const pass = await sequence.forward(tree, want);
+  const passMs = performance.now() - start;
+  const { path, bonus } = verify(tree, pass, sampler, history);
+  sequence.commit(path);
+
+  const outcome = { tree, pass, path, bonus, position, passMs };
+  for (const drafter of drafters) drafter.observe(outcome);
+  return outcome;
+}
+
+/** What `sampler` and `drafters` read of a row, together. */
+export function wantOf(sampler: Sampler, drafters: readonly Drafter[]): Want {
+  const topK = Math.max(sampler.want.topK, ...drafters.map((drafter) => drafter.rows.pass));
+  return { ...sampler.want, topK };
+}

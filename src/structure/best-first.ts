@@ -1,0 +1,87 @@
+/**
+ * @file Grows a tree by always adding the candidate of the largest value, the product of probabilities along its path.
+ * No child is worth more than its parent, so the n most valuable candidates are a tree: the one that OPT-Tree's
+ * Theorem 3.1 (arXiv:2406.17276) calls optimal, found without growing a whole layer first.
+ */
+
+import type { Candidates, Drafter } from "../draft/drafter.ts";
+import type { DraftTree } from "../tree/draft-tree.ts";
+import type { NodeIndex, TokenId } from "../types.ts";
+import { Frontier } from "./frontier.ts";
+import type { Budget, Structure } from "./structure.ts";
+
+/** Limits which ranks below which nodes may be drafted at all. Places are numbered from 0, the root's. */
+export interface Shape {
+  /** The place of the candidate of `rank` below `place`, or -1 when the shape has none there. */
+  child(place: number, rank: number): number;
+  /** The most candidates below any place. */
+  readonly width: number;
+}
+
+/** No more candidates than this are looked at below one node. */
+const WIDTH = 16;
+
+export class BestFirst implements Structure {
+  readonly #shape: Shape | undefined;
+  readonly #frontier = new Frontier();
+  /** By tree node, where it is in the shape. */
+  readonly #places: number[] = [0];
+  readonly #ask: NodeIndex[] = [0];
+  readonly #merged: Merged[] = [];
+
+  constructor(shape?: Shape) {
+    this.#shape = shape;
+  }
+
+  async grow(tree: DraftTree, drafters: readonly Drafter[], budget: Budget): Promise<void> {
+    const frontier = this.#frontier;
+    frontier.clear();
+    let node: NodeIndex = 0;
+    while (tree.size < budget.nodes) {
+      if (tree.depths[node]! < budget.depth) {
+        this.#merged.length = 0;
+        this.#ask[0] = node;
+        for (let i = 0; i < drafters.length; i++) {
+          const answer = drafters[i]!.expand(tree, this.#ask, this.#shape?.width ?? WIDTH);
+          // Tables answer at once; awaiting them would cost more than the answer.
+          const answers = answer instanceof Promise ? await answer : answer;
+          this.#merge(answers[0]!, 1 << i);
+        }
+        this.#offer(node, tree.values[node]!);
+      }
+      const best = frontier.pop();
+      if (best === undefined) return;
+      node = tree.push(best.parent, best.token, best.prob, best.sources);
+      if (this.#shape) this.#places[node] = this.#shape.child(this.#places[best.parent]!, best.rank);
+    }
+  }
+
+  /** Fuses one drafter's candidates with those of the drafters before: a token is one node, whoever proposed it. */
+  #merge(candidates: Candidates, source: number): void {
+    const merged = this.#merged;
+    for (let i = 0; i < candidates.tokens.length; i++) {
+      const token = candidates.tokens[i]!;
+      const prob = candidates.probs[i]!;
+      const same = merged.find((entry) => entry.token === token);
+      if (same === undefined) merged.push({ token, prob, sources: source });
+      else {
+        same.prob = Math.max(same.prob, prob);
+        same.sources |= source;
+      }
+    }
+  }
+
+  #offer(parent: NodeIndex, value: number): void {
+    for (let rank = 0; rank < this.#merged.length; rank++) {
+      const { token, prob, sources } = this.#merged[rank]!;
+      if (this.#shape && this.#shape.child(this.#places[parent]!, rank) < 0) continue;
+      this.#frontier.push({ parent, token, prob, value: value * prob, sources, rank });
+    }
+  }
+}
+
+interface Merged {
+  readonly token: TokenId;
+  prob: number;
+  sources: number;
+}

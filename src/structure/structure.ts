@@ -1,0 +1,18 @@
+/** @file The structure's contract: a structure decides which of the drafters' answers become nodes of the tree. */
+
+import type { Drafter } from "../draft/drafter.ts";
+import type { DraftTree } from "../tree/draft-tree.ts";
+
+/** What one step may draft. */
+export interface Budget {
+  /** Nodes of the tree, root included, >= 1. */
+  readonly nodes: number;
+  /** Nodes on a path, root not included, >= 0. */
+  readonly depth: number;
+}
+
+/** Does not know which drafters it grows from. */
+export interface Structure {
+  /** Adds nodes to a tree that has only its root; drafter i marks its nodes with bit i of `sources`. */
+  grow(tree: DraftTree, drafters: readonly Drafter[], budget: Budget): void | Promise<void>;
+}
