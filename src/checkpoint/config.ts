@@ -1,4 +1,9 @@
-/** @file What the engine must know of a model besides its weights. */
+/** @file What the engine must know of a model besides its weights, read from GGUF metadata with every value checked. */
+
+import { EspalierError } from "../errors.ts";
+import type { Gguf } from "./gguf.ts";
+import { describeValue } from "./gguf-value.ts";
+import { Metadata } from "./metadata.ts";
 
 /** How positions turn query and key vectors (arXiv:2104.09864). */
 export interface RopeConfig {
@@ -9,8 +14,13 @@ export interface RopeConfig {
   readonly base: number;
 }
 
+/** Families of decoders as GGUF names them. */
+export const architectures = ["llama"] as const;
+
+export type Architecture = (typeof architectures)[number];
+
 export interface ModelConfig {
-  readonly architecture: "llama";
+  readonly architecture: Architecture;
   readonly layers: number;
   readonly hiddenSize: number;
   readonly feedForwardSize: number;
@@ -24,4 +34,149 @@ export interface ModelConfig {
   readonly rope: RopeConfig;
   /** The head is the embedding matrix. */
   readonly tiedHead: boolean;
+}
+
+/**
+ * Far above any model of today, and low enough that the product of any three (a matrix, a cache) stays an exact
+ * integer in a double and in 64 bits.
+ */
+const most = {
+  layers: 1024,
+  hiddenSize: 65_536,
+  feedForwardSize: 1_048_576,
+  heads: 1024,
+  headSize: 1024,
+  vocabSize: 4_194_304,
+  contextLength: 16_777_216,
+};
+
+/** Keys that change the numbers in a way the engine does not know, with the value that changes nothing. */
+const neutral: Readonly<Record<string, number | boolean | string>> = {
+  "rope.scaling.type": "none",
+  "rope.scaling.factor": 1,
+  "rope.scaling.attn_factor": 1,
+  "rope.scale_linear": 1,
+  "attention.sliding_window": 0,
+  "attention.causal": true,
+  "attention.clamp_kqv": 0,
+  "attention.max_alibi_bias": 0,
+  "attention.scale": 0,
+  embedding_scale: 1,
+  residual_scale: 1,
+  logit_scale: 1,
+  expert_count: 0,
+};
+
+/**
+ * Reads and checks the configuration. Throws EspalierError "unsupported-architecture" for a family or a feature the
+ * engine does not have, "missing-tensor" without an embedding, "bad-model" for values that are missing or make no sense.
+ */
+export function readConfig(gguf: Gguf): ModelConfig {
+  const metadata = new Metadata(gguf);
+  const architecture = readArchitecture(gguf, metadata);
+  const key = (name: string) => `${architecture}.${name}`;
+  const count = (name: string, max: number, fallback?: number) =>
+    metadata.integer(key(name), { min: 1, max }, fallback);
+
+  refuseUnknownFeatures(gguf, architecture);
+  const hiddenSize = count("embedding_length", most.hiddenSize);
+  const heads = count("attention.head_count", most.heads);
+  const kvHeads = count("attention.head_count_kv", most.heads, heads);
+  if (heads % kvHeads !== 0) {
+    throw metadata.bad(`${heads} attention heads cannot share ${kvHeads} key and value heads`);
+  }
+  const headSize = readHeadSize(metadata, key, hiddenSize, heads);
+  const ropeDims = count("rope.dimension_count", headSize, headSize);
+  if (ropeDims % 2 !== 0)
+    throw metadata.bad(`metadata "${key("rope.dimension_count")}" is ${ropeDims}; it must be even`);
+
+  return {
+    architecture,
+    layers: count("block_count", most.layers),
+    hiddenSize,
+    feedForwardSize: count("feed_forward_length", most.feedForwardSize),
+    heads,
+    kvHeads,
+    headSize,
+    vocabSize: readVocabSize(gguf, metadata, key("vocab_size")),
+    contextLength: count("context_length", most.contextLength),
+    normEpsilon: metadata.float(key("attention.layer_norm_rms_epsilon"), { min: 1e-12, max: 0.1 }),
+    rope: {
+      // The converter permutes the query and key rows of this family so that neighbours turn together.
+      order: "normal",
+      dims: ropeDims,
+      base: metadata.float(key("rope.freq_base"), { min: 1, max: 1e12 }, 10_000),
+    },
+    tiedHead: !gguf.tensors.has("output.weight"),
+  };
+}
+
+function readArchitecture(gguf: Gguf, metadata: Metadata): Architecture {
+  const name = metadata.string("general.architecture");
+  if (name === undefined) throw metadata.bad('metadata "general.architecture" is missing');
+  const found = architectures.find((known) => known === name);
+  if (found === undefined) {
+    throw new EspalierError(
+      "unsupported-architecture",
+      `${gguf.path}: architecture ${JSON.stringify(name.slice(0, 60))} is not supported; supported: ${architectures.join(", ")}`,
+    );
+  }
+  if (metadata.integer("split.count", { min: 0, max: 65_535 }, 1) > 1) {
+    throw metadata.bad("this is one part of a model that is split over several files; merge them first");
+  }
+  return found;
+}
+
+function refuseUnknownFeatures(gguf: Gguf, architecture: Architecture): void {
+  for (const [name, harmless] of Object.entries(neutral)) {
+    const key = `${architecture}.${name}`;
+    const entry = gguf.metadata.get(key);
+    if (entry === undefined) continue;
+    // As text, because an integer may be stored in 64 bits and then is a bigint.
+    if (entry.type !== "array" && String(entry.value) === String(harmless)) continue;
+    throw new EspalierError(
+      "unsupported-architecture",
+      `${gguf.path}: metadata "${key}" is ${describeValue(entry)}; only ${harmless} is supported`,
+    );
+  }
+}
+
+function readHeadSize(
+  metadata: Metadata,
+  key: (name: string) => string,
+  hiddenSize: number,
+  heads: number,
+): number {
+  const stated = metadata.has(key("attention.key_length"));
+  if (!stated && hiddenSize % heads !== 0) {
+    throw metadata.bad(`a hidden size of ${hiddenSize} cannot be divided among ${heads} heads`);
+  }
+  const range = { min: 1, max: most.headSize };
+  const headSize = metadata.integer(key("attention.key_length"), range, hiddenSize / heads);
+  if (headSize > most.headSize)
+    throw metadata.bad(`heads of ${headSize} values; ${most.headSize} at most are supported`);
+  const valueSize = metadata.integer(key("attention.value_length"), range, headSize);
+  if (valueSize !== headSize) {
+    throw metadata.bad(`keys of ${headSize} and values of ${valueSize} per head; they must be of one size`);
+  }
+  return headSize;
+}
+
+/** The rows of the embedding; what the metadata says about the vocabulary must agree with them. */
+function readVocabSize(gguf: Gguf, metadata: Metadata, key: string): number {
+  const embedding = gguf.tensors.get("token_embd.weight");
+  if (embedding === undefined) {
+    throw new EspalierError("missing-tensor", `${gguf.path}: there is no tensor "token_embd.weight"`);
+  }
+  const rows = embedding.shape[1] ?? 1;
+  if (rows > most.vocabSize)
+    throw metadata.bad(`a vocabulary of ${rows} tokens; ${most.vocabSize} at most are supported`);
+  const stated = metadata.integer(key, { min: 1, max: most.vocabSize }, rows);
+  const listed = metadata.strings("tokenizer.ggml.tokens")?.length ?? rows;
+  if (stated !== rows || listed !== rows) {
+    throw metadata.bad(
+      `the embedding has ${rows} rows, "${key}" says ${stated} and the tokenizer has ${listed} tokens; they must be equal`,
+    );
+  }
+  return rows;
 }

@@ -28,6 +28,13 @@ export type MetadataValue =
   | { readonly type: "array"; readonly of: "bool"; readonly value: readonly boolean[] }
   | { readonly type: "array"; readonly of: "string"; readonly value: readonly string[] };
 
+/** A value as an error message shows it: never longer than a line. */
+export function describeValue(entry: MetadataValue): string {
+  if (entry.type === "array") return `an array of ${entry.value.length} ${entry.of}`;
+  if (entry.type !== "string") return `${entry.value} (${entry.type})`;
+  return JSON.stringify(entry.value.length > 60 ? `${entry.value.slice(0, 60)}…` : entry.value);
+}
+
 /** In the order of their numbers in a file. */
 const typeNames = [
   "u8",

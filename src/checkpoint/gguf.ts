@@ -6,7 +6,7 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { EspalierError } from "../errors.ts";
 import { GgufCursor, MoreBytes } from "./gguf-cursor.ts";
-import { type MetadataValue, readValue } from "./gguf-value.ts";
+import { describeValue, type MetadataValue, readValue } from "./gguf-value.ts";
 import { placeTensors, readTensorInfo, type TensorInfo } from "./tensor-table.ts";
 
 /** An open file; it must not change while it is open. Dispose to close it. */
@@ -161,7 +161,7 @@ function readAlignment(path: string, metadata: ReadonlyMap<string, MetadataValue
   if (!(value >= 8 && value <= mostAlignment && Number.isInteger(Math.log2(value)))) {
     throw new EspalierError(
       "damaged-file",
-      `${path}: metadata "general.alignment": ${entry.value} (${entry.type}) is not a power of two from 8 to ${mostAlignment} (u32)`,
+      `${path}: metadata "general.alignment": ${describeValue(entry)} is not a power of two from 8 to ${mostAlignment} (u32)`,
     );
   }
   return value;

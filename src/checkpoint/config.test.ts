@@ -1,0 +1,205 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type GgufFile, type GgufValue, writeGguf } from "../../test/gguf-writer.ts";
+import { tinyLlama } from "../../test/tiny-llama.ts";
+import { readConfig } from "./config.ts";
+import { openGguf } from "./gguf.ts";
+import { findTensors } from "./model-tensors.ts";
+
+let folder: string;
+let files = 0;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "espalier-config-"));
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true });
+});
+
+async function open(file: GgufFile) {
+  const path = join(folder, `${files++}.gguf`);
+  await writeFile(path, writeGguf(file));
+  return await openGguf(path);
+}
+
+async function load(file: GgufFile) {
+  await using gguf = await open(file);
+  const config = readConfig(gguf);
+  return { config, tensors: findTensors(gguf, config) };
+}
+
+const u32 = (value: number): GgufValue => ({ type: "u32", value });
+const f32 = (value: number): GgufValue => ({ type: "f32", value });
+const text = (value: string): GgufValue => ({ type: "string", value });
+
+test("reads a configuration and finds the weights", async () => {
+  const { config, tensors } = await load(tinyLlama());
+  expect(config).toEqual({
+    architecture: "llama",
+    layers: 2,
+    hiddenSize: 64,
+    feedForwardSize: 96,
+    heads: 4,
+    kvHeads: 2,
+    headSize: 16,
+    vocabSize: 40,
+    contextLength: 512,
+    normEpsilon: Math.fround(1e-5),
+    rope: { order: "normal", dims: 16, base: 10_000 },
+    tiedHead: true,
+  });
+  expect(tensors.layers).toHaveLength(2);
+  expect(tensors.layers[1]!.key).toMatchObject({ name: "blk.1.attn_k.weight", shape: [64, 32] });
+  expect(tensors.head).toBe(tensors.embedding);
+});
+
+test("a head of its own is found; integers may be of any width; defaults apply", async () => {
+  const { config, tensors } = await load(
+    tinyLlama({
+      tiedHead: false,
+      kvHeads: 4,
+      metadata: {
+        "llama.block_count": { type: "u64", value: 2 },
+        "llama.attention.head_count_kv": undefined,
+        "llama.rope.freq_base": undefined,
+        "llama.rope.dimension_count": u32(8),
+        "llama.rope.scaling.type": text("none"),
+        "llama.expert_count": { type: "u64", value: 0 },
+      },
+    }),
+  );
+  expect(config).toMatchObject({ tiedHead: false, kvHeads: 4, rope: { dims: 8, base: 10_000 } });
+  expect(tensors.head.name).toBe("output.weight");
+});
+
+describe("refuses", () => {
+  const cases: [name: string, metadata: Record<string, GgufValue | undefined>, code: string, says: RegExp][] =
+    [
+      [
+        "another family",
+        { "general.architecture": text("mamba") },
+        "unsupported-architecture",
+        /"mamba".*supported: llama/,
+      ],
+      ["no family", { "general.architecture": undefined }, "bad-model", /general.architecture" is missing/],
+      ["a family that is a number", { "general.architecture": u32(1) }, "bad-model", /1 \(u32\).*a string/],
+      [
+        "a missing size",
+        { "llama.embedding_length": undefined },
+        "bad-model",
+        /embedding_length" is missing/,
+      ],
+      [
+        "no layers",
+        { "llama.block_count": u32(0) },
+        "bad-model",
+        /block_count" is 0 \(u32\).*from 1 to 1024/,
+      ],
+      ["too many layers", { "llama.block_count": u32(4_000_000_000) }, "bad-model", /4000000000/],
+      [
+        "a negative size",
+        { "llama.feed_forward_length": { type: "i32", value: -1 } },
+        "bad-model",
+        /-1 \(i32\)/,
+      ],
+      [
+        "a size that is a float",
+        { "llama.block_count": f32(2) },
+        "bad-model",
+        /2 \(f32\); it must be an integer/,
+      ],
+      [
+        "sizes by layer",
+        { "llama.feed_forward_length": { type: "array", of: "u32", value: [96, 96] } },
+        "bad-model",
+        /an array of 2 u32/,
+      ],
+      [
+        "heads that do not divide",
+        { "llama.attention.head_count": u32(5) },
+        "bad-model",
+        /5 attention heads/,
+      ],
+      ["odd heads", { "llama.attention.head_count": u32(6) }, "bad-model", /64 cannot be divided among 6/],
+      [
+        "kv heads that do not divide",
+        { "llama.attention.head_count_kv": u32(3) },
+        "bad-model",
+        /4 attention heads.*3/,
+      ],
+      ["odd rotation", { "llama.rope.dimension_count": u32(7) }, "bad-model", /is 7; it must be even/],
+      ["too much rotation", { "llama.rope.dimension_count": u32(18) }, "bad-model", /from 1 to 16/],
+      [
+        "values of another size",
+        { "llama.attention.value_length": u32(8) },
+        "bad-model",
+        /keys of 16 and values of 8/,
+      ],
+      ["no epsilon", { "llama.attention.layer_norm_rms_epsilon": f32(0) }, "bad-model", /epsilon" is 0/],
+      ["a base that is no number", { "llama.rope.freq_base": f32(Number.NaN) }, "bad-model", /NaN/],
+      [
+        "a base of infinity",
+        { "llama.rope.freq_base": f32(Number.POSITIVE_INFINITY) },
+        "bad-model",
+        /Infinity/,
+      ],
+      ["another vocabulary", { "llama.vocab_size": u32(41) }, "bad-model", /40 rows.*says 41/],
+      [
+        "a tokenizer of another size",
+        { "tokenizer.ggml.tokens": { type: "array", of: "string", value: ["a"] } },
+        "bad-model",
+        /the tokenizer has 1 tokens/,
+      ],
+      [
+        "scaled rotation",
+        { "llama.rope.scaling.type": text("yarn") },
+        "unsupported-architecture",
+        /scaling.type" is "yarn"/,
+      ],
+      [
+        "a scale",
+        { "llama.rope.scaling.factor": f32(4) },
+        "unsupported-architecture",
+        /factor" is 4 \(f32\); only 1/,
+      ],
+      ["experts", { "llama.expert_count": u32(8) }, "unsupported-architecture", /expert_count" is 8/],
+      ["a part of a model", { "split.count": { type: "u16", value: 3 } }, "bad-model", /merge/],
+    ];
+
+  test.each(cases)("%s", async (_, metadata, code, says) => {
+    const failed = load(tinyLlama({ metadata }));
+    await expect(failed).rejects.toThrow(says);
+    await expect(failed).rejects.toMatchObject({ code });
+  });
+
+  test("a missing tensor, a foreign one, a wrong shape, a type it cannot compute with", async () => {
+    const file = tinyLlama();
+    const without = (name: string) => ({
+      ...file,
+      tensors: file.tensors.filter((tensor) => tensor.name !== name),
+    });
+    for (const name of ["token_embd.weight", "blk.1.ffn_up.weight", "output_norm.weight"]) {
+      const failed = load(without(name));
+      await expect(failed).rejects.toThrow(`"${name}"`);
+      await expect(failed).rejects.toMatchObject({ code: "missing-tensor" });
+    }
+    const foreign = { name: "rope_freqs.weight", type: 0, shape: [8], data: new Uint8Array(32) };
+    const extended = load({ ...file, tensors: [...file.tensors, foreign] });
+    await expect(extended).rejects.toThrow(/"rope_freqs.weight" has no place/);
+
+    const reshaped = load(tinyLlama({ metadata: { "llama.feed_forward_length": u32(128) } }));
+    await expect(reshaped).rejects.toThrow(
+      /"blk.0.ffn_gate.weight" is 64 x 96, the configuration needs 64 x 128/,
+    );
+    await expect(reshaped).rejects.toMatchObject({ code: "bad-model" });
+
+    const exotic = load(tinyLlama({ matrixType: "Q5_0" }));
+    await expect(exotic).rejects.toThrow(
+      /"token_embd.weight" is of type Q5_0; supported for it: Q4_0, Q4_1, Q8_0/,
+    );
+    await expect(exotic).rejects.toMatchObject({ code: "unsupported-weight-type" });
+  });
+});

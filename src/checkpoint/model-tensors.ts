@@ -1,0 +1,99 @@
+/** @file The weights of a model, found by their GGUF names, with shapes and types checked against the configuration. */
+
+import { EspalierError } from "../errors.ts";
+import type { ModelConfig } from "./config.ts";
+import { matrixTypes, vectorTypes } from "./ggml-types.ts";
+import type { Gguf } from "./gguf.ts";
+import type { TensorInfo } from "./tensor-table.ts";
+
+/** Norms are vectors of hiddenSize; a matrix is [columns, rows] = [inputs, outputs]. */
+export interface LayerTensors {
+  readonly attentionNorm: TensorInfo;
+  /** [hiddenSize, heads * headSize] */
+  readonly query: TensorInfo;
+  /** [hiddenSize, kvHeads * headSize] */
+  readonly key: TensorInfo;
+  /** [hiddenSize, kvHeads * headSize] */
+  readonly value: TensorInfo;
+  /** [heads * headSize, hiddenSize] */
+  readonly output: TensorInfo;
+  readonly feedForwardNorm: TensorInfo;
+  /** [hiddenSize, feedForwardSize] */
+  readonly gate: TensorInfo;
+  /** [hiddenSize, feedForwardSize] */
+  readonly up: TensorInfo;
+  /** [feedForwardSize, hiddenSize] */
+  readonly down: TensorInfo;
+}
+
+export interface ModelTensors {
+  /** [hiddenSize, vocabSize] */
+  readonly embedding: TensorInfo;
+  readonly layers: readonly LayerTensors[];
+  readonly outputNorm: TensorInfo;
+  /** [hiddenSize, vocabSize]; the embedding itself when the head is tied. */
+  readonly head: TensorInfo;
+}
+
+/**
+ * Finds every weight. Throws EspalierError "missing-tensor", "unsupported-weight-type", or "bad-model" when a shape does
+ * not fit or the file has a tensor that this version knows no use for: leaving it out would change the numbers.
+ */
+export function findTensors(gguf: Gguf, config: ModelConfig): ModelTensors {
+  const used = new Set<string>();
+  const { hiddenSize, feedForwardSize, vocabSize } = config;
+  const queryRows = config.heads * config.headSize;
+  const keyRows = config.kvHeads * config.headSize;
+
+  function find(name: string, shape: readonly number[], types: readonly string[]): TensorInfo {
+    const tensor = gguf.tensors.get(name);
+    if (tensor === undefined) {
+      throw new EspalierError("missing-tensor", `${gguf.path}: there is no tensor "${name}"`);
+    }
+    if (tensor.shape.length !== shape.length || tensor.shape.some((size, axis) => size !== shape[axis])) {
+      throw new EspalierError(
+        "bad-model",
+        `${gguf.path}: tensor "${name}" is ${tensor.shape.join(" x ")}, the configuration needs ${shape.join(" x ")}`,
+      );
+    }
+    if (!types.includes(tensor.type.name)) {
+      throw new EspalierError(
+        "unsupported-weight-type",
+        `${gguf.path}: tensor "${name}" is of type ${tensor.type.name}; supported for it: ${types.join(", ")}`,
+      );
+    }
+    used.add(name);
+    return tensor;
+  }
+  const matrix = (name: string, columns: number, rows: number) => find(name, [columns, rows], matrixTypes);
+  const norm = (name: string) => find(name, [hiddenSize], vectorTypes);
+
+  const embedding = matrix("token_embd.weight", hiddenSize, vocabSize);
+  const layers: LayerTensors[] = [];
+  for (let layer = 0; layer < config.layers; layer++) {
+    const name = (part: string) => `blk.${layer}.${part}.weight`;
+    layers.push({
+      attentionNorm: norm(name("attn_norm")),
+      query: matrix(name("attn_q"), hiddenSize, queryRows),
+      key: matrix(name("attn_k"), hiddenSize, keyRows),
+      value: matrix(name("attn_v"), hiddenSize, keyRows),
+      output: matrix(name("attn_output"), queryRows, hiddenSize),
+      feedForwardNorm: norm(name("ffn_norm")),
+      gate: matrix(name("ffn_gate"), hiddenSize, feedForwardSize),
+      up: matrix(name("ffn_up"), hiddenSize, feedForwardSize),
+      down: matrix(name("ffn_down"), feedForwardSize, hiddenSize),
+    });
+  }
+  const outputNorm = norm("output_norm.weight");
+  const head = config.tiedHead ? embedding : matrix("output.weight", hiddenSize, vocabSize);
+
+  for (const name of gguf.tensors.keys()) {
+    if (!used.has(name)) {
+      throw new EspalierError(
+        "bad-model",
+        `${gguf.path}: tensor "${name}" has no place in a ${config.architecture} model of ${config.layers} layers`,
+      );
+    }
+  }
+  return { embedding, layers, outputNorm, head };
+}
