@@ -1,0 +1,17 @@
+import type { ToyOptions } from "../src/target/toy.ts";
+import { describeLossless } from "./lossless-contract.ts";
+import { toyModel } from "./toy-model.ts";
+
+const KINDS: readonly ToyOptions[] = [
+  { order: 1, longRange: 0, seed: 1 },
+  { order: 2, seed: 2 },
+  { order: 2, longRange: 0.1, levels: 1, seed: 3 },
+  { order: 3, longRange: 0.6, sharpness: 2, vocabSize: 24, seed: 4 },
+];
+
+describeLossless("toy target", {
+  models: KINDS.map((kind) => async () => toyModel(kind, kind.seed === 1 ? { endTokens: [] } : {})),
+  runs: 150,
+  longestPrompt: 24,
+  longestText: 40,
+});
