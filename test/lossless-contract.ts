@@ -58,10 +58,16 @@ export function describeLossless(name: string, options: LosslessOptions): void {
     };
     const prompts = (model: Model, seeds: readonly number[]): TokenId[] =>
       seeds.map((seed) => seed % model.vocabSize);
-    const drafting = fc.record({
-      method: fc.constantFrom(...methodNames()),
-      budget: fc.oneof(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 90 })),
-    });
+    const drafting = fc
+      .record({
+        method: fc.constantFrom(...methodNames()),
+        budget: fc.oneof(
+          fc.integer({ min: 1, max: 12 }),
+          fc.integer({ min: 1, max: 90 }),
+          fc.constant(undefined),
+        ),
+      })
+      .map(({ budget, method }) => (budget === undefined ? { method } : { method, budget }));
     const seeds = fc.array(fc.nat(), { minLength: 1, maxLength: longestPrompt });
 
     it("any method and budget gives the ids of plain decoding", async () => {

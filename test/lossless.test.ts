@@ -9,8 +9,16 @@ const KINDS: readonly ToyOptions[] = [
   { order: 3, longRange: 0.6, sharpness: 2, vocabSize: 24, seed: 4 },
 ];
 
+const passTimes = [
+  { rows: 1, ms: 10 },
+  { rows: 8, ms: 12 },
+  { rows: 64, ms: 40 },
+];
+
 describeLossless("toy target", {
-  models: KINDS.map((kind) => async () => toyModel(kind, kind.seed === 1 ? { endTokens: [] } : {})),
+  models: KINDS.map(
+    (kind) => async () => toyModel(kind, kind.seed === 1 ? { endTokens: [], passTimes } : {}),
+  ),
   runs: 150,
   longestPrompt: 24,
   longestText: 40,

@@ -4,6 +4,7 @@
  */
 
 import type { Composition, Method } from "../methods/method.ts";
+import type { BudgetPlan } from "../plan/cost.ts";
 import { History } from "../sampling/history.ts";
 import { createSampler } from "../sampling/sampler.ts";
 import type { TargetSequence } from "../target/target.ts";
@@ -16,6 +17,15 @@ import type { CheckedRequest } from "./request.ts";
 import { Detokenizer, StopMatcher } from "./stand-ins.ts";
 import { StatsCounter } from "./stats.ts";
 import { type Decoding, type Step, step, wantOf } from "./step.ts";
+
+/** Nodes of a tree when nobody says how many and no pass was measured. */
+const DEFAULT_BUDGET = 8;
+
+/** A method, and the plan of its trees when the cost of passes is known. */
+export interface Planned {
+  readonly method: Method;
+  readonly plan: BudgetPlan | undefined;
+}
 
 /** What a conversation keeps from one generation to the next. */
 export class Cache {
@@ -41,7 +51,7 @@ export class Cache {
 
 export async function* generate(
   model: ModelParts,
-  method: Method,
+  { method, plan }: Planned,
   cache: Cache,
   request: CheckedRequest,
   contextLength: number,
@@ -52,9 +62,10 @@ export async function* generate(
   const sampler = createSampler(request.sampling);
   const { structure, drafters } = cache.composition(method);
   const want = wantOf(sampler, drafters);
-  const budget = request.budget ?? 8;
+  const chosen = request.budget === undefined ? plan : undefined;
+  const budget = request.budget ?? plan?.most ?? DEFAULT_BUDGET;
   const tree = new DraftTree(0, budget);
-  const decoding: Decoding = { sequence, history, sampler, structure, drafters, want, tree };
+  const decoding: Decoding = { sequence, history, sampler, structure, drafters, want, tree, plan: chosen };
   const output = new Output(new Detokenizer(model.tokenizer), new StopMatcher(request.stop));
   const stats = new StatsCounter(drafters.map(({ name }) => name));
   const endTokens = new Set(model.endTokens);

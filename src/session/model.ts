@@ -1,17 +1,17 @@
 /** @file A model that is ready: it generates, keeps what its methods learn, and owns the target. */
 
 import { readState, writeState } from "../draft/state-file.ts";
-import type { Method } from "../methods/method.ts";
 import { createMethod, defaultMethod } from "../methods/registry.ts";
+import { BudgetPlan } from "../plan/cost.ts";
 import type { GenerateEvent, GenerateRequest } from "./api.ts";
-import { Cache, generate } from "./generate.ts";
+import { Cache, generate, type Planned } from "./generate.ts";
 import type { ModelParts } from "./parts.ts";
 import { checkRequest } from "./request.ts";
 import { Session } from "./session.ts";
 
 export class Model implements AsyncDisposable {
   readonly parts: ModelParts;
-  readonly #methods = new Map<string, Method>();
+  readonly #methods = new Map<string, Planned>();
 
   constructor(parts: ModelParts) {
     this.parts = parts;
@@ -63,13 +63,15 @@ export class Model implements AsyncDisposable {
   }
 
   /** The method of that name with all it has learnt from this model. Each method learns for itself. */
-  method(name: string): Method {
-    let method = this.#methods.get(name);
-    if (method === undefined) {
-      method = createMethod(name, { vocabSize: this.vocabSize });
-      this.#methods.set(name, method);
+  method(name: string): Planned {
+    let planned = this.#methods.get(name);
+    if (planned === undefined) {
+      const { passTimes } = this.parts;
+      const method = createMethod(name, { vocabSize: this.vocabSize });
+      planned = { method, plan: passTimes && new BudgetPlan(passTimes) };
+      this.#methods.set(name, planned);
     }
-    return method;
+    return planned;
   }
 
   /** Writes what `method` has learnt to a file. Throws RangeError for a method that keeps nothing. */
@@ -91,7 +93,7 @@ export class Model implements AsyncDisposable {
   }
 
   #matrixOf(name: string) {
-    const { matrix } = this.method(name);
+    const { matrix } = this.method(name).method;
     if (matrix === undefined) {
       throw new RangeError(`method ${name} keeps no state; use one with Token Recycling`);
     }

@@ -1,6 +1,6 @@
 /** @file What a model is put together from. */
 
-import type { PassTimes } from "../plan/cost.ts";
+import type { PassCosts } from "../plan/cost.ts";
 import type { Target } from "../target/target.ts";
 import type { ChatMessage } from "../text/chat-template.ts";
 import type { TokenId } from "../types.ts";
@@ -28,5 +28,5 @@ export interface ModelParts {
   /** Tokens that end a text. */
   readonly endTokens: readonly TokenId[];
   /** Measured milliseconds of a pass by rows, for the default budget. */
-  readonly passTimes?: PassTimes;
+  readonly passTimes?: PassCosts;
 }

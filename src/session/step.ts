@@ -1,6 +1,7 @@
 /** @file One step: draft, forward, verify, commit, and what it taught flows back to the drafters. */
 
 import type { Drafter, StepOutcome } from "../draft/drafter.ts";
+import type { BudgetPlan } from "../plan/cost.ts";
 import type { History } from "../sampling/history.ts";
 import type { Sampler } from "../sampling/sampler.ts";
 import type { Budget, Structure } from "../structure/structure.ts";
@@ -19,6 +20,8 @@ export interface Decoding {
   readonly want: Want;
   /** Used again for every step. */
   readonly tree: DraftTree;
+  /** Cuts each tree to what its pass is worth; without it, trees take all of their budget. */
+  readonly plan?: BudgetPlan | undefined;
 }
 
 /** A step's outcome, and the milliseconds that it waited for the target. */
@@ -27,11 +30,12 @@ export interface Step extends StepOutcome {
 }
 
 export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
-  const { sequence, history, sampler, structure, drafters, want, tree } = decoding;
+  const { sequence, history, sampler, structure, drafters, want, tree, plan } = decoding;
   const position = sequence.length;
 
   tree.reset(history.tokens[position]!);
   await structure.grow(tree, drafters, budget);
+  if (plan) tree.truncate(plan.choose(tree.values, tree.size));
   const start = performance.now();
   const pass = await sequence.forward(tree, want);
   const passMs = performance.now() - start;
@@ -40,6 +44,7 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
 
   const outcome = { tree, pass, path, bonus, position, passMs };
   for (const drafter of drafters) drafter.observe(outcome);
+  plan?.observe(tree.size, path.length);
   return outcome;
 }
 

@@ -87,6 +87,23 @@ export class DraftTree {
     return node;
   }
 
+  /** Drops the nodes from `size` on; what is left is a tree, because parents come before their children. */
+  truncate(size: number): void {
+    if (!Number.isInteger(size) || size < 1 || size > this.#size) {
+      throw new RangeError(`DraftTree: ${this.#size} nodes cannot be cut to ${size}`);
+    }
+    for (let node = this.#size - 1; node >= size; node--) {
+      const parent = this.parents[node]!;
+      let before = -1;
+      for (let child = this.#firstChild[parent]!; child !== node; child = this.#nextSibling[child]!)
+        before = child;
+      if (before < 0) this.#firstChild[parent] = -1;
+      else this.#nextSibling[before] = -1;
+      this.#lastChild[parent] = before;
+    }
+    this.#size = size;
+  }
+
   /** The child of `node` that carries `token`, or -1. */
   child(node: NodeIndex, token: TokenId): NodeIndex {
     let child = this.#firstChild[node]!;

@@ -1,0 +1,209 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { gumbel, positionKey } from "../random.ts";
+import type { Pass } from "../target/target.ts";
+import { cutRow } from "./cut.ts";
+import { History } from "./history.ts";
+import { type SamplingSettings, samplingSettings } from "./options.ts";
+import { createSampler } from "./sampler.ts";
+
+/** A pass of one row, with a list of the `k` most likely tokens. */
+function passOf(logits: Float32Array, k: number): Pass {
+  const order = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
+  const max = logits[order[0]!]!;
+  const logSum = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - max), 0));
+  const list = order.slice(0, k);
+  return {
+    size: 1,
+    k: list.length,
+    tokens: Int32Array.from(list),
+    logProbs: Float32Array.from(list, (token) => logits[token]! - max - logSum),
+    logits: () => logits,
+    hidden: () => new Float32Array(0),
+  };
+}
+
+/** The obvious way, on whole sorted arrays. */
+function reference(row: Float32Array, settings: SamplingSettings, history: History): number {
+  const logits = Float64Array.from(row);
+  for (const [token, generated] of history.counts) {
+    const penalty = settings.repetitionPenalty;
+    logits[token] = logits[token]! > 0 ? logits[token]! / penalty : logits[token]! * penalty;
+    logits[token]! -= generated * settings.frequencyPenalty + (generated ? settings.presencePenalty : 0);
+  }
+  const order = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
+  if (settings.temperature === 0) return order[0]!;
+  const weight = (token: number) => Math.exp((logits[token]! - logits[order[0]!]!) / settings.temperature);
+  let kept = settings.topK > 0 ? order.slice(0, settings.topK) : order;
+  const mass = kept.reduce((sum, token) => sum + weight(token), 0);
+  let before = 0;
+  kept = kept.filter((token) => {
+    const inside = before < settings.topP * mass;
+    before += weight(token);
+    return inside || settings.topP === 1;
+  });
+  kept = kept.filter((token) => weight(token) >= settings.minP);
+  const key = positionKey(settings.seed, history.length);
+  const score = (token: number) => Math.log(weight(token)) + gumbel(key, token);
+  return kept.reduce((best, token) => (score(token) > score(best) ? token : best));
+}
+
+const rows = fc
+  .tuple(fc.integer({ min: 2, max: 300 }), fc.nat(), fc.constantFrom(0.1, 1, 4, 30))
+  .map(([size, seed, spread]) => {
+    const key = positionKey(seed, 0);
+    return Float32Array.from({ length: size }, (_, token) => spread * gumbel(key, token));
+  });
+
+describe("sampler", () => {
+  it("picks what sorting everything would pick, for any settings", () => {
+    fc.assert(
+      fc.property(
+        rows,
+        fc.record({
+          temperature: fc.constantFrom(0, 0.2, 1, 3),
+          topK: fc.constantFrom(0, 1, 2, 7, 40, 290),
+          topP: fc.constantFrom(0.1, 0.5, 0.95, 1),
+          minP: fc.constantFrom(0, 0.03, 0.4, 1),
+          repetitionPenalty: fc.constantFrom(1, 1.2, 0.7),
+          frequencyPenalty: fc.constantFrom(0, 0.5),
+          presencePenalty: fc.constantFrom(0, -1),
+          seed: fc.nat(),
+        }),
+        fc.array(fc.nat(1), { maxLength: 6 }),
+        (logits, options, text) => {
+          const settings = samplingSettings(options);
+          const history = new History([1]);
+          for (const token of text) history.push(token);
+          const sampler = createSampler(settings);
+          const pass = passOf(logits, Math.max(8, sampler.want.topK));
+          expect(sampler.pick(pass, 0, history)).toBe(reference(logits, settings, history));
+        },
+      ),
+      { numRuns: 1500 },
+    );
+  });
+
+  it("picks the same from a list of top tokens as from the whole row", () => {
+    fc.assert(
+      fc.property(
+        rows,
+        fc.integer({ min: 1, max: 256 }),
+        fc.nat(),
+        fc.constantFrom(0.5, 1),
+        (logits, topK, seed, topP) => {
+          const settings = samplingSettings({ temperature: 0.8, topK, topP, seed });
+          const history = new History([0]);
+          const list = createSampler(settings);
+          expect(list.want.logits).toBeUndefined();
+          // A penalty that no token of the text is subject to asks for the whole row.
+          const row = createSampler({ ...settings, presencePenalty: 1 });
+          expect(row.want.logits).toBe(true);
+          expect(list.pick(passOf(logits, topK + 3), 0, history)).toBe(
+            row.pick(passOf(logits, 1), 0, history),
+          );
+        },
+      ),
+    );
+  });
+
+  it("follows the softmax: chi-square over 40,000 positions", () => {
+    const logits = Float32Array.from([2, 1.5, 1, 0, 0, -0.5, -1, -3]);
+    for (const [options, kept] of [
+      [{ temperature: 1 }, 8],
+      [{ temperature: 0.6 }, 8],
+      [{ temperature: 1, topK: 8 }, 8],
+      [{ temperature: 1, topK: 3 }, 3],
+      [{ temperature: 2, minP: Math.exp(-1.3) }, 6],
+    ] as const) {
+      const sampler = createSampler(samplingSettings({ ...options, seed: 11 }));
+      const pass = passOf(logits, 8);
+      const history = new History([0]);
+      const seen = new Float64Array(8);
+      const draws = 40_000;
+      for (let i = 0; i < draws; i++) {
+        const token = sampler.pick(pass, 0, history);
+        seen[token]!++;
+        history.push(token);
+      }
+      const weights = logits.slice(0, kept).map((logit) => Math.exp(logit / options.temperature));
+      const sum = weights.reduce((a, b) => a + b);
+      let chiSquare = 0;
+      for (let token = 0; token < kept; token++) {
+        const expected = (draws * weights[token]!) / sum;
+        chiSquare += (seen[token]! - expected) ** 2 / expected;
+      }
+      // 99.9 % quantile for 7 degrees of freedom.
+      expect(chiSquare).toBeLessThan(24.32);
+      expect(seen.slice(kept).every((count) => count === 0)).toBe(true);
+    }
+  });
+
+  it("is greedy with the lowest id of equals, from a list of one", () => {
+    const sampler = createSampler(samplingSettings({}));
+    expect(sampler.want).toEqual({ topK: 1 });
+    expect(sampler.pick(passOf(Float32Array.from([0, 3, 3, 1]), 2), 0, new History([0]))).toBe(1);
+    const penalised = createSampler(samplingSettings({ presencePenalty: 1 }));
+    expect(penalised.pick(passOf(Float32Array.from([0, 3, 3, 1]), 1), 0, new History([1]))).toBe(1);
+  });
+
+  it("penalises by what the text holds", () => {
+    const logits = Float32Array.from([2, 1.9, -1, 1]);
+    const pick = (options: Partial<SamplingSettings>, generated: number[]) => {
+      const history = new History([3]);
+      for (const token of generated) history.push(token);
+      return createSampler(samplingSettings(options)).pick(passOf(logits, 1), 0, history);
+    };
+    expect(pick({ repetitionPenalty: 1.1 }, [])).toBe(0);
+    expect(pick({ repetitionPenalty: 1.1 }, [0])).toBe(1);
+    expect(pick({ presencePenalty: 0.2 }, [0, 1])).toBe(0);
+    expect(pick({ frequencyPenalty: 0.2 }, [0, 0, 1])).toBe(1);
+    // The prompt's tokens count for repetition alone.
+    expect(pick({ frequencyPenalty: -5, presencePenalty: -5 }, [])).toBe(0);
+    expect(pick({ repetitionPenalty: 0.4 }, [])).toBe(3);
+  });
+
+  it("depends on seed and position, not on what was picked before", () => {
+    const logits = new Float32Array(50);
+    const picks = (seed: number) => {
+      const sampler = createSampler(samplingSettings({ temperature: 1, seed }));
+      return Array.from({ length: 30 }, (_, length) =>
+        sampler.pick(passOf(logits, 1), 0, new History(new Array(length + 1).fill(0))),
+      );
+    };
+    expect(picks(1)).toEqual(picks(1));
+    expect(picks(1)).not.toEqual(picks(2));
+    expect(new Set(picks(1)).size).toBeGreaterThan(10);
+  });
+});
+
+describe("samplingSettings", () => {
+  it.each([
+    [{ temperature: -0.1 }, "temperature is -0.1"],
+    [{ temperature: Number.NaN }, "temperature is NaN"],
+    [{ temperature: 101 }, "temperature is 101"],
+    [{ topK: 1.5 }, "topK is 1.5"],
+    [{ topP: 0 }, "topP is 0"],
+    [{ topP: 1.01 }, "topP is 1.01"],
+    [{ minP: -1 }, "minP is -1"],
+    [{ repetitionPenalty: 0 }, "repetitionPenalty is 0"],
+    [{ frequencyPenalty: Infinity }, "frequencyPenalty is Infinity"],
+    [{ presencePenalty: Number.NaN }, "presencePenalty is NaN"],
+    [{ seed: -1 }, "seed is -1"],
+    [{ seed: 2 ** 32 }, "seed is 4294967296"],
+  ])("refuses %o", (options, message) => {
+    expect(() => samplingSettings(options)).toThrow(RangeError);
+    expect(() => samplingSettings(options)).toThrow(message);
+  });
+
+  it("refuses what is no number", () => {
+    expect(() => samplingSettings({ temperature: "1" as unknown as number })).toThrow(TypeError);
+  });
+});
+
+describe("cutRow", () => {
+  it("keeps everything when nothing limits", () => {
+    const cut = cutRow(Float32Array.from([1, 2, 3]), 3, 1, 0, 1);
+    expect(cut.delta).toBe(Infinity);
+  });
+});
