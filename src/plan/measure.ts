@@ -32,10 +32,10 @@ export interface MeasureOptions {
 }
 
 /** Times by context and number of rows. */
-export type PassTimes = Record<number, Record<number, Timing>>;
+export type PassTimings = Record<number, Record<number, Timing>>;
 
 /** Times passes over bushy trees on texts of arbitrary tokens. */
-export async function measurePasses(target: Target, options: MeasureOptions): Promise<PassTimes> {
+export async function measurePasses(target: Target, options: MeasureOptions): Promise<PassTimings> {
   const { rows, contexts, rounds = ROUNDS, signal, onRound } = options;
   checkEach("rows", rows, 1, target.maxNodes);
   checkEach("rounds", [rounds], 1, Infinity);

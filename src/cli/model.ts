@@ -1,0 +1,73 @@
+/** @file Loads the model a command was given, with progress, and frees it whatever happens. */
+
+import { existsSync } from "node:fs";
+import { defaultMethod } from "../methods/registry.ts";
+import type { Model } from "../session/model.ts";
+import type { Io } from "./io.ts";
+import { showProgress } from "./progress.ts";
+
+/** Options of every command that runs a model. */
+export interface ModelOptions {
+  readonly model: string;
+  readonly threads?: number;
+  readonly context?: number;
+}
+
+/** Loads the model, runs `work` on it, and frees it. */
+export async function withModel<T>(
+  { model: name, threads, context }: ModelOptions,
+  io: Io,
+  work: (model: Model) => Promise<T>,
+): Promise<T> {
+  const progress = showProgress(`loading ${name}`, 100, io);
+  let model: Model;
+  try {
+    model = await io.loadModel(name, {
+      ...(threads === undefined ? {} : { threads }),
+      ...(context === undefined ? {} : { contextLength: context }),
+      onProgress: (fraction) => progress.update(Math.floor(fraction * 100)),
+    });
+  } finally {
+    progress.stop();
+  }
+  try {
+    return await work(model);
+  } finally {
+    await model[Symbol.asyncDispose]();
+  }
+}
+
+/**
+ * Runs `work` with what the method had learnt, which is in `file` when that exists, and writes it back. Throws RangeError
+ * for a method that learns nothing that could be kept.
+ */
+export async function withState<T>(
+  model: Model,
+  { state: file, method = defaultMethod }: { readonly state?: string; readonly method?: string },
+  work: () => Promise<T>,
+): Promise<T> {
+  if (file === undefined) return work();
+  needsState(model, method);
+  if (existsSync(file)) await model.loadState(file, method);
+  const result = await work();
+  await model.saveState(file, method);
+  return result;
+}
+
+/** Gives each of the methods that learn what is in `file`; the file stays as it is. */
+export async function loadStates(
+  model: Model,
+  file: string | undefined,
+  methods: readonly string[],
+): Promise<void> {
+  if (file === undefined) return;
+  const learning = methods.filter((method) => model.method(method).method.matrix !== undefined);
+  if (learning.length === 0) throw new RangeError(`--state: none of ${methods.join(", ")} keeps a state`);
+  for (const method of learning) await model.loadState(file, method);
+}
+
+function needsState(model: Model, method: string): void {
+  if (model.method(method).method.matrix === undefined) {
+    throw new RangeError(`--state: method ${method} keeps no state; use one with Token Recycling`);
+  }
+}

@@ -1,0 +1,101 @@
+/** @file Options that several commands share, and the parsers that refuse what is not a number of the right kind. */
+
+import { InvalidArgumentError, Option } from "commander";
+import { defaultMethod, methodNames } from "../methods/registry.ts";
+
+export interface Range {
+  readonly min?: number;
+  readonly max?: number;
+}
+
+/** Parses a whole number within the range, both ends included. */
+export function integer(range: Range = {}): (text: string) => number {
+  return (text) => {
+    const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
+    return checked(value, Number.isSafeInteger(value), "a whole number", range);
+  };
+}
+
+/** Parses a finite number within the range, both ends included. */
+export function decimal(range: Range = {}): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    return checked(value, Number.isFinite(value), "a number", range);
+  };
+}
+
+function checked(value: number, valid: boolean, kind: string, { min, max }: Range): number {
+  if (valid && value >= (min ?? -Infinity) && value <= (max ?? Infinity)) return value;
+  const bounds =
+    min !== undefined && max !== undefined
+      ? ` from ${min} to ${max}`
+      : min !== undefined
+        ? ` of at least ${min}`
+        : max !== undefined
+          ? ` of at most ${max}`
+          : "";
+  throw new InvalidArgumentError(`It must be ${kind}${bounds}.`);
+}
+
+/** Parses `a,b,c`; nothing may be empty or given twice. */
+export function list<T>(parse: (text: string) => T): (text: string) => T[] {
+  return (text) => {
+    const parts = text.split(",").map((part) => part.trim());
+    if (parts.some((part) => part === "")) throw new InvalidArgumentError("It must be a list such as a,b,c.");
+    if (new Set(parts).size < parts.length) throw new InvalidArgumentError("Something in it is given twice.");
+    return parts.map(parse);
+  };
+}
+
+/** Adds `value` to those given before: for options that may be repeated. */
+export function collect(value: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}
+
+/** Refuses what is not the name of a method. */
+export function methodName(text: string): string {
+  if (methodNames().includes(text)) return text;
+  throw new InvalidArgumentError(`The methods are ${methodNames().join(", ")}.`);
+}
+
+const MAX_SEED = 2 ** 32 - 1;
+
+/** Fresh option objects, since commander keeps state in them. */
+export const shared = {
+  model: () =>
+    new Option(
+      "-m, --model <model>",
+      "a GGUF file, or the name of a model in the cache",
+    ).makeOptionMandatory(),
+  threads: () =>
+    new Option("--threads <n>", "threads (default: physical cores)").argParser(integer({ min: 1 })),
+  context: () =>
+    new Option(
+      "--context <n>",
+      "most tokens of prompt and answer together (default: what the model was trained for)",
+    ).argParser(integer({ min: 2 })),
+  method: () =>
+    new Option("--method <name>", `how to draft (default: ${defaultMethod})`).argParser(methodName),
+  /** For commands that save it again. */
+  keptState: () =>
+    new Option("--state <file>", "keep here what the method learns; start with it when the file exists"),
+  /** For commands that only start with it. */
+  state: () =>
+    new Option("--state <file>", "start with what a method had learnt, as generate and chat keep it"),
+  maxTokens: () =>
+    new Option("-n, --max-tokens <n>", "most tokens to generate").argParser(integer({ min: 1 })),
+  temperature: () =>
+    new Option("-t, --temperature <t>", "0 takes the most likely token, more takes chances")
+      .argParser(decimal({ min: 0, max: 100 }))
+      .default(0),
+  seed: () =>
+    new Option("--seed <n>", "the same seed gives the same text")
+      .argParser(integer({ min: 0, max: MAX_SEED }))
+      .default(0),
+  budget: () =>
+    new Option(
+      "--budget <n>",
+      "most nodes of a draft tree, its root included (default: chosen by cost)",
+    ).argParser(integer({ min: 1 })),
+  json: () => new Option("--json", "print one JSON object as the last line"),
+};

@@ -1,0 +1,59 @@
+/** @file The commands under one name, and what becomes of their failures: one clear line and an exit code. */
+
+import { Command, CommanderError } from "commander";
+import { addBench } from "./bench.ts";
+import { addChat } from "./chat.ts";
+import { addGenerate } from "./generate.ts";
+import { addInfo } from "./info.ts";
+import { FAILED, type Io } from "./io.ts";
+import { errorText } from "./report.ts";
+import { addVerify } from "./verify.ts";
+import { version } from "./version.ts";
+
+const MORE = `
+Examples:
+  espalier chat --model smollm2-135m
+  espalier generate --model smollm2-135m --prompt "Once upon a time" --max-tokens 100 --color
+  espalier verify --model model.gguf --prompts prompts.jsonl --method all
+  espalier bench --model model.gguf --prompts prompts.jsonl --limit 20
+
+Run espalier help <command> for the options of a command.`;
+
+/** Runs one command line, without the program's name, and gives its exit code. Never throws. */
+export async function run(args: readonly string[], io: Io): Promise<number> {
+  let code = 0;
+  const exit = (value: number) => {
+    code = value;
+  };
+  const program = new Command("espalier")
+    .description("Generates text with a local language model: drafted, and the same text as plain decoding.")
+    .version(version())
+    .option("--debug", "show where in the program an error came from")
+    .helpCommand(true)
+    .addHelpText("after", MORE);
+  for (const add of [addGenerate, addChat, addVerify, addBench, addInfo]) add(program, io, exit);
+  configure(program, io);
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return code;
+  } catch (error) {
+    // Help and version come as errors of exit code 0, wrong arguments as others; both have been written already.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : FAILED;
+    io.stderr.write(`error: ${errorText(error, program.opts<{ debug?: true }>().debug === true)}\n`);
+    return FAILED;
+  }
+}
+
+/** Makes every command write through `io` and throw where commander would end the process. */
+function configure(command: Command, io: Io): void {
+  command
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      getOutHelpWidth: () => io.stdout.columns ?? 80,
+      getErrHelpWidth: () => io.stderr.columns ?? 80,
+    });
+  for (const child of command.commands) configure(child, io);
+}

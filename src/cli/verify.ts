@@ -1,0 +1,130 @@
+/** @file `espalier verify`: the proof on real prompts that a method's text is the one of plain decoding. */
+
+import type { Command } from "commander";
+import { defaultMethod, methodNames } from "../methods/registry.ts";
+import type { Model } from "../session/model.ts";
+import { interruptible } from "./interrupt.ts";
+import { type Exit, FAILED, INTERRUPTED, type Io, writeJson } from "./io.ts";
+import { loadStates, type ModelOptions, withModel } from "./model.ts";
+import { integer, list, methodName, shared } from "./options.ts";
+import { showProgress } from "./progress.ts";
+import { type Prompt, readPrompts, spread } from "./prompts.ts";
+import { type Divergence, firstDifference, runPrompt, type TurnRequest } from "./transcript.ts";
+
+interface Options extends ModelOptions {
+  readonly prompts: readonly string[];
+  readonly method: readonly string[];
+  readonly limit?: number;
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly seed: number;
+  readonly budget?: number;
+  readonly state?: string;
+  readonly json?: true;
+}
+
+/** What `verify --json` prints. */
+interface Verdict {
+  /** Prompts that every method has answered. */
+  readonly prompts: number;
+  /** Tokens of the plain answers to them. */
+  readonly tokens: number;
+  readonly equal: boolean;
+  readonly firstDivergence: Divergence | null;
+  readonly methods: readonly string[];
+}
+
+const EXAMPLES = `
+Examples:
+  espalier verify -m smollm2-135m --prompts prompts.jsonl
+  espalier verify -m model.gguf --prompts chat.jsonl,code.jsonl --method all --temperature 0.8 --seed 7
+
+Ends with exit code 1 when a single token differs.`;
+
+export function addVerify(program: Command, io: Io, exit: Exit): void {
+  program
+    .command("verify")
+    .description("Check on real prompts that drafting does not change the text.")
+    .addOption(shared.model())
+    .requiredOption("--prompts <files>", "prompt files (JSON Lines), separated by commas", list(String))
+    .option("--method <names>", "methods to check, separated by commas, or all", methodList, [defaultMethod])
+    .option("--limit <n>", "at most n prompts of each file, spread over its categories", integer({ min: 1 }))
+    .addOption(shared.maxTokens().default(128))
+    .addOption(shared.temperature())
+    .addOption(shared.seed())
+    .addOption(shared.budget())
+    .addOption(shared.threads())
+    .addOption(shared.context())
+    .addOption(shared.state())
+    .addOption(shared.json())
+    .addHelpText("after", EXAMPLES)
+    .action(async (options: Options) => {
+      const files = await Promise.all(options.prompts.map(readPrompts));
+      const prompts = files.flatMap((file) => spread(file, options.limit));
+      const { verdict, interrupted } = await withModel(options, io, (model) =>
+        interruptible(io, async (signal) => {
+          const verdict = await verify(model, prompts, options, signal, io);
+          return { verdict, interrupted: signal.aborted };
+        }),
+      );
+      if (options.json) writeJson(verdict, io);
+      else io.stdout.write(`${show(verdict)}\n`);
+      if (!verdict.equal) exit(FAILED);
+      else if (interrupted) exit(INTERRUPTED);
+    });
+}
+
+function methodList(text: string): string[] {
+  const drafted = methodNames().filter((name) => name !== "plain");
+  return text === "all" ? drafted : list(methodName)(text);
+}
+
+async function verify(
+  model: Model,
+  prompts: readonly Prompt[],
+  options: Options,
+  signal: AbortSignal,
+  io: Io,
+): Promise<Verdict> {
+  const { method: methods, maxTokens, temperature, seed, budget } = options;
+  const request: TurnRequest = {
+    maxTokens,
+    temperature,
+    seed,
+    signal,
+    ...(budget === undefined ? {} : { budget }),
+  };
+  await loadStates(model, options.state, methods);
+  const progress = showProgress("verify", prompts.length, io);
+  let done = 0;
+  let tokens = 0;
+  let firstDivergence: Divergence | null = null;
+  try {
+    for (const prompt of prompts) {
+      const plain = await runPrompt(model, prompt, { ...request, method: "plain" });
+      for (const method of methods) {
+        if (signal.aborted) break;
+        const drafted = await runPrompt(model, prompt, { ...request, method });
+        if (signal.aborted) break;
+        const difference = firstDifference(plain, drafted);
+        if (difference !== undefined) firstDivergence ??= { prompt: prompt.id, ...difference, method };
+      }
+      if (signal.aborted) break;
+      done++;
+      tokens += plain.reduce((sum, answer) => sum + answer.tokens.length, 0);
+      progress.update(done, prompt.id);
+    }
+  } finally {
+    progress.stop();
+  }
+  return { prompts: done, tokens, equal: firstDivergence === null, firstDivergence, methods };
+}
+
+function show({ prompts, tokens, firstDivergence, methods }: Verdict): string {
+  const size = `${prompts} prompts, ${tokens} tokens, ${methods.join(", ")} against plain`;
+  if (firstDivergence === null) return `equal: ${size}`;
+  const { prompt, turn, position, expected, got, method } = firstDivergence;
+  const where = `prompt "${prompt}", turn ${turn}, token ${position} of the answer`;
+  const name = (token: number | null) => (token === null ? "the end" : `token ${token}`);
+  return `NOT EQUAL: ${size}\nfirst at ${where}: ${method} gives ${name(got)}, plain ${name(expected)}`;
+}
