@@ -53,8 +53,6 @@ export class RecycleDrafter implements Drafter {
   readonly rows: { readonly pass: number; readonly prompt: number };
   readonly #matrix: RecycleMatrix;
   readonly #seeding: PromptSeeding;
-  /** Tokens of the text whose bigrams are in the matrix already. */
-  #seeded = 0;
 
   /**
    * `seeding` is what the prompt gives: the target's own rows (default; they cost the head at every prompt token), the
@@ -68,10 +66,7 @@ export class RecycleDrafter implements Drafter {
 
   begin(tokens: readonly TokenId[]): void {
     if (this.#seeding !== "bigrams") return;
-    if (this.#seeded > tokens.length) this.#seeded = 0;
-    for (let at = Math.max(1, this.#seeded); at < tokens.length; at++)
-      this.#promote(tokens[at - 1]!, tokens[at]!);
-    this.#seeded = tokens.length;
+    for (let at = 1; at < tokens.length; at++) this.#promote(tokens[at - 1]!, tokens[at]!);
   }
 
   observePrompt(tokens: readonly TokenId[], pass: Pass): void {
