@@ -183,7 +183,6 @@ describe("what it refuses", () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/shorten it by 2\n$/);
     expect((await runCli(`${BASE} --debug`, { model })).stderr).toContain("    at ");
-    expect((await runCli(`--debug ${BASE}`, { model })).stderr).toContain("    at ");
   });
 
   test("messages without a chat template", async () => {

@@ -2,12 +2,17 @@
 
 import { INTERRUPTED, type Io } from "./io.ts";
 
+/** What work that cannot show a part of its result ends with. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+}
+
 /** Runs `work` with a signal that the first ctrl-C aborts. */
 export async function interruptible<T>(io: Io, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const stop = io.onInterrupt(() => {
     if (controller.signal.aborted) io.exit(INTERRUPTED);
-    else controller.abort();
+    else controller.abort(new Interrupted());
   });
   try {
     return await work(controller.signal);

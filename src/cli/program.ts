@@ -5,7 +5,8 @@ import { addBench } from "./bench.ts";
 import { addChat } from "./chat.ts";
 import { addGenerate } from "./generate.ts";
 import { addInfo } from "./info.ts";
-import { FAILED, type Io } from "./io.ts";
+import { Interrupted } from "./interrupt.ts";
+import { FAILED, INTERRUPTED, type Io } from "./io.ts";
 import { errorText } from "./report.ts";
 import { addVerify } from "./verify.ts";
 import { version } from "./version.ts";
@@ -25,11 +26,16 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   const exit = (value: number) => {
     code = value;
   };
+  let debug = false;
   const program = new Command("espalier")
     .description("Generates text with a local language model: drafted, and the same text as plain decoding.")
     .version(version())
-    .option("--debug", "show where in the program an error came from")
     .helpCommand(true)
+    // Options belong to the command they follow: `bench` and `bench engine` have some of the same names.
+    .enablePositionalOptions()
+    .hook("preAction", (_, command) => {
+      debug = command.opts<{ debug?: true }>().debug === true;
+    })
     .addHelpText("after", MORE);
   for (const add of [addGenerate, addChat, addVerify, addBench, addInfo]) add(program, io, exit);
   configure(program, io);
@@ -39,13 +45,15 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   } catch (error) {
     // Help and version come as errors of exit code 0, wrong arguments as others; both have been written already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : FAILED;
-    io.stderr.write(`error: ${errorText(error, program.opts<{ debug?: true }>().debug === true)}\n`);
+    if (error instanceof Interrupted) return INTERRUPTED;
+    io.stderr.write(`error: ${errorText(error, debug)}\n`);
     return FAILED;
   }
 }
 
 /** Makes every command write through `io` and throw where commander would end the process. */
 function configure(command: Command, io: Io): void {
+  if (command.parent !== null) command.option("--debug", "show where in the program an error came from");
   command
     .exitOverride()
     .showSuggestionAfterError()
