@@ -12,7 +12,7 @@ export interface CliOptions {
   readonly model?: (options: LoadOptions) => Model;
   /** Lines of standard input. */
   readonly stdin?: readonly string[];
-  /** Standard output and error say that they are a terminal. */
+  /** All three streams say that they are a terminal. */
   readonly terminal?: boolean;
   readonly env?: Readonly<Record<string, string>>;
   /** Sees everything as it is written and may press ctrl-C. */
@@ -62,7 +62,9 @@ export async function runCli(line: string | readonly string[], options: CliOptio
   const loads: (LoadOptions & { name: string })[] = [];
   let alive = 0;
   const code = await run(typeof line === "string" ? line.split(" ") : line, {
-    stdin: Readable.from((options.stdin ?? []).map((text) => `${text}\n`)) as Input,
+    stdin: Object.assign(Readable.from((options.stdin ?? []).map((text) => `${text}\n`)), {
+      isTTY: terminal,
+    }) as Input,
     stdout: stdout.stream,
     stderr: stderr.stream,
     env,

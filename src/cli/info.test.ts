@@ -1,0 +1,83 @@
+/** @file Tests of `espalier info`. */
+
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { writeGguf } from "../../test/gguf-writer.ts";
+import { lastJson, runCli } from "../../test/run-cli.ts";
+import { tinyLlama } from "../../test/tiny-llama.ts";
+
+let folder: string;
+let path: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "espalier-cli-"));
+  path = join(folder, "tiny.gguf");
+  const metadata = {
+    "general.name": { type: "string", value: "Tiny" },
+    "tokenizer.ggml.model": { type: "string", value: "gpt2" },
+    "tokenizer.ggml.pre": { type: "string", value: "smollm" },
+    "tokenizer.chat_template": { type: "string", value: "{{ messages }}" },
+  } as const;
+  await writeFile(path, writeGguf(tinyLlama({ metadata })));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe("info", () => {
+  test("--json tells what the file holds", async () => {
+    const { code, stdout, loads } = await runCli(["info", path, "--json"]);
+    expect(code).toBe(0);
+    expect(loads).toEqual([]);
+    const json = lastJson(stdout);
+    expect(json).toMatchObject({
+      path,
+      name: "Tiny",
+      architecture: "llama",
+      layers: 2,
+      hiddenSize: 64,
+      feedForwardSize: 96,
+      heads: 4,
+      kvHeads: 2,
+      contextLength: 512,
+      tokenizer: { model: "gpt2", pre: "smollm" },
+      chatTemplate: true,
+    });
+    // 40 embeddings, and in each of 2 layers 64 + 32 + 32 + 64 rows of attention and three matrices of 64 x 96; norms apart.
+    const matrices = 64 * 40 + 2 * (64 * (64 + 32 + 32 + 64) + 3 * 64 * 96);
+    const norms = 64 * 5;
+    expect(json.parameters).toBe(matrices + norms);
+    expect(json.weights).toEqual({
+      Q4_1: { tensors: 15, bytes: (matrices / 32) * 20 },
+      F32: { tensors: 5, bytes: norms * 4 },
+    });
+  });
+
+  test("shows it as text", async () => {
+    const { stdout } = await runCli(["info", path]);
+    expect(stdout).toMatch(/^name +Tiny\narchitecture +llama\nparameters +0\.1 million\n/);
+    expect(stdout).toMatch(/\nweights +tensors +bytes\nQ4_1 +15 /);
+  });
+
+  test("says what a file does not say", async () => {
+    const bare = join(folder, "bare.gguf");
+    await writeFile(bare, writeGguf({ metadata: [], tensors: [] }));
+    const { stdout } = await runCli(["info", bare, "--json"]);
+    expect(lastJson(stdout)).toMatchObject({
+      architecture: null,
+      tokenizer: null,
+      chatTemplate: false,
+      weights: {},
+    });
+    expect((await runCli(["info", bare])).stdout).toMatch(/tokenizer +missing/);
+  });
+
+  test("refuses what is not there or not GGUF, in one line", async () => {
+    const missing = await runCli("info nowhere.gguf");
+    expect(missing.code).toBe(1);
+    expect(missing.stderr).toMatch(/^error: .*nowhere.gguf.*\n$/);
+    const wrong = join(folder, "wrong.gguf");
+    await writeFile(wrong, "hello");
+    expect((await runCli(["info", wrong])).stderr).toMatch(/^error: .*is not a GGUF file.*\n$/);
+    expect((await runCli("info")).stderr).toContain("missing required argument 'model'");
+  });
+});
