@@ -14,6 +14,7 @@ import type { GenerateRequest, SamplingOptions } from "../src/session/api.ts";
 import type { Model } from "../src/session/model.ts";
 import { step, wantOf } from "../src/session/step.ts";
 import type { Structure } from "../src/structure/structure.ts";
+import { Detokenizer } from "../src/text/detokenizer.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
 import type { TokenId } from "../src/types.ts";
 import { collect } from "./toy-model.ts";
@@ -86,6 +87,9 @@ export function describeLossless(name: string, options: LosslessOptions): void {
             expect(drafted.tokens).toEqual(plain.tokens);
             expect(drafted.text).toBe(plain.text);
             expect(drafted.end.stopReason).toBe(plain.end.stopReason);
+            const detokenizer = new Detokenizer(model.parts.tokenizer);
+            const whole = plain.tokens.map((token) => detokenizer.push(token)).join("") + detokenizer.end();
+            expect(plain.text).toBe(whole);
             expect(plain.end.stats.passes).toBeGreaterThanOrEqual(drafted.end.stats.passes);
             expect(drafted.end.stats.tokens).toBe(drafted.tokens.length);
           },
@@ -186,7 +190,7 @@ export function describeLossless(name: string, options: LosslessOptions): void {
               }
             }
             expect(plain.tokens.slice(0, said.length)).toEqual(said);
-            expect(session.cachedTokens).toBeLessThanOrEqual(tokens.length + said.length);
+            expect(session.cachedTokens).toBeLessThanOrEqual(tokens.length + plain.tokens.length);
             text = [...tokens, ...said];
           }
         }),

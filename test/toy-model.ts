@@ -1,4 +1,4 @@
-/** @file A model on the toy target, with one character a token, for tests of what stands above the engine. */
+/** @file A model on the toy target, for tests of what stands above the engine. */
 
 import type { GenerateEvent } from "../src/session/api.ts";
 import { Model } from "../src/session/model.ts";
@@ -8,10 +8,32 @@ import type { TokenId } from "../src/types.ts";
 
 const FIRST = "0".charCodeAt(0);
 
-/** Token i is character "0" + i; encode refuses nothing, so give it characters of the vocabulary. */
+/** Token i is character "0" + i, but for the end token 0, which has no text. */
 export const toyTokenizer: ModelParts["tokenizer"] = {
-  encode: (text) => Array.from(text, (character) => character.charCodeAt(0) - FIRST),
-  decode: (tokens) => String.fromCharCode(...tokens.map((token) => FIRST + token)),
+  encode: (text) => Array.from(text, (character) => character.codePointAt(0)! - FIRST),
+  tokenBytes: (token) => Buffer.from(token === 0 ? "" : String.fromCodePoint(FIRST + token)),
+  bos: undefined,
+  addBos: false,
+};
+
+/** As real ones are: tokens of several characters, of half a character, and of none. */
+export const raggedTokenizer: ModelParts["tokenizer"] = {
+  ...toyTokenizer,
+  tokenBytes(token) {
+    const simple = toyTokenizer.tokenBytes(token);
+    switch (token % 8) {
+      case 4:
+        return Buffer.of(0xc3);
+      case 5:
+        return Buffer.of(0xa9);
+      case 6:
+        return Buffer.concat([simple, simple, toyTokenizer.tokenBytes(1)]);
+      case 7:
+        return token % 16 === 7 ? Buffer.alloc(0) : Buffer.concat([Buffer.of(0xa9), simple, Buffer.of(0xc3)]);
+      default:
+        return simple;
+    }
+  },
 };
 
 export function toyModel(options: ToyOptions = {}, parts: Partial<ModelParts> = {}): Model {

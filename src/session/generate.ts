@@ -8,13 +8,14 @@ import type { BudgetPlan } from "../plan/cost.ts";
 import { History } from "../sampling/history.ts";
 import { createSampler } from "../sampling/sampler.ts";
 import type { TargetSequence } from "../target/target.ts";
+import { Detokenizer } from "../text/detokenizer.ts";
+import { StopMatcher } from "../text/stop-strings.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { TokenId } from "../types.ts";
 import type { GenerateEvent, StopReason } from "./api.ts";
 import { Output } from "./output.ts";
 import type { ModelParts } from "./parts.ts";
 import type { CheckedRequest } from "./request.ts";
-import { Detokenizer, StopMatcher } from "./stand-ins.ts";
 import { StatsCounter } from "./stats.ts";
 import { type Decoding, type Step, step, wantOf } from "./step.ts";
 

@@ -3,22 +3,10 @@
  * stop string. A token belongs to the result when its text starts before the cut, so the last one may be shown in part.
  */
 
+import type { Detokenizer } from "../text/detokenizer.ts";
+import type { StopMatcher } from "../text/stop-strings.ts";
 import type { TokenId } from "../types.ts";
 import type { TextPiece } from "./api.ts";
-
-/** Turns tokens into characters; what is not complete yet waits inside. */
-export interface TokenDecoder {
-  push(token: TokenId): string;
-  /** What was still waiting. */
-  end(): string;
-}
-
-/** Watches for stop strings; what may be the beginning of one waits inside. */
-export interface StopWatcher {
-  push(text: string): { readonly emit: string; readonly stopped: boolean };
-  /** What was still waiting. */
-  end(): string;
-}
 
 interface Piece extends TextPiece {
   text: string;
@@ -27,8 +15,8 @@ interface Piece extends TextPiece {
 }
 
 export class Output {
-  readonly #decoder: TokenDecoder;
-  readonly #stops: StopWatcher;
+  readonly #detokenizer: Detokenizer;
+  readonly #stops: StopMatcher;
   /** Of each token, the characters before it. */
   readonly #starts: number[] = [];
   readonly #waiting: Piece[] = [];
@@ -39,9 +27,10 @@ export class Output {
   #passed = 0;
   /** Tokens of the result so far. */
   #tokens = 0;
+  #newest: TokenId = -1;
 
-  constructor(decoder: TokenDecoder, stops: StopWatcher) {
-    this.#decoder = decoder;
+  constructor(decoder: Detokenizer, stops: StopMatcher) {
+    this.#detokenizer = decoder;
     this.#stops = stops;
   }
 
@@ -57,7 +46,8 @@ export class Output {
 
   /** Adds the next token; true when it completed a stop string, which ends the output. */
   push(token: TokenId, drafters: readonly string[]): boolean {
-    const text = this.#decoder.push(token);
+    const text = this.#detokenizer.push(token);
+    this.#newest = token;
     this.#waiting.push({ token, text, drafters, start: this.#decoded });
     this.#starts.push(this.#decoded);
     this.#tokens++;
@@ -72,9 +62,13 @@ export class Output {
 
   /** No token follows; true when what was still waiting completed a stop string. */
   end(): boolean {
-    const rest = this.#decoder.end();
-    const last = this.#waiting.at(-1) ?? { text: "" };
-    last.text += rest;
+    const rest = this.#detokenizer.end();
+    const last = this.#waiting.at(-1);
+    if (last) last.text += rest;
+    else if (rest !== "") {
+      // The last token's whole characters were shown already; only half a character of it is left.
+      this.#waiting.push({ token: this.#newest, text: rest, drafters: [], start: this.#decoded });
+    }
     if (this.#decode(rest)) return true;
     this.#passed += this.#stops.end().length;
     this.#release(this.#waiting.length);

@@ -3,16 +3,16 @@
 import type { PassCosts } from "../plan/cost.ts";
 import type { Target } from "../target/target.ts";
 import type { ChatMessage } from "../text/chat-template.ts";
+import type { TokenBytes } from "../text/detokenizer.ts";
 import type { TokenId } from "../types.ts";
 
-/** Text to tokens and back. */
-export interface TextCodec {
+/** Text to tokens and back; `Tokenizer` of `text/` is one. */
+export interface TextCodec extends TokenBytes {
   /** With `special`, names of special tokens in the text become these tokens. */
   encode(text: string, options: { special: boolean }): readonly TokenId[];
-  decode(tokens: readonly TokenId[]): string;
   /** Goes before every raw prompt when `addBos` says so. */
-  readonly bos?: TokenId | undefined;
-  readonly addBos?: boolean | undefined;
+  readonly bos: TokenId | undefined;
+  readonly addBos: boolean;
 }
 
 /** Renders a conversation into the text that the model was trained on. */
@@ -24,9 +24,9 @@ export interface ModelParts {
   readonly name: string;
   readonly target: Target;
   readonly tokenizer: TextCodec;
-  readonly chatTemplate?: MessageRenderer;
+  readonly chatTemplate?: MessageRenderer | undefined;
   /** Tokens that end a text. */
-  readonly endTokens: readonly TokenId[];
+  readonly endTokens: Iterable<TokenId>;
   /** Measured milliseconds of a pass by rows, for the default budget. */
-  readonly passTimes?: PassCosts;
+  readonly passTimes?: PassCosts | undefined;
 }
