@@ -44,9 +44,11 @@ export class Session implements AsyncDisposable {
     }
   }
 
-  /** Frees the cache. */
+  /** Frees the cache. Throws when a generation has not come to its end. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state === "disposed") return;
+    if (this.#state === "busy")
+      throw new Error("the session is busy; finish its generation before it is freed");
     this.#state = "disposed";
     await this.#cache.sequence[Symbol.asyncDispose]();
   }
