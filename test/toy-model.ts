@@ -55,6 +55,7 @@ export interface Result {
 /** Reads a stream to its end, and checks that its pieces are its text. */
 export async function collect(events: AsyncIterable<GenerateEvent>): Promise<Result> {
   let text = "";
+  const tokens: TokenId[] = [];
   let end: Result["end"] | undefined;
   for await (const event of events) {
     if (end !== undefined) throw new Error(`a ${event.type} event after the end`);
@@ -63,9 +64,12 @@ export async function collect(events: AsyncIterable<GenerateEvent>): Promise<Res
       if (event.pieces.map((piece) => piece.text).join("") !== event.text)
         throw new Error("pieces are not the text");
       text += event.text;
+      tokens.push(...event.pieces.map((piece) => piece.token));
     }
   }
   if (end === undefined) throw new Error("the stream had no end");
   if (end.text !== text) throw new Error(`the pieces were "${text}", the result is "${end.text}"`);
+  if (tokens.join() !== end.tokens.join())
+    throw new Error(`the pieces were ${tokens}, the result is ${end.tokens}`);
   return { tokens: end.tokens, text, end };
 }

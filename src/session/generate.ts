@@ -8,8 +8,6 @@ import type { BudgetPlan } from "../plan/cost.ts";
 import { History } from "../sampling/history.ts";
 import { createSampler } from "../sampling/sampler.ts";
 import type { TargetSequence } from "../target/target.ts";
-import { Detokenizer } from "../text/detokenizer.ts";
-import { StopMatcher } from "../text/stop-strings.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { TokenId } from "../types.ts";
 import type { GenerateEvent, StopReason } from "./api.ts";
@@ -67,7 +65,7 @@ export async function* generate(
   const budget = request.budget ?? plan?.most ?? DEFAULT_BUDGET;
   const tree = new DraftTree(0, budget);
   const decoding: Decoding = { sequence, history, sampler, structure, drafters, want, tree, plan: chosen };
-  const output = new Output(new Detokenizer(model.tokenizer), new StopMatcher(request.stop));
+  const output = new Output(model.tokenizer, request.stop);
   const stats = new StatsCounter(drafters.map(({ name }) => name));
   const endTokens = new Set(model.endTokens);
   const room = contextLength - prompt.length;

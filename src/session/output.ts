@@ -3,18 +3,21 @@
  * stop string. A token belongs to the result when its text starts before the cut, so the last one may be shown in part.
  */
 
-import type { Detokenizer } from "../text/detokenizer.ts";
-import type { StopMatcher } from "../text/stop-strings.ts";
+import { Detokenizer, type TokenBytes } from "../text/detokenizer.ts";
+import { StopMatcher } from "../text/stop-strings.ts";
 import type { TokenId } from "../types.ts";
 import type { TextPiece } from "./api.ts";
 
 interface Piece extends TextPiece {
   text: string;
+  /** Ends with a part of a character, which the next token may complete. */
+  readonly open: boolean;
   /** Characters of the text before it. */
   readonly start: number;
 }
 
 export class Output {
+  readonly #source: TokenBytes;
   readonly #detokenizer: Detokenizer;
   readonly #stops: StopMatcher;
   /** Of each token, the characters before it. */
@@ -27,11 +30,11 @@ export class Output {
   #passed = 0;
   /** Tokens of the result so far. */
   #tokens = 0;
-  #newest: TokenId = -1;
 
-  constructor(decoder: Detokenizer, stops: StopMatcher) {
-    this.#detokenizer = decoder;
-    this.#stops = stops;
+  constructor(source: TokenBytes, stops: readonly string[]) {
+    this.#source = source;
+    this.#detokenizer = new Detokenizer(source);
+    this.#stops = new StopMatcher(stops);
   }
 
   /** Text of all pieces taken so far and ready to be taken. */
@@ -47,8 +50,8 @@ export class Output {
   /** Adds the next token; true when it completed a stop string, which ends the output. */
   push(token: TokenId, drafters: readonly string[]): boolean {
     const text = this.#detokenizer.push(token);
-    this.#newest = token;
-    this.#waiting.push({ token, text, drafters, start: this.#decoded });
+    const open = endsOpen(this.#source.tokenBytes(token));
+    this.#waiting.push({ token, text, drafters, open, start: this.#decoded });
     this.#starts.push(this.#decoded);
     this.#tokens++;
     return this.#decode(text);
@@ -56,19 +59,14 @@ export class Output {
 
   /** Adds a token that has no text: the one that ends the generation. */
   pushSilent(token: TokenId, drafters: readonly string[]): void {
-    this.#waiting.push({ token, text: "", drafters, start: this.#decoded });
+    this.#waiting.push({ token, text: "", drafters, open: false, start: this.#decoded });
     this.#tokens++;
   }
 
   /** No token follows; true when what was still waiting completed a stop string. */
   end(): boolean {
     const rest = this.#detokenizer.end();
-    const last = this.#waiting.at(-1);
-    if (last) last.text += rest;
-    else if (rest !== "") {
-      // The last token's whole characters were shown already; only half a character of it is left.
-      this.#waiting.push({ token: this.#newest, text: rest, drafters: [], start: this.#decoded });
-    }
+    if (rest !== "") this.#waiting.at(-1)!.text += rest;
     if (this.#decode(rest)) return true;
     this.#passed += this.#stops.end().length;
     this.#release(this.#waiting.length);
@@ -95,7 +93,8 @@ export class Output {
       this.#release(inside);
       waiting.length = 0;
     } else {
-      // A piece without characters waits for the next that has some: a stop string may still start before it.
+      // A piece without characters, or with a part of one, waits for the next that is whole: what completes it may belong
+      // to a stop string.
       let whole = waiting.length;
       while (whole > 0 && !this.#isWhole(waiting[whole - 1]!)) whole--;
       this.#release(whole);
@@ -104,7 +103,7 @@ export class Output {
   }
 
   #isWhole(piece: Piece): boolean {
-    return piece.text.length > 0 && piece.start + piece.text.length <= this.#passed;
+    return piece.text.length > 0 && !piece.open && piece.start + piece.text.length <= this.#passed;
   }
 
   #release(count: number): void {
@@ -113,4 +112,15 @@ export class Output {
       this.#text += text;
     }
   }
+}
+
+/** Whether UTF-8 bytes break off inside a character. */
+function endsOpen(bytes: Uint8Array): boolean {
+  for (let back = 1; back <= 3 && back <= bytes.length; back++) {
+    const byte = bytes[bytes.length - back]!;
+    if (byte < 0x80) return false;
+    // The first byte of a character says how many it has.
+    if (byte >= 0xc0) return back < (byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2);
+  }
+  return false;
 }
