@@ -68,6 +68,7 @@ class Chat {
   readonly #io: Io;
   readonly #exit: Exit;
   readonly #lines: Interface;
+  readonly #painter: Painter;
   #messages: ChatMessage[] = [];
   /** Aborts the answer that is being written. */
   #answer: AbortController | undefined;
@@ -86,6 +87,7 @@ class Chat {
       terminal,
       prompt: "> ",
     });
+    this.#painter = new Painter(options.color === true && allowsColors(io));
     this.#reset();
   }
 
@@ -107,6 +109,8 @@ class Chat {
     } finally {
       stop();
       this.#lines.close();
+      // What comes next in the terminal is not to stand behind the prompt.
+      if (this.#lines.terminal) this.#io.stdout.write("\n");
       await session[Symbol.asyncDispose]();
     }
   }
@@ -133,7 +137,8 @@ class Chat {
       ...(budget === undefined ? {} : { budget }),
       signal: this.#answer.signal,
     };
-    const painter = new Painter(color === true && allowsColors(this.#io));
+    const painter = this.#painter;
+    painter.begin();
     try {
       for await (const event of session.generate(request)) {
         if (event.type === "text") {

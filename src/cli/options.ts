@@ -75,7 +75,10 @@ export const shared = {
       "most tokens of prompt and answer together (default: what the model was trained for)",
     ).argParser(integer({ min: 2 })),
   method: () =>
-    new Option("--method <name>", `how to draft (default: ${defaultMethod})`).argParser(methodName),
+    new Option(
+      "--method <name>",
+      `how to draft: ${methodNames().join(", ")} (default: ${defaultMethod})`,
+    ).argParser(methodName),
   /** For commands that save it again. */
   keptState: () =>
     new Option("--state <file>", "keep here what the method learns; start with it when the file exists"),

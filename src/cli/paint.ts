@@ -4,16 +4,22 @@ import type { TextPiece } from "../session/api.ts";
 
 const COLORS = [32, 36, 33, 35, 34, 31];
 
-/** Paints the text of one answer and counts its tokens by drafter. */
+/** Paints answers and counts their tokens by drafter. A drafter keeps its colour from answer to answer. */
 export class Painter {
   readonly #colors: boolean;
-  /** Tokens by the first drafter that had guessed them; the place in this map is the colour. */
+  /** Tokens of this answer by the first drafter that had guessed them; the place in this map is the colour. */
   readonly #counts = new Map<string, number>();
   #tokens = 0;
 
   /** Without `colors` the text stays as it is and only the legend tells. */
   constructor(colors: boolean) {
     this.#colors = colors;
+  }
+
+  /** Counts from nought, for the next answer. */
+  begin(): void {
+    this.#tokens = 0;
+    for (const name of this.#counts.keys()) this.#counts.set(name, 0);
   }
 
   /** The pieces as text; a token that several drafters had guessed goes to the first of them. */
@@ -24,7 +30,8 @@ export class Painter {
   /** One line: each drafter in its colour with its number of tokens, and those the target had to make itself. */
   legend(): string {
     const free = [...this.#counts.values()].reduce((sum, count) => sum + count, 0);
-    const names = [...this.#counts].map(([name, count]) => this.#painted(`${name} ${count}`, name));
+    const used = [...this.#counts].filter(([, count]) => count > 0);
+    const names = used.map(([name, count]) => this.#painted(`${name} ${count}`, name));
     return [...names, `target ${this.#tokens - free}`].join(" · ");
   }
 

@@ -1,7 +1,7 @@
 /** @file How far long work has come, on standard error: a bar on a terminal, elsewhere a line now and then. */
 
 import { Presets, SingleBar } from "cli-progress";
-import { hasColors, type Io } from "./io.ts";
+import type { Io } from "./io.ts";
 
 /** Least time between two lines. */
 const LINE_MS = 5000;
@@ -25,9 +25,10 @@ function bar(label: string, total: number, io: Io): Progress {
       barsize: 24,
       stream: io.stderr,
       clearOnComplete: true,
-      hideCursor: hasColors(io.stderr, io),
-      // A bar must not keep the process alive, nor take ctrl-C from the command.
+      // Ctrl-C belongs to the command, and may end the process: the bar must leave nothing in the terminal to repair.
       gracefulExit: false,
+      hideCursor: false,
+      linewrap: true,
       stopOnComplete: false,
     },
     Presets.shades_classic,
@@ -35,7 +36,7 @@ function bar(label: string, total: number, io: Io): Progress {
   single.start(total, 0, { note: "" });
   return {
     update: (done, note = "") =>
-      single.update(done, { note: clip(note, (io.stderr.columns ?? 80) - label.length - 48) }),
+      single.update(done, { note: clip(note, (io.stderr.columns || 80) - label.length - 48) }),
     stop: () => single.stop(),
   };
 }
@@ -54,5 +55,6 @@ function lines(label: string, total: number, io: Io): Progress {
 }
 
 function clip(text: string, width: number): string {
-  return text.length <= width ? text : `${text.slice(0, Math.max(width - 1, 0))}…`;
+  if (text.length <= width) return text;
+  return width < 2 ? "" : `${text.slice(0, width - 1)}…`;
 }
