@@ -1,0 +1,573 @@
+/*
+ * addon.c - the engine for Node, through Node-API. Every handle is an External around a Box; engine/binding.ts keeps
+ * what a handle rests on alive and never frees it while a pass runs. Sizes of all buffers are checked here.
+ */
+#include <node_api.h>
+
+#include "espalier.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Leaves the function with `undefined`, an exception pending, when a Node-API call fails. */
+#define CALL(env, call)                                                                                               \
+  do {                                                                                                                \
+    if ((call) != napi_ok) return fail(env, "internal: " #call);                                                      \
+  } while (0)
+
+typedef enum { BOX_POOL, BOX_ARENA, BOX_MATRIX, BOX_STACK, BOX_CACHE } BoxKind;
+
+typedef struct {
+  BoxKind kind;
+  void *handle; /* NULL once freed */
+} Box;
+
+static napi_value fail(napi_env env, const char *message) {
+  bool pending = false;
+  napi_is_exception_pending(env, &pending);
+  if (!pending) napi_throw_error(env, NULL, message);
+  return NULL;
+}
+
+static void free_handle(Box *box) {
+  if (!box->handle) return;
+  switch (box->kind) {
+    case BOX_POOL: esp_pool_free(box->handle); break;
+    case BOX_ARENA: esp_arena_free(box->handle); break;
+    case BOX_MATRIX: break; /* lives in its arena */
+    case BOX_STACK: esp_stack_free(box->handle); break;
+    case BOX_CACHE: esp_cache_free(box->handle); break;
+  }
+  box->handle = NULL;
+}
+
+static void finalize(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  free_handle(data);
+  free(data);
+}
+
+/* An External for `handle`, or null when it is NULL: no memory. */
+static napi_value wrap(napi_env env, BoxKind kind, void *handle) {
+  napi_value result = NULL;
+  if (!handle) {
+    CALL(env, napi_get_null(env, &result));
+    return result;
+  }
+  Box *box = malloc(sizeof *box);
+  if (box) *box = (Box){kind, handle};
+  if (!box || napi_create_external(env, box, finalize, NULL, &result) != napi_ok) {
+    Box lost = {kind, handle};
+    free_handle(&lost);
+    free(box);
+    return fail(env, "internal: no memory for a handle");
+  }
+  return result;
+}
+
+static void *unwrap(napi_env env, napi_value value, BoxKind kind) {
+  napi_valuetype type;
+  Box *box = NULL;
+  if (napi_typeof(env, value, &type) == napi_ok && type == napi_external) {
+    napi_get_value_external(env, value, (void **)&box);
+  }
+  if (box && box->kind == kind && box->handle) return box->handle;
+  fail(env, "internal: not a live handle of this kind");
+  return NULL;
+}
+
+static bool arguments(napi_env env, napi_callback_info info, size_t count, napi_value *values) {
+  size_t given = count;
+  if (napi_get_cb_info(env, info, &given, values, NULL, NULL) == napi_ok && given >= count) return true;
+  fail(env, "internal: missing arguments");
+  return false;
+}
+
+static bool get_int(napi_env env, napi_value value, int32_t *result) {
+  double number;
+  if (napi_get_value_double(env, value, &number) == napi_ok && number >= INT32_MIN && number <= INT32_MAX) {
+    *result = (int32_t)number;
+    if (*result == number) return true;
+  }
+  fail(env, "internal: an integer is missing or out of range");
+  return false;
+}
+
+static bool property(napi_env env, napi_value object, const char *name, napi_value *value, bool *given) {
+  napi_valuetype type;
+  if (napi_get_named_property(env, object, name, value) != napi_ok || napi_typeof(env, *value, &type) != napi_ok) {
+    fail(env, "internal: no such property");
+    return false;
+  }
+  *given = type != napi_undefined && type != napi_null;
+  return true;
+}
+
+static bool int_property(napi_env env, napi_value object, const char *name, int32_t *result) {
+  napi_value value;
+  bool given;
+  return property(env, object, name, &value, &given) && get_int(env, value, result);
+}
+
+/* The elements of a typed array that must have `count` of them; NULL when it is absent and `optional`. */
+static bool array_property(napi_env env, napi_value object, const char *name, napi_typedarray_type type, size_t count,
+                           bool optional, void **data) {
+  napi_value value;
+  bool given, is_array = false;
+  *data = NULL;
+  if (!property(env, object, name, &value, &given)) return false;
+  if (!given && optional) return true;
+  napi_typedarray_type actual;
+  size_t length;
+  if (napi_is_typedarray(env, value, &is_array) != napi_ok || !is_array ||
+      napi_get_typedarray_info(env, value, &actual, &length, data, NULL, NULL) != napi_ok || actual != type ||
+      length < count) {
+    char message[128];
+    snprintf(message, sizeof message, "internal: %s is not a typed array of %zu elements", name, count);
+    fail(env, message);
+    return false;
+  }
+  return true;
+}
+
+static napi_value boolean(napi_env env, bool value) {
+  napi_value result = NULL;
+  napi_get_boolean(env, value, &result);
+  return result;
+}
+
+static napi_value integer(napi_env env, int32_t value) {
+  napi_value result = NULL;
+  napi_create_int32(env, value, &result);
+  return result;
+}
+
+/* ---- instruction sets ------------------------------------------------------------------------------------------- */
+
+/* () -> [{name, usable}], best first */
+static napi_value isas(napi_env env, napi_callback_info info) {
+  (void)info;
+  napi_value list, entry, name;
+  CALL(env, napi_create_array(env, &list));
+  for (int i = 0; i < esp_isa_count(); i++) {
+    CALL(env, napi_create_object(env, &entry));
+    CALL(env, napi_create_string_utf8(env, esp_isa_name(i), NAPI_AUTO_LENGTH, &name));
+    CALL(env, napi_set_named_property(env, entry, "name", name));
+    CALL(env, napi_set_named_property(env, entry, "usable", boolean(env, esp_isa_usable(i))));
+    CALL(env, napi_set_element(env, list, (uint32_t)i, entry));
+  }
+  return list;
+}
+
+/* () -> name */
+static napi_value current_isa(napi_env env, napi_callback_info info) {
+  (void)info;
+  napi_value name;
+  CALL(env, napi_create_string_utf8(env, esp_isa_current(), NAPI_AUTO_LENGTH, &name));
+  return name;
+}
+
+/* (name) -> boolean */
+static napi_value select_isa(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  char name[64];
+  if (!arguments(env, info, 1, &argument)) return NULL;
+  CALL(env, napi_get_value_string_utf8(env, argument, name, sizeof name, NULL));
+  return boolean(env, esp_isa_select(name));
+}
+
+/* ---- handles ---------------------------------------------------------------------------------------------------- */
+
+/* (handle): frees it now instead of when it is collected */
+static napi_value release(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  napi_valuetype type;
+  Box *box = NULL;
+  if (!arguments(env, info, 1, &argument)) return NULL;
+  CALL(env, napi_typeof(env, argument, &type));
+  if (type == napi_external) CALL(env, napi_get_value_external(env, argument, (void **)&box));
+  if (box) free_handle(box);
+  return NULL;
+}
+
+/* (threads) -> pool or null */
+static napi_value create_pool(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  int32_t threads;
+  if (!arguments(env, info, 1, &argument) || !get_int(env, argument, &threads)) return NULL;
+  return wrap(env, BOX_POOL, esp_pool_create(threads));
+}
+
+/* (type, rows, cols) -> bytes in an arena, 0 when there is no such matrix */
+static napi_value matrix_bytes(napi_env env, napi_callback_info info) {
+  napi_value values[3], result;
+  int32_t type, rows, cols;
+  if (!arguments(env, info, 3, values) || !get_int(env, values[0], &type) || !get_int(env, values[1], &rows) ||
+      !get_int(env, values[2], &cols)) {
+    return NULL;
+  }
+  CALL(env, napi_create_double(env, (double)esp_matrix_bytes(type, rows, cols), &result));
+  return result;
+}
+
+/* (bytes) -> arena or null */
+static napi_value create_arena(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  double bytes;
+  if (!arguments(env, info, 1, &argument)) return NULL;
+  CALL(env, napi_get_value_double(env, argument, &bytes));
+  if (!(bytes >= 0 && bytes < 9e15)) return fail(env, "internal: size of an arena");
+  return wrap(env, BOX_ARENA, esp_arena_create((size_t)bytes));
+}
+
+/* (arena, type, rows, cols) -> matrix or null */
+static napi_value create_matrix(napi_env env, napi_callback_info info) {
+  napi_value values[4];
+  int32_t type, rows, cols;
+  EspArena *arena;
+  if (!arguments(env, info, 4, values) || !(arena = unwrap(env, values[0], BOX_ARENA)) ||
+      !get_int(env, values[1], &type) || !get_int(env, values[2], &rows) || !get_int(env, values[3], &cols)) {
+    return NULL;
+  }
+  return wrap(env, BOX_MATRIX, esp_matrix_create(arena, type, rows, cols));
+}
+
+static EspMatrix *matrix_property(napi_env env, napi_value object, const char *name, bool optional, bool *ok) {
+  napi_value value;
+  bool given;
+  EspMatrix *matrix = NULL;
+  if (*ok && property(env, object, name, &value, &given) && (given || !optional)) {
+    matrix = unwrap(env, value, BOX_MATRIX);
+    if (!matrix) *ok = false;
+  }
+  return matrix;
+}
+
+/* (pool, spec) -> stack. Throws what is wrong with the spec. */
+static napi_value create_stack(napi_env env, napi_callback_info info) {
+  napi_value values[2], list, value, entry;
+  EspPool *pool;
+  EspStackSpec spec = {0};
+  uint32_t count;
+  bool ok = true;
+  if (!arguments(env, info, 2, values) || !(pool = unwrap(env, values[0], BOX_POOL))) return NULL;
+  napi_value object = values[1];
+  const struct { const char *name; int32_t *to; } integers[] = {
+      {"hidden", &spec.hidden}, {"feed", &spec.feed},   {"heads", &spec.heads},         {"kvHeads", &spec.kv_heads},
+      {"headSize", &spec.head_size}, {"vocab", &spec.vocab}, {"ropeDims", &spec.rope_dims},
+  };
+  for (size_t i = 0; i < sizeof integers / sizeof *integers; i++) {
+    if (!int_property(env, object, integers[i].name, integers[i].to)) return NULL;
+  }
+  double epsilon;
+  CALL(env, napi_get_named_property(env, object, "ropeNeox", &value));
+  CALL(env, napi_get_value_bool(env, value, &spec.rope_neox));
+  CALL(env, napi_get_named_property(env, object, "ropeBase", &value));
+  CALL(env, napi_get_value_double(env, value, &spec.rope_base));
+  CALL(env, napi_get_named_property(env, object, "normEpsilon", &value));
+  CALL(env, napi_get_value_double(env, value, &epsilon));
+  spec.norm_epsilon = (float)epsilon;
+  CALL(env, napi_get_named_property(env, object, "layers", &list));
+  CALL(env, napi_get_array_length(env, list, &count));
+  if (count < 1 || count > 1024 || spec.hidden < 1 || spec.hidden > 1 << 20) {
+    return fail(env, "internal: layers or hidden out of range");
+  }
+  spec.layers = (int32_t)count;
+  EspLayer *layers = calloc(count, sizeof *layers);
+  if (!layers) return fail(env, "internal: no memory for a specification");
+  const size_t hidden = (size_t)spec.hidden;
+  for (uint32_t i = 0; ok && i < count; i++) {
+    void *attention_norm, *feed_norm;
+    EspLayer *layer = &layers[i];
+    ok = napi_get_element(env, list, i, &entry) == napi_ok &&
+         array_property(env, entry, "attentionNorm", napi_float32_array, hidden, false, &attention_norm) &&
+         array_property(env, entry, "feedNorm", napi_float32_array, hidden, false, &feed_norm);
+    if (!ok) break;
+    layer->attention_norm = attention_norm;
+    layer->feed_norm = feed_norm;
+    layer->query = matrix_property(env, entry, "query", false, &ok);
+    layer->key = matrix_property(env, entry, "key", false, &ok);
+    layer->value = matrix_property(env, entry, "value", false, &ok);
+    layer->output = matrix_property(env, entry, "output", false, &ok);
+    layer->gate = matrix_property(env, entry, "gate", false, &ok);
+    layer->up = matrix_property(env, entry, "up", false, &ok);
+    layer->down = matrix_property(env, entry, "down", false, &ok);
+  }
+  spec.embedding = matrix_property(env, object, "embedding", true, &ok);
+  spec.head = matrix_property(env, object, "head", true, &ok);
+  void *final_norm = NULL;
+  ok = ok && array_property(env, object, "finalNorm", napi_float32_array, hidden, true, &final_norm);
+  const char *message = "internal: the specification of a stack";
+  EspStack *stack = NULL;
+  if (ok) {
+    spec.final_norm = final_norm;
+    spec.layer = layers;
+    stack = esp_stack_create(&spec, pool, &message);
+  }
+  free(layers);
+  return stack ? wrap(env, BOX_STACK, stack) : fail(env, message);
+}
+
+/* (stack, capacity, half) -> cache or null */
+static napi_value create_cache(napi_env env, napi_callback_info info) {
+  napi_value values[3];
+  int32_t capacity;
+  bool half;
+  EspStack *stack;
+  if (!arguments(env, info, 3, values) || !(stack = unwrap(env, values[0], BOX_STACK)) ||
+      !get_int(env, values[1], &capacity)) {
+    return NULL;
+  }
+  CALL(env, napi_get_value_bool(env, values[2], &half));
+  return wrap(env, BOX_CACHE, esp_cache_create(stack, capacity, half));
+}
+
+/* (cache) -> committed positions */
+static napi_value cache_length(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  EspCache *cache;
+  if (!arguments(env, info, 1, &argument) || !(cache = unwrap(env, argument, BOX_CACHE))) return NULL;
+  return integer(env, esp_cache_length(cache));
+}
+
+/* (cache, Int32Array path) -> status */
+static napi_value cache_commit(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  EspCache *cache;
+  napi_typedarray_type type;
+  size_t length;
+  void *path;
+  if (!arguments(env, info, 2, values) || !(cache = unwrap(env, values[0], BOX_CACHE))) return NULL;
+  CALL(env, napi_get_typedarray_info(env, values[1], &type, &length, &path, NULL, NULL));
+  if (type != napi_int32_array || length > ESP_MAX_NODES) return integer(env, ESP_INVALID);
+  return integer(env, esp_cache_commit(cache, path, (int32_t)length));
+}
+
+/* (cache) */
+static napi_value cache_rollback(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  EspCache *cache;
+  if (!arguments(env, info, 1, &argument) || !(cache = unwrap(env, argument, BOX_CACHE))) return NULL;
+  esp_cache_rollback(cache);
+  return NULL;
+}
+
+/* (cache, length) -> boolean */
+static napi_value cache_truncate(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  int32_t length;
+  EspCache *cache;
+  if (!arguments(env, info, 2, values) || !(cache = unwrap(env, values[0], BOX_CACHE)) ||
+      !get_int(env, values[1], &length)) {
+    return NULL;
+  }
+  return boolean(env, esp_cache_truncate(cache, length));
+}
+
+/* ---- work off the JavaScript thread ------------------------------------------------------------------------------ */
+
+typedef struct Job {
+  napi_async_work work;
+  napi_deferred deferred;
+  napi_ref request; /* keeps buffers and handles alive */
+  EspStatus status;
+  const char *message;
+  enum { JOB_FILL, JOB_FORWARD } kind;
+  /* fill */
+  EspMatrix *matrix;
+  int32_t first, rows;
+  const uint8_t *bytes;
+  /* forward */
+  EspStack *stack;
+  EspPass pass;
+  bool commit;
+  EspTree trees[];
+} Job;
+
+static void execute(napi_env env, void *data) {
+  (void)env;
+  Job *job = data;
+  if (job->kind == JOB_FILL) {
+    job->status = esp_matrix_fill(job->matrix, job->first, job->rows, job->bytes) ? ESP_OK : ESP_INVALID;
+    job->message = "rows outside the matrix";
+    return;
+  }
+  job->status = esp_forward(job->stack, &job->pass, &job->message);
+  for (int32_t t = 0; job->commit && job->status == ESP_OK && t < job->pass.tree_count; t++) {
+    int32_t path[ESP_MAX_NODES];
+    for (int32_t i = 0; i < job->trees[t].size; i++) path[i] = i;
+    job->status = esp_cache_commit(job->trees[t].cache, path, job->trees[t].size);
+    job->message = "the rows cannot be committed";
+  }
+}
+
+static void complete(napi_env env, napi_status status, void *data) {
+  Job *job = data;
+  napi_value value, text, code;
+  if (status == napi_ok && job->status == ESP_OK) {
+    napi_get_undefined(env, &value);
+    napi_resolve_deferred(env, job->deferred, value);
+  } else {
+    static const char *const codes[] = {"ok", "aborted", "invalid", "full", "no-memory"};
+    napi_create_string_utf8(env, status == napi_ok ? job->message : "cancelled", NAPI_AUTO_LENGTH, &text);
+    napi_create_string_utf8(env, codes[job->status], NAPI_AUTO_LENGTH, &code);
+    napi_create_error(env, code, text, &value);
+    napi_reject_deferred(env, job->deferred, value);
+  }
+  napi_delete_reference(env, job->request);
+  napi_delete_async_work(env, job->work);
+  free(job);
+}
+
+static napi_value start(napi_env env, Job *job, napi_value request) {
+  napi_value promise, name;
+  if (napi_create_string_utf8(env, "espalier", NAPI_AUTO_LENGTH, &name) != napi_ok ||
+      napi_create_reference(env, request, 1, &job->request) != napi_ok ||
+      napi_create_async_work(env, NULL, name, execute, complete, job, &job->work) != napi_ok ||
+      napi_create_promise(env, &job->deferred, &promise) != napi_ok || napi_queue_async_work(env, job->work) != napi_ok) {
+    free(job); /* a failure here is a lack of memory: what was made before it is lost with the process */
+    return fail(env, "internal: no memory for a job");
+  }
+  return promise;
+}
+
+/* ({matrix, first, rows, bytes}) -> Promise */
+static napi_value fill_matrix(napi_env env, napi_callback_info info) {
+  napi_value request, value;
+  bool given, ok = true;
+  int32_t first, rows;
+  void *bytes;
+  if (!arguments(env, info, 1, &request)) return NULL;
+  EspMatrix *matrix = matrix_property(env, request, "matrix", false, &ok);
+  if (!ok || !int_property(env, request, "first", &first) || !int_property(env, request, "rows", &rows)) return NULL;
+  if (rows < 0 || rows > matrix->rows) return fail(env, "internal: rows outside the matrix");
+  const size_t size = (size_t)rows * esp_matrix_row_bytes(matrix->type, matrix->cols);
+  if (!property(env, request, "bytes", &value, &given) ||
+      !array_property(env, request, "bytes", napi_uint8_array, size, false, &bytes)) {
+    return NULL;
+  }
+  Job *job = calloc(1, sizeof *job);
+  if (!job) return fail(env, "internal: no memory for a job");
+  job->kind = JOB_FILL;
+  job->matrix = matrix;
+  job->first = first;
+  job->rows = rows;
+  job->bytes = bytes;
+  return start(env, job, request);
+}
+
+static bool read_trees(napi_env env, napi_value list, int32_t count, EspTree *trees, int64_t *rows) {
+  for (int32_t t = 0; t < count; t++) {
+    napi_value entry, value;
+    bool given;
+    void *tokens, *parents;
+    EspTree *tree = &trees[t];
+    if (napi_get_element(env, list, (uint32_t)t, &entry) != napi_ok || !property(env, entry, "cache", &value, &given) ||
+        !(tree->cache = unwrap(env, value, BOX_CACHE)) || !int_property(env, entry, "size", &tree->size) ||
+        !int_property(env, entry, "first", &tree->first)) {
+      return false;
+    }
+    if (tree->size < 1 || tree->size > ESP_MAX_NODES || tree->first < 0 || tree->first >= tree->size) {
+      fail(env, "internal: a tree has no new nodes or too many");
+      return false;
+    }
+    if (!array_property(env, entry, "tokens", napi_int32_array, (size_t)tree->size, false, &tokens) ||
+        !array_property(env, entry, "parents", napi_int32_array, (size_t)tree->size, false, &parents)) {
+      return false;
+    }
+    tree->tokens = tokens;
+    tree->parents = parents;
+    *rows += tree->size - tree->first;
+  }
+  return true;
+}
+
+/*
+ * ({stack, trees: [{cache, tokens, parents, size, first}], from, to, input?, lastOnly, topK, tokens?,
+ * logProbs?, logits?, taps?, hiddenOut?, abort?, commit}) -> Promise; rejects with code "aborted", "invalid", "full" or
+ * "no-memory"
+ */
+static napi_value forward(napi_env env, napi_callback_info info) {
+  napi_value request, value, list;
+  bool given;
+  uint32_t count;
+  if (!arguments(env, info, 1, &request)) return NULL;
+  CALL(env, napi_get_named_property(env, request, "stack", &value));
+  EspStack *stack = unwrap(env, value, BOX_STACK);
+  if (!stack) return NULL;
+  CALL(env, napi_get_named_property(env, request, "trees", &list));
+  CALL(env, napi_get_array_length(env, list, &count));
+  if (count < 1 || count > ESP_MAX_TREES) return fail(env, "internal: a pass takes 1 to 64 trees");
+  Job *job = calloc(1, sizeof *job + count * sizeof *job->trees);
+  if (!job) return fail(env, "internal: no memory for a job");
+  job->kind = JOB_FORWARD;
+  job->stack = stack;
+  EspPass *pass = &job->pass;
+  pass->trees = job->trees;
+  pass->tree_count = (int32_t)count;
+  int64_t rows = 0;
+  void *input, *tokens, *log_probs, *logits, *taps, *hidden, *abort;
+  const size_t width = (size_t)esp_stack_spec(stack)->hidden, vocab = (size_t)esp_stack_spec(stack)->vocab;
+  bool ok = read_trees(env, list, pass->tree_count, job->trees, &rows) &&
+            int_property(env, request, "from", &pass->from) && int_property(env, request, "to", &pass->to) &&
+            int_property(env, request, "topK", &pass->top_k) && pass->top_k >= 0 && pass->top_k <= ESP_MAX_TOP_K &&
+            napi_get_named_property(env, request, "lastOnly", &value) == napi_ok &&
+            napi_get_value_bool(env, value, &pass->last_only) == napi_ok &&
+            napi_get_named_property(env, request, "commit", &value) == napi_ok &&
+            napi_get_value_bool(env, value, &job->commit) == napi_ok;
+  const size_t outputs = pass->last_only ? count : (size_t)rows, listed = outputs * (size_t)pass->top_k;
+  ok = ok && array_property(env, request, "input", napi_float32_array, (size_t)rows * width, true, &input) &&
+       array_property(env, request, "tokens", napi_int32_array, listed, listed == 0, &tokens) &&
+       array_property(env, request, "logProbs", napi_float32_array, listed, listed == 0, &log_probs) &&
+       array_property(env, request, "logits", napi_float32_array, outputs * vocab, true, &logits) &&
+       array_property(env, request, "abort", napi_int32_array, 1, true, &abort) &&
+       property(env, request, "taps", &value, &given);
+  size_t tap_count = 0;
+  if (ok && given) {
+    ok = napi_get_typedarray_info(env, value, NULL, &tap_count, NULL, NULL, NULL) == napi_ok && tap_count <= 1025 &&
+         array_property(env, request, "taps", napi_int32_array, tap_count, false, &taps) &&
+         array_property(env, request, "hiddenOut", napi_float32_array, tap_count * (size_t)rows * width, false, &hidden);
+    pass->taps = taps;
+    pass->tap_count = (int32_t)tap_count;
+    pass->hidden = hidden;
+  }
+  if (!ok) {
+    free(job);
+    return fail(env, "internal: the request of a pass");
+  }
+  pass->input = input;
+  pass->top_tokens = tokens;
+  pass->top_log_probs = log_probs;
+  pass->logits = logits;
+  pass->abort = abort;
+  return start(env, job, request);
+}
+
+NAPI_MODULE_INIT(/* env, exports */) {
+  const struct { const char *name; napi_callback call; } functions[] = {
+      {"isas", isas},
+      {"currentIsa", current_isa},
+      {"selectIsa", select_isa},
+      {"release", release},
+      {"createPool", create_pool},
+      {"matrixBytes", matrix_bytes},
+      {"createArena", create_arena},
+      {"createMatrix", create_matrix},
+      {"fillMatrix", fill_matrix},
+      {"createStack", create_stack},
+      {"createCache", create_cache},
+      {"cacheLength", cache_length},
+      {"cacheCommit", cache_commit},
+      {"cacheRollback", cache_rollback},
+      {"cacheTruncate", cache_truncate},
+      {"forward", forward},
+  };
+  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+    napi_value function;
+    CALL(env, napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL, &function));
+    CALL(env, napi_set_named_property(env, exports, functions[i].name, function));
+  }
+  return exports;
+}

@@ -1,0 +1,231 @@
+/*
+ * attention.h - queries against the keys and values of their text: the committed positions, then the row's ancestors
+ * by depth. The text is cut at absolute multiples of ESP_SPAN; a span's result is (largest score m, sum l of
+ * exp(score - m), weighted values o), and spans are joined in order. Every number is summed in an order that depends
+ * on absolute positions alone: scores over the head's values, l in 16 partial sums by position, o by position.
+ */
+
+/* Most queries, and vectors of values, that share one load of a key or value; an instruction set may have room for more. */
+#ifndef SCORE_QUERIES
+#define SCORE_QUERIES 3
+#endif
+#ifndef VALUE_QUERIES
+#define VALUE_QUERIES 1
+#endif
+
+/* How far ahead of its use a line of keys or values is asked for, in bytes. */
+#ifndef AHEAD_OF_ATTENTION
+#define AHEAD_OF_ATTENTION 8192
+#endif
+
+INLINE vf load_kv(const void *from, size_t index, const bool half) {
+  return half ? load_half((const uint16_t *)from + index) : load((const float *)from + index);
+}
+
+/* Scores of `count` queries at the 16 positions of each of `tiles` tiles of keys, one behind the other. */
+INLINE void tile_scores(const uint8_t *keys, int32_t head, const float *const *query, const int count, const int tiles,
+                        float *scores, const bool half) {
+  const size_t unit = half ? sizeof(uint16_t) : sizeof(float), tile_bytes = (size_t)head * 16 * unit;
+  vf sum[12][2][PARTS] = {{{{0}}}};
+  for (int32_t d = 0; d < head; d++) {
+    _Pragma("GCC unroll 2") for (int t = 0; t < tiles; t++) {
+      const uint8_t *line = keys + (size_t)t * tile_bytes + (size_t)d * 16 * unit;
+      __builtin_prefetch(line + AHEAD_OF_ATTENTION);
+      EACH_PART {
+        vf key = load_kv(line, (size_t)(part * LANES), half);
+        _Pragma("GCC unroll 12") for (int i = 0; i < count; i++) sum[i][t][part] = sum[i][t][part] + key * query[i][d];
+      }
+    }
+  }
+  _Pragma("GCC unroll 12") for (int i = 0; i < count; i++) {
+    _Pragma("GCC unroll 2") for (int t = 0; t < tiles; t++) {
+      EACH_PART store(scores + (size_t)i * ESP_SPAN + t * 16 + part * LANES, sum[i][t][part]);
+    }
+  }
+}
+
+/* Scores of all queries at `tiles` tiles. */
+INLINE void all_scores(const uint8_t *keys, int32_t tiles, int32_t head, const float *const *query, int32_t count,
+                       float *scores, const bool half) {
+  const size_t tile_bytes = (size_t)head * 16 * (half ? sizeof(uint16_t) : sizeof(float));
+  for (int32_t tile = 0; tile < tiles;) {
+    const int pair = tiles - tile >= 2 ? 2 : 1;
+    const uint8_t *from = keys + (size_t)tile * tile_bytes;
+    int32_t i = 0;
+#define SCORES(n, t)                                                                                                  \
+  for (; t == pair && n * t <= SCORE_QUERIES && count - i >= n; i += n)                                               \
+  tile_scores(from, head, query + i, n, t, scores + (size_t)i * ESP_SPAN + (size_t)tile * 16, half)
+    SCORES(6, 2);
+    SCORES(3, 2);
+    SCORES(2, 2);
+    SCORES(1, 2);
+    SCORES(12, 1);
+    SCORES(6, 1);
+    SCORES(3, 1);
+    SCORES(1, 1);
+#undef SCORES
+    tile += pair;
+  }
+}
+
+/* o[i] += weights[i][j] * values[j] for j < count, over `vectors` vectors of the head. */
+INLINE void weigh(const void *values, int32_t head, int32_t count, const float *weights, float *o, size_t o_stride,
+                  const int queries, const int vectors, const bool half) {
+  vf sum[6][4];
+  _Pragma("GCC unroll 6") for (int i = 0; i < queries; i++) {
+    _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++) sum[i][v] = load(o + (size_t)i * o_stride + v * LANES);
+  }
+  for (int32_t j = 0; j < count; j++) {
+    vf value[4];
+    const uint8_t *row = (const uint8_t *)values + (size_t)j * (size_t)head * (half ? 2 : 4);
+    for (int line = 0; line < vectors * LANES * (half ? 2 : 4); line += 64) {
+      __builtin_prefetch(row + line + AHEAD_OF_ATTENTION);
+    }
+    _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++) {
+      value[v] = load_kv(row, (size_t)(v * LANES), half);
+    }
+    _Pragma("GCC unroll 6") for (int i = 0; i < queries; i++) {
+      float weight = weights[(size_t)i * ESP_SPAN + (size_t)j];
+      _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++) sum[i][v] = sum[i][v] + value[v] * weight;
+    }
+  }
+  _Pragma("GCC unroll 6") for (int i = 0; i < queries; i++) {
+    _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++) store(o + (size_t)i * o_stride + v * LANES, sum[i][v]);
+  }
+}
+
+/* The same for any number of queries and a whole head. */
+INLINE void weigh_all(const void *values, int32_t head, int32_t count, const float *weights, float *o, size_t o_stride,
+                      int32_t queries, const bool half) {
+  const size_t unit = half ? sizeof(uint16_t) : sizeof(float);
+  for (int32_t d = 0; d < head;) {
+    const uint8_t *from = (const uint8_t *)values + (size_t)d * unit;
+    int vectors = head - d >= 4 * LANES ? 4 : head - d >= 2 * LANES ? 2 : 1;
+    int32_t i = 0;
+#define WEIGH(q, v)                                                                                                   \
+  for (; vectors == v && q <= VALUE_QUERIES && queries - i >= q; i += q)                                              \
+  weigh(from, head, count, weights + (size_t)i * ESP_SPAN, o + (size_t)i * o_stride + d, o_stride, q, v, half)
+    WEIGH(6, 4);
+    WEIGH(3, 4);
+    WEIGH(1, 4);
+    WEIGH(1, 2);
+    WEIGH(1, 1);
+#undef WEIGH
+    d += vectors * LANES;
+  }
+}
+
+/* Scores to weights exp(score - m) in place, zero from `count` to the next multiple of 16; gives m and their sum. */
+INLINE void softmax(float *scores, int32_t count, float *maximum, float *total) {
+  int32_t padded = (count + 15) / 16 * 16;
+  for (int32_t i = count; i < padded; i++) scores[i] = -INFINITY;
+  vf top = splat(-INFINITY);
+  for (int32_t i = 0; i < padded; i += LANES) top = larger(load(scores + i), top);
+  float most = top[0];
+  for (int i = 1; i < LANES; i++) most = top[i] > most ? top[i] : most;
+  vf sum[PARTS] = {0};
+  for (int32_t i = 0; i < padded; i += 16) {
+    EACH_PART {
+      vf e = exponential(load(scores + i + part * LANES) - most);
+      store(scores + i + part * LANES, e);
+      sum[part] = sum[part] + e;
+    }
+  }
+  float parts[16];
+  EACH_PART store(parts + part * LANES, sum[part]);
+  *maximum = most;
+  *total = tree_sum(parts);
+}
+
+/* Joins a span's result (m, l, o) to what stands for the spans before it. */
+INLINE void join_span(float *maximum, float *sum, float *o, float m, float l, const float *from, int32_t head) {
+  float top = m > *maximum ? m : *maximum;
+  float keep = exp_one(*maximum - top), take = exp_one(m - top);
+  *maximum = top;
+  *sum = *sum * keep + l * take;
+  for (int32_t d = 0; d < head; d += LANES) store(o + d, load(o + d) * keep + load(from + d) * take);
+}
+
+static void join(float *out, const float *outputs, const float *maxima, const float *sums, int32_t spans,
+                 int32_t head) {
+  float maximum = maxima[0], sum = sums[0];
+  memcpy(out, outputs, (size_t)head * sizeof *out);
+  for (int32_t s = 1; s < spans; s++) {
+    join_span(&maximum, &sum, out, maxima[s], sums[s], outputs + (size_t)s * (size_t)head, head);
+  }
+  for (int32_t d = 0; d < head; d += LANES) store(out + d, load(out + d) / sum);
+}
+
+INLINE void attend(const EspAttention *work, const bool half) {
+  const int32_t head = work->head, group = work->group, length = work->length;
+  const int32_t queries = work->rows * group;
+  const size_t unit = half ? sizeof(uint16_t) : sizeof(float);
+  float *scores = work->scratch, *pending = scores + ESP_QUERIES * ESP_SPAN, *partial = pending + ESP_QUERIES * ESP_SPAN;
+  const uint8_t *pending_keys = work->kv.pending + work->kv.offset;
+  const float *query[ESP_QUERIES];
+  int32_t deepest = 0;
+  for (int32_t row = 0; row < work->rows; row++) {
+    for (int32_t h = 0; h < group; h++) query[row * group + h] = work->queries[row] + (size_t)h * (size_t)head;
+    if (work->depths[row] > deepest) deepest = work->depths[row];
+  }
+  for (int32_t span = work->span_from; span < work->span_to; span++) {
+    const int32_t from = span * ESP_SPAN;
+    const int32_t committed = length - from < 0 ? 0 : length - from < ESP_SPAN ? length - from : ESP_SPAN;
+    const uint8_t *keys = committed > 0 ? work->kv.spans[span] + work->kv.offset : NULL;
+    all_scores(keys, (committed + 15) / 16, head, query, queries, scores, half);
+    /* Depths whose positions lie in this span. */
+    const int32_t depth_from = from > length ? from - length : 0;
+    const int32_t depth_to = from + ESP_SPAN - length < deepest + 1 ? from + ESP_SPAN - length : deepest + 1;
+    bool tile_done[ESP_MAX_NODES / 16] = {false};
+    for (int32_t row = 0; row < work->rows && depth_from < depth_to; row++) {
+      for (int32_t d = depth_from; d < depth_to && d <= work->depths[row]; d++) {
+        const uint16_t node = work->ancestors[row][d];
+        const size_t tile = node / 16;
+        if (!tile_done[tile]) {
+          all_scores(pending_keys + tile * 16 * (size_t)head * unit, 1, head, query, queries, pending + tile * 16, half);
+          tile_done[tile] = true;
+        }
+        for (int32_t h = 0; h < group; h++) {
+          const size_t line = (size_t)(row * group + h) * ESP_SPAN;
+          scores[line + (size_t)(length + d - from)] = pending[line + node];
+        }
+      }
+    }
+    float maxima[ESP_QUERIES], sums[ESP_QUERIES];
+    for (int32_t i = 0; i < queries; i++) {
+      const int32_t count = length + work->depths[i / group] + 1 - from;
+      if (count > 0) softmax(scores + (size_t)i * ESP_SPAN, count < ESP_SPAN ? count : ESP_SPAN, &maxima[i], &sums[i]);
+    }
+    memset(partial, 0, (size_t)queries * (size_t)head * sizeof *partial);
+    if (committed > 0) {
+      weigh_all(keys + work->kv.values, head, committed, scores, partial, (size_t)head, queries, half);
+    }
+    for (int32_t row = 0; row < work->rows; row++) {
+      const int32_t count = length + work->depths[row] + 1 - from;
+      if (count <= 0) continue;
+      const size_t line = (size_t)row * (size_t)group;
+      for (int32_t d = depth_from; d < depth_to && d <= work->depths[row]; d++) {
+        const uint8_t *value = pending_keys + work->kv.values + (size_t)work->ancestors[row][d] * (size_t)head * unit;
+        weigh_all(value, head, 1, scores + line * ESP_SPAN + (size_t)(length + d - from), partial + line * (size_t)head,
+                  (size_t)head, group, half);
+      }
+      for (int32_t h = 0; h < group; h++) {
+        const size_t i = line + (size_t)h;
+        const size_t at = (size_t)h * work->stride + (size_t)(work->fold ? 0 : span - work->span_from);
+        float *o = work->outputs[row] + at * (size_t)head;
+        if (work->fold && span > work->span_from) {
+          join_span(work->maxima[row] + at, work->sums[row] + at, o, maxima[i], sums[i], partial + i * (size_t)head, head);
+        } else {
+          memcpy(o, partial + i * (size_t)head, (size_t)head * sizeof *o);
+          work->maxima[row][at] = maxima[i];
+          work->sums[row][at] = sums[i];
+        }
+      }
+    }
+  }
+}
+
+static void attention(const EspAttention *work) {
+  if (work->kv.half) attend(work, true);
+  else attend(work, false);
+}

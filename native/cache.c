@@ -1,0 +1,151 @@
+/* cache.c - keys and values of one text: what is committed, and the nodes that wait. */
+#include "cache.h"
+#include "memory.h"
+#include "stack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert((int)ESP_MAX_NODES <= (int)ESP_SPAN, "pending nodes fit in one span");
+
+EspCache *esp_cache_create(const EspStack *stack, int32_t capacity, bool half) {
+  const EspStackSpec *spec = &stack->spec;
+  if (capacity < 1 || capacity > 1 << 24) return NULL;
+  EspCache *cache = calloc(1, sizeof *cache + (size_t)spec->layers * sizeof *cache->computed);
+  if (!cache) return NULL;
+  cache->layers = spec->layers;
+  cache->kv_heads = spec->kv_heads;
+  cache->head = spec->head_size;
+  cache->capacity = capacity;
+  cache->half = half;
+  cache->plane = 2 * ESP_SPAN * (size_t)spec->head_size * (half ? sizeof(uint16_t) : sizeof(float));
+  cache->span_bytes = (size_t)spec->layers * (size_t)spec->kv_heads * cache->plane;
+  const int32_t spans = (capacity + ESP_SPAN - 1) / ESP_SPAN;
+  const size_t step = (size_t)8 << 20;
+  cache->slab_spans = cache->span_bytes > step ? 1 : (int32_t)(step / cache->span_bytes);
+  if (cache->slab_spans > spans) cache->slab_spans = spans;
+  cache->spans = calloc((size_t)spans, sizeof *cache->spans);
+  cache->pending_span = esp_large_alloc(cache->span_bytes);
+  if (!cache->spans || !cache->pending_span) {
+    esp_cache_free(cache);
+    return NULL;
+  }
+  return cache;
+}
+
+void esp_cache_free(EspCache *cache) {
+  if (!cache) return;
+  for (int32_t span = 0; span < cache->spans_ready; span += cache->slab_spans) free(cache->spans[span]);
+  free(cache->spans);
+  free(cache->pending_span);
+  free(cache);
+}
+
+bool esp_cache_reserve(EspCache *cache, int32_t length) {
+  if (length < 0 || length > cache->capacity) return false;
+  const int32_t needed = (length + ESP_SPAN - 1) / ESP_SPAN;
+  const int32_t all = (cache->capacity + ESP_SPAN - 1) / ESP_SPAN;
+  while (cache->spans_ready < needed) {
+    const int32_t left = all - cache->spans_ready;
+    const int32_t count = left < cache->slab_spans ? left : cache->slab_spans;
+    uint8_t *slab = esp_large_alloc((size_t)count * cache->span_bytes);
+    if (!slab) return false;
+    for (int32_t i = 0; i < count; i++) cache->spans[cache->spans_ready++] = slab + (size_t)i * cache->span_bytes;
+  }
+  return true;
+}
+
+int32_t esp_cache_length(const EspCache *cache) { return cache->length; }
+int32_t esp_cache_capacity(const EspCache *cache) { return cache->capacity; }
+
+EspKeyValues esp_cache_plane(const EspCache *cache, int32_t layer, int32_t kv_head) {
+  return (EspKeyValues){
+      .spans = cache->spans,
+      .pending = cache->pending_span,
+      .offset = ((size_t)layer * (size_t)cache->kv_heads + (size_t)kv_head) * cache->plane,
+      .values = cache->plane / 2,
+      .half = cache->half,
+  };
+}
+
+const char *esp_cache_expect(EspCache *cache, const EspTree *tree, int32_t from, int32_t to) {
+  if (tree->size < 1 || tree->size > ESP_MAX_NODES) return "a tree has no nodes or too many";
+  if (tree->first < 0 || tree->first >= tree->size) return "the first new node is not in the tree";
+  bool anew = tree->first == 0 && from == 0;
+  int32_t known = anew ? 0 : cache->pending;
+  if (tree->first > known) return "nodes before the first new one are not pending";
+  for (int32_t node = 0; node < tree->size; node++) {
+    int32_t parent = tree->parents[node];
+    if (node == 0 ? parent != -1 : parent < 0 || parent >= node) return "a node's parent is not an earlier node";
+    if (node < known && parent != cache->parents[node]) return "the tree is not the one that is pending";
+  }
+  for (int32_t layer = from; layer < to; layer++) {
+    if (!anew && cache->computed[layer] < tree->first) return "nodes before the first new one miss this layer";
+  }
+  if (anew) esp_cache_rollback(cache);
+  for (int32_t node = known; node < tree->size; node++) {
+    int32_t parent = tree->parents[node];
+    int32_t depth = parent < 0 ? 0 : cache->depths[parent] + 1;
+    cache->parents[node] = parent;
+    cache->depths[node] = depth;
+    if (parent >= 0) memcpy(cache->ancestors[node], cache->ancestors[parent], (size_t)depth * sizeof(uint16_t));
+    cache->ancestors[node][depth] = (uint16_t)node;
+  }
+  if (tree->size > cache->pending) cache->pending = tree->size;
+  for (int32_t layer = from; layer < to; layer++) cache->computed[layer] = tree->size;
+  return NULL;
+}
+
+/* Copies one position's key: a tile's values of one position are 16 apart. */
+static void move_key(const EspCache *cache, uint8_t *to, int32_t position, const uint8_t *from, int32_t node) {
+  const size_t there = (size_t)(position / 16) * 16 * (size_t)cache->head + (size_t)(position % 16);
+  const size_t here = (size_t)(node / 16) * 16 * (size_t)cache->head + (size_t)(node % 16);
+  if (cache->half) {
+    uint16_t *target = (uint16_t *)to + there;
+    const uint16_t *source = (const uint16_t *)from + here;
+    for (int32_t d = 0; d < cache->head; d++) target[d * 16] = source[d * 16];
+  } else {
+    uint32_t *target = (uint32_t *)to + there;
+    const uint32_t *source = (const uint32_t *)from + here;
+    for (int32_t d = 0; d < cache->head; d++) target[d * 16] = source[d * 16];
+  }
+}
+
+EspStatus esp_cache_commit(EspCache *cache, const int32_t *path, int32_t count) {
+  if (count < 1) return ESP_INVALID;
+  for (int32_t i = 0; i < count; i++) {
+    if (path[i] < 0 || path[i] >= cache->pending || cache->parents[path[i]] != (i == 0 ? -1 : path[i - 1])) {
+      return ESP_INVALID;
+    }
+    for (int32_t layer = 0; layer < cache->layers; layer++) {
+      if (path[i] >= cache->computed[layer]) return ESP_INVALID;
+    }
+  }
+  if (count > cache->capacity - cache->length) return ESP_FULL;
+  if (!esp_cache_reserve(cache, cache->length + count)) return ESP_NO_MEMORY;
+  const size_t planes = (size_t)cache->layers * (size_t)cache->kv_heads, row = cache->plane / (2 * ESP_SPAN);
+  for (size_t offset = 0; offset < planes * cache->plane; offset += cache->plane) {
+    const uint8_t *from = cache->pending_span + offset;
+    for (int32_t i = 0; i < count; i++) {
+      const int32_t position = (cache->length + i) % ESP_SPAN;
+      uint8_t *to = cache->spans[(cache->length + i) / ESP_SPAN] + offset;
+      move_key(cache, to, position, from, path[i]);
+      memcpy(to + cache->plane / 2 + (size_t)position * row, from + cache->plane / 2 + (size_t)path[i] * row, row);
+    }
+  }
+  cache->length += count;
+  esp_cache_rollback(cache);
+  return ESP_OK;
+}
+
+void esp_cache_rollback(EspCache *cache) {
+  cache->pending = 0;
+  memset(cache->computed, 0, (size_t)cache->layers * sizeof *cache->computed);
+}
+
+bool esp_cache_truncate(EspCache *cache, int32_t length) {
+  if (length < 0 || length > cache->length) return false;
+  esp_cache_rollback(cache);
+  cache->length = length;
+  return true;
+}

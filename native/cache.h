@@ -1,0 +1,30 @@
+/* cache.h - the inside of a cache, for cache.c and stack.c. */
+#ifndef ESP_CACHE_H
+#define ESP_CACHE_H
+
+#include "kernels.h"
+
+struct EspCache {
+  int32_t layers, kv_heads, head;
+  int32_t capacity; /* positions */
+  int32_t length; /* committed positions */
+  bool half; /* 16-bit floats; else 32-bit */
+  size_t plane; /* bytes of one layer and key head in a span: keys, then values */
+  size_t span_bytes; /* layers x kv_heads x plane */
+  /* Memory grows with the text, some spans at a time. */
+  uint8_t **spans; /* one pointer a span of the capacity; those below spans_ready are there */
+  int32_t spans_ready;
+  int32_t slab_spans; /* spans that are allocated together; the first of each slab owns its memory */
+  uint8_t *pending_span;
+  int32_t pending; /* nodes */
+  int32_t parents[ESP_MAX_NODES], depths[ESP_MAX_NODES];
+  uint16_t ancestors[ESP_MAX_NODES][ESP_MAX_NODES]; /* [node][depth]: nodes from the root to the node */
+  int32_t computed[]; /* layers: pending nodes whose keys and values are there */
+};
+
+/* Where one layer's keys and values of one key head lie. */
+EspKeyValues esp_cache_plane(const EspCache *cache, int32_t layer, int32_t kv_head);
+/* Takes the tree of a pass over layers [from, to); NULL, or what is wrong with it. */
+const char *esp_cache_expect(EspCache *cache, const EspTree *tree, int32_t from, int32_t to);
+
+#endif

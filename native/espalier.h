@@ -1,0 +1,155 @@
+/*
+ * espalier.h - the engine's C API: decoder passes over token trees on a CPU.
+ *
+ * A Stack is a run of decoder layers with its weights. A Cache holds the keys and values of one text. A pass reads
+ * one token tree per cache and gives one row per node. The invariant everything rests on: a row's bits depend on the
+ * committed text and the node's ancestors alone, not on the other rows, the threads or the instruction set.
+ *
+ * Nothing here reads files, and nothing trusts its caller: sizes are checked where data enters.
+ */
+#ifndef ESPALIER_H
+#define ESPALIER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct EspPool EspPool;
+typedef struct EspStack EspStack;
+typedef struct EspCache EspCache;
+
+typedef enum { ESP_OK = 0, ESP_ABORTED, ESP_INVALID, ESP_FULL, ESP_NO_MEMORY } EspStatus;
+
+/* ---- threads.c ------------------------------------------------------------------------------------------------ */
+
+enum { ESP_MAX_THREADS = 64 };
+
+EspPool *esp_pool_create(int threads); /* NULL: no memory or no threads to be had */
+void esp_pool_free(EspPool *pool);
+int esp_pool_threads(const EspPool *pool);
+/* Runs body(context, thread) on every thread of the pool, the calling one included, and returns when all are done. */
+void esp_pool_run(EspPool *pool, void (*body)(void *context, int thread), void *context);
+/* To be called by every thread of a running body: returns when all have arrived. */
+void esp_barrier(EspPool *pool);
+
+/* ---- matrix.c: weights ------------------------------------------------------------------------------------------ */
+
+/* Block formats as GGUF numbers them. */
+enum { ESP_GGUF_F32 = 0, ESP_GGUF_F16 = 1, ESP_GGUF_Q4_0 = 2, ESP_GGUF_Q4_1 = 3, ESP_GGUF_Q8_0 = 8 };
+
+/* Rows of a matrix that lie side by side; a vector lane is a row. */
+enum { ESP_GROUP = 16 };
+/* Inputs that share a scale. */
+enum { ESP_BLOCK = 32 };
+
+/*
+ * rows x cols weights in groups of 16 rows. A group is, in this order:
+ *   scales  cols/32 x 16 halves
+ *   mins    cols/32 x 16 halves, kind Q4_1 alone
+ *   padding to 64 bytes
+ *   quants  cols/32 blocks. 4 bit: 256 bytes, of which 64-byte line i holds inputs 8i..8i+3 of the 16 rows in its low
+ *           nibbles and 8i+4..8i+7 in its high ones; 8 bit: 512 bytes, line i holds inputs 4i..4i+3, plus 128.
+ * weight = scale * (quant - zero) + min, with zero = 8 for Q4_0, 128 for Q8_0.
+ */
+typedef struct {
+  int32_t rows, cols;
+  int32_t type; /* ESP_GGUF_* as in the file */
+  int32_t groups; /* rows / 16, rounded up; missing rows are zero */
+  int32_t blocks; /* cols / 32 */
+  size_t min_offset, quant_offset, group_bytes;
+  uint8_t *data; /* groups x group_bytes, 64-byte aligned */
+} EspMatrix;
+
+/* Memory for the weights of a model, in large pages where the system has them: a pass reads all of it. */
+typedef struct EspArena EspArena;
+EspArena *esp_arena_create(size_t bytes); /* NULL: no memory */
+void esp_arena_free(EspArena *arena);
+
+bool esp_matrix_type_known(int32_t type);
+size_t esp_matrix_row_bytes(int32_t type, int32_t cols); /* bytes of a row in the file; 0 for an unknown type */
+size_t esp_matrix_bytes(int32_t type, int32_t rows, int32_t cols); /* of an arena that it takes; 0: bad sizes */
+/* Lives in the arena and is freed with it. NULL: bad sizes, or the arena is full. */
+EspMatrix *esp_matrix_create(EspArena *arena, int32_t type, int32_t rows, int32_t cols);
+/* Takes `rows` rows as they stand in the file; first must be a multiple of 16. False: out of range. */
+bool esp_matrix_fill(EspMatrix *matrix, int32_t first, int32_t rows, const uint8_t *bytes);
+
+/* ---- cache.c: keys and values of one text ----------------------------------------------------------------------- */
+
+EspCache *esp_cache_create(const EspStack *stack, int32_t capacity, bool half); /* NULL: no memory */
+void esp_cache_free(EspCache *cache);
+int32_t esp_cache_length(const EspCache *cache);
+int32_t esp_cache_capacity(const EspCache *cache);
+/* Makes memory for a text of `length` positions ready, so that commits up to it cannot fail. False: no memory. */
+bool esp_cache_reserve(EspCache *cache, int32_t length);
+/*
+ * Keeps the pending rows of a path (node 0, then from parent to child) and drops the others. ESP_INVALID: not a path
+ * whose rows are done; ESP_FULL: beyond the capacity; ESP_NO_MEMORY. Nothing changes unless it is ESP_OK.
+ */
+EspStatus esp_cache_commit(EspCache *cache, const int32_t *path, int32_t count);
+void esp_cache_rollback(EspCache *cache);
+bool esp_cache_truncate(EspCache *cache, int32_t length);
+
+/* ---- stack.c: the pass ------------------------------------------------------------------------------------------ */
+
+enum { ESP_MAX_NODES = 128, ESP_MAX_TOP_K = 256, ESP_MAX_TREES = 64 };
+
+typedef struct {
+  const float *attention_norm, *feed_norm; /* hidden; copied */
+  const EspMatrix *query, *key, *value, *output; /* [heads*head, hidden], [kv*head, hidden] x 2, [hidden, heads*head] */
+  const EspMatrix *gate, *up, *down; /* [feed, hidden] x 2, [hidden, feed] */
+} EspLayer;
+
+typedef struct {
+  int32_t layers, hidden, feed, heads, kv_heads, head_size, vocab;
+  int32_t rope_dims;
+  bool rope_neox; /* pairs (i, i + dims/2) instead of (2i, 2i+1) */
+  double rope_base;
+  float norm_epsilon;
+  const EspLayer *layer; /* layers; copied */
+  const float *final_norm; /* hidden, copied; NULL: the stack ends without norm and head */
+  const EspMatrix *embedding; /* [vocab, hidden] or NULL: rows come in as hidden states */
+  const EspMatrix *head; /* [vocab, hidden] or NULL; may be the embedding */
+} EspStackSpec;
+
+/* NULL with a message when the shapes contradict each other. The matrices must outlive the stack. */
+EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char **message);
+void esp_stack_free(EspStack *stack);
+const EspStackSpec *esp_stack_spec(const EspStack *stack);
+
+/* Candidate continuations of one text. parents[0] = -1, parents[i] < i. */
+typedef struct {
+  EspCache *cache;
+  const int32_t *tokens, *parents;
+  int32_t size;
+  int32_t first; /* rows before it are pending already, from earlier passes over the same tree */
+} EspTree;
+
+typedef struct {
+  const EspTree *trees;
+  int32_t tree_count;
+  int32_t from, to; /* layers [from, to) */
+  const float *input; /* rows x hidden; NULL: embed the tokens */
+  bool last_only; /* the head for the last row of each tree alone (one output row per tree) */
+  int32_t top_k; /* 0: none */
+  int32_t *top_tokens; /* output rows x top_k */
+  float *top_log_probs; /* output rows x top_k */
+  float *logits; /* output rows x vocab, or NULL */
+  const int32_t *taps; /* layers whose output is wanted: 0 the embedding, i after layer i */
+  int32_t tap_count;
+  float *hidden; /* tap_count x rows x hidden */
+  atomic_int *abort; /* nonzero stops between layers; may be NULL */
+} EspPass;
+
+/* Runs the pass on all threads of the pool. Rows stay pending in their caches until commit or rollback. */
+EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message);
+
+/* ---- dispatch.c: instruction sets ------------------------------------------------------------------------------- */
+
+int esp_isa_count(void); /* those compiled in */
+const char *esp_isa_name(int index); /* best first */
+bool esp_isa_usable(int index); /* does this CPU have it? */
+const char *esp_isa_current(void);
+bool esp_isa_select(const char *name); /* false: unknown or not usable; call before passes, not during */
+
+#endif

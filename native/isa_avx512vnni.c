@@ -1,0 +1,59 @@
+/* isa_avx512vnni.c - AVX-512 with VNNI: 16 lanes; one instruction multiplies 4 inputs of 16 rows. */
+#if defined(__x86_64__) || defined(_M_X64)
+#include "kernels.h"
+
+#include <immintrin.h>
+
+#define LANES 16
+#define SCORE_QUERIES 12
+#define VALUE_QUERIES 6
+#include "vectors.h"
+
+static bool usable(void) {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+}
+
+INLINE vf load_half(const uint16_t *from) { return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)from)); }
+INLINE void store_half(uint16_t *to, vf value) {
+  _mm256_storeu_si256((__m256i *)to, _mm512_cvtps_ph((__m512)value, _MM_FROUND_TO_NEAREST_INT));
+}
+INLINE vi multiply_add(vi sum, __m512i weights, const int8_t *x) {
+  int32_t value;
+  memcpy(&value, x, sizeof value);
+  return (vi)_mm512_dpbusd_epi32((__m512i)sum, weights, _mm512_set1_epi32(value));
+}
+
+INLINE void dot4(const uint8_t *quants, const int8_t *x, const int width, vi (*sum)[PARTS]) {
+  const __m512i nibble = _mm512_set1_epi8(15);
+  _Pragma("GCC unroll 4") for (int line = 0; line < 4; line++) {
+    __m512i both = _mm512_load_si512(quants + 64 * line);
+    __builtin_prefetch(quants + 64 * line + AHEAD);
+    __m512i low = _mm512_and_si512(both, nibble), high = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
+    _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
+      sum[j][0] = multiply_add(sum[j][0], low, x + (2 * line * width + j) * 4);
+    }
+    _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
+      sum[j][0] = multiply_add(sum[j][0], high, x + ((2 * line + 1) * width + j) * 4);
+    }
+  }
+}
+
+INLINE void dot8(const uint8_t *quants, const int8_t *x, const int width, vi (*sum)[PARTS]) {
+  _Pragma("GCC unroll 8") for (int line = 0; line < 8; line++) {
+    __m512i weights = _mm512_load_si512(quants + 64 * line);
+    __builtin_prefetch(quants + 64 * line + AHEAD);
+    _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
+      sum[j][0] = multiply_add(sum[j][0], weights, x + (line * width + j) * 4);
+    }
+  }
+}
+
+#include "ops.h"
+#include "matmul.h"
+#include "attention.h"
+
+#define TABLE esp_kernels_avx512vnni
+#define TABLE_NAME "avx512vnni"
+#include "table.h"
+#endif

@@ -1,0 +1,91 @@
+/*
+ * kernels.h - what every instruction set provides, as a table of functions. They are written once, in vectors.h,
+ * ops.h, matmul.h and attention.h, and compiled for each; only the integer dot product differs by hand.
+ */
+#ifndef ESP_KERNELS_H
+#define ESP_KERNELS_H
+
+#include "espalier.h"
+
+/* Nodes whose sums stay in registers together. */
+enum { ESP_TILE = 8 };
+/* Positions of a text whose attention is one piece of work; pieces are joined in order. */
+enum { ESP_SPAN = 128 };
+/* Queries (rows x heads of one key head) that one piece of attention may have. */
+enum { ESP_QUERIES = 48 };
+
+/*
+ * Rows of a product's input, in int8 by blocks of 32. Rows are interleaved in tiles of up to 8: tile t holds rows
+ * 8t .. 8t+width-1, and every array below is [tile][block][...][width]:
+ *   quants  8 x width x 4 bytes: 4 inputs of each row side by side
+ *   scales  width floats
+ *   starts4 width x -8 * sum(quants), starts8 width x -128 * sum(quants): what an unsigned weight's offset adds
+ *   masses  width x scale * sum(quants): what a weight's minimum is multiplied by
+ */
+typedef struct {
+  int32_t rows, blocks;
+  int8_t *quants;
+  float *scales, *masses;
+  int32_t *starts4, *starts8;
+} EspActivations;
+
+/*
+ * Where keys and values lie. A span's memory holds, for each layer and key head, the keys of ESP_SPAN positions in
+ * tiles of 16, [tile][head][16], so that a vector lane is a position, then their values, [position][head]. `offset` is
+ * where this layer and key head begin. Nodes that wait for a commit lie in a span of their own, by node.
+ */
+typedef struct {
+  uint8_t *const *spans;
+  uint8_t *pending;
+  size_t offset; /* bytes */
+  size_t values; /* bytes from the keys to the values */
+  bool half; /* 16-bit floats; else 32-bit */
+} EspKeyValues;
+
+/* One piece of attention: some rows of a tree, one key head, spans [span_from, span_to) of the text. */
+typedef struct {
+  EspKeyValues kv;
+  int32_t head; /* values of a head */
+  int32_t group; /* query heads per key head */
+  int32_t rows;
+  int32_t length; /* committed positions */
+  const int32_t *depths; /* rows */
+  const uint16_t *const *ancestors; /* rows pointers: nodes from the root to the row itself */
+  const float *const *queries; /* rows pointers to group x head values, scaled */
+  int32_t span_from, span_to;
+  bool fold; /* join the spans into one result; else each span's result stays apart */
+  /* results of query i (row * group + head), span s: at [i * stride + (fold ? 0 : s - span_from)] */
+  float *const *outputs; /* rows pointers */
+  float *const *maxima; /* rows pointers */
+  float *const *sums; /* rows pointers */
+  size_t stride; /* results between one query head and the next; each is `head` floats in outputs */
+  float *scratch; /* ESP_QUERIES x (2 * ESP_SPAN + head + ...) floats, of this thread */
+} EspAttention;
+
+typedef struct {
+  const char *name;
+  bool (*usable)(void);
+  /* out[row * stride + r] = sum over inputs, for the groups [from, to) and every row of the activations */
+  void (*matmul)(const EspMatrix *matrix, const EspActivations *x, int32_t from, int32_t to, float *out, size_t stride);
+  void (*quantize)(const float *x, EspActivations *to, int32_t row, int32_t block_from, int32_t block_to);
+  void (*rms_norm)(const float *x, const float *weight, float *out, int32_t size, float epsilon);
+  void (*add)(float *to, const float *x, int32_t size);
+  void (*silu_times)(float *gate, const float *up, int32_t size); /* gate = silu(gate) * up */
+  void (*dequantize_row)(const EspMatrix *matrix, int32_t row, float *out);
+  void (*store_half)(const float *x, uint16_t *to, int32_t size); /* size a multiple of 16 */
+  void (*attention)(const EspAttention *work);
+  /* Joins span results in order, as EspAttention.fold does, and divides: out = head values. */
+  void (*join)(float *out, const float *outputs, const float *maxima, const float *sums, int32_t spans, int32_t head);
+  /* Largest value and sum of exp(x - largest) of up to `size` values. */
+  void (*chunk_softmax)(const float *x, int32_t size, float *largest, float *sum);
+  float (*exp_one)(float x);
+} EspKernels;
+
+extern const EspKernels esp_kernels_generic;
+#if defined(__x86_64__) || defined(_M_X64)
+extern const EspKernels esp_kernels_avx2, esp_kernels_avx512vnni;
+#endif
+
+const EspKernels *esp_kernels(void); /* the selected table */
+
+#endif

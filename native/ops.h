@@ -1,0 +1,120 @@
+/* ops.h - what happens to a row between two products. Written once in vectors.h's algebra. */
+
+/* A 32-input block to int8: scale = largest / 127, quants rounded half to even (what llama.cpp's Q8 blocks hold). */
+static void quantize(const float *x, EspActivations *to, int32_t row, int32_t block_from, int32_t block_to) {
+  int tile = row / ESP_TILE, lane = row % ESP_TILE;
+  int width = to->rows - tile * ESP_TILE < ESP_TILE ? to->rows - tile * ESP_TILE : ESP_TILE;
+  size_t base = (size_t)tile * ESP_TILE * (size_t)to->blocks;
+  const vf shifter = splat(12582912.0f);
+  for (int32_t block = block_from; block < block_to; block++) {
+    const float *from = x + (size_t)block * ESP_BLOCK;
+    vf most = splat(0);
+    for (int i = 0; i < ESP_BLOCK; i += LANES) most = larger(absolute(load(from + i)), most);
+    float largest = 0;
+    for (int i = 0; i < LANES; i++) largest = most[i] > largest ? most[i] : largest;
+    /* Below this the reciprocal would overflow; such a block adds nothing to any sum. */
+    bool nothing = !(largest > 1e-30f);
+    float scale = nothing ? 0 : largest / 127.0f, inverse = nothing ? 0 : 127.0f / largest;
+    int8_t *quants = to->quants + (base + (size_t)block * (size_t)width) * ESP_BLOCK;
+    vi total = {0};
+    for (int i = 0; i < ESP_BLOCK; i += LANES) {
+      vf shifted = load(from + i) * inverse + shifter;
+      vi quant = (vi)shifted - (vi)shifter;
+      total += quant;
+      for (int j = 0; j < LANES; j++) {
+        int at = i + j;
+        quants[((at / 4) * width + lane) * 4 + at % 4] = (int8_t)quant[j];
+      }
+    }
+    int32_t sum = 0;
+    for (int i = 0; i < LANES; i++) sum += total[i];
+    size_t place = base + (size_t)block * (size_t)width + (size_t)lane;
+    to->scales[place] = scale;
+    to->masses[place] = scale * (float)sum;
+    to->starts4[place] = -8 * sum;
+    to->starts8[place] = -128 * sum;
+  }
+}
+
+static void rms_norm(const float *x, const float *weight, float *out, int32_t size, float epsilon) {
+  vf sum[PARTS] = {0};
+  for (int32_t i = 0; i < size; i += 16) {
+    EACH_PART {
+      vf value = load(x + i + part * LANES);
+      sum[part] = sum[part] + value * value;
+    }
+  }
+  float parts[16];
+  EACH_PART store(parts + part * LANES, sum[part]);
+  float scale = 1.0f / sqrtf(tree_sum(parts) / (float)size + epsilon);
+  for (int32_t i = 0; i < size; i += LANES) store(out + i, load(x + i) * scale * load(weight + i));
+}
+
+static void add(float *to, const float *x, int32_t size) {
+  for (int32_t i = 0; i < size; i += LANES) store(to + i, load(to + i) + load(x + i));
+}
+
+static void silu_times(float *gate, const float *up, int32_t size) {
+  for (int32_t i = 0; i < size; i += LANES) {
+    vf g = load(gate + i);
+    store(gate + i, g / (1.0f + exponential(-g)) * load(up + i));
+  }
+}
+
+static void halves(const float *x, uint16_t *to, int32_t size) {
+  for (int32_t i = 0; i < size; i += LANES) store_half(to + i, load(x + i));
+}
+
+static float exp_one(float x) { return exponential(splat(x))[0]; }
+
+static void chunk_softmax(const float *x, int32_t size, float *largest, float *sum) {
+  float most = -INFINITY;
+  int32_t whole = size / 16 * 16;
+  vf top = splat(-INFINITY);
+  for (int32_t i = 0; i < whole; i += LANES) top = larger(load(x + i), top);
+  for (int i = 0; i < LANES; i++) most = top[i] > most ? top[i] : most;
+  for (int32_t i = whole; i < size; i++) most = x[i] > most ? x[i] : most;
+  vf total[PARTS] = {0};
+  for (int32_t i = 0; i < whole; i += 16) {
+    EACH_PART total[part] = total[part] + exponential(load(x + i + part * LANES) - most);
+  }
+  float parts[16];
+  EACH_PART store(parts + part * LANES, total[part]);
+  for (int32_t i = whole; i < size; i++) parts[i % 16] = parts[i % 16] + exp_one(x[i] - most);
+  *largest = most;
+  *sum = tree_sum(parts);
+}
+
+static float half_to_float(uint16_t half) {
+  uint16_t halves_in[LANES] = {half};
+  return load_half(halves_in)[0];
+}
+
+static void dequantize_row(const EspMatrix *matrix, int32_t row, float *out) {
+  const uint8_t *group = matrix->data + (size_t)(row / ESP_GROUP) * matrix->group_bytes;
+  int lane = row % ESP_GROUP;
+  for (int32_t block = 0; block < matrix->blocks; block++, out += ESP_BLOCK) {
+    uint16_t half;
+    size_t place = ((size_t)block * ESP_GROUP + (size_t)lane) * sizeof half;
+    memcpy(&half, group + place, sizeof half);
+    float scale = half_to_float(half), min = 0;
+    const uint8_t *quants = group + matrix->quant_offset;
+    if (matrix->type == ESP_GGUF_Q8_0) {
+      quants += (size_t)block * 512;
+      for (int i = 0; i < ESP_BLOCK; i++) out[i] = (float)(quants[64 * (i / 4) + 4 * lane + i % 4] - 128) * scale;
+      continue;
+    }
+    int zero = 8;
+    if (matrix->type == ESP_GGUF_Q4_1) {
+      memcpy(&half, group + matrix->min_offset + place, sizeof half);
+      min = half_to_float(half);
+      zero = 0;
+    }
+    quants += (size_t)block * 256;
+    for (int i = 0; i < ESP_BLOCK; i++) {
+      int byte = quants[64 * (i / 8) + 4 * lane + i % 4];
+      int quant = i % 8 < 4 ? byte & 15 : byte >> 4;
+      out[i] = (float)(quant - zero) * scale + min;
+    }
+  }
+}

@@ -1,0 +1,723 @@
+/*
+ * stack.c - the pass: decoder layers over the rows of token trees, then the head. All threads run layers() together;
+ * a phase is cut into pieces that threads claim, and ends in a barrier. No memory is allocated inside a pass.
+ */
+#include "stack.h"
+
+#include "cache.h"
+#include "numbers.h"
+#include "topk.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+  OWN_ROWS = 2, /* with so few rows every thread prepares a product's input itself: cheaper than a barrier */
+  OWN_SPANS = 8, /* and joins attention's spans itself, while a text has so few */
+  JOB_ROWS = 16, /* rows of one piece of attention, at most */
+  HEAD_CHUNK = 32, /* groups of the head in one piece */
+};
+
+/* One piece of attention, the same in every layer. */
+typedef struct AttentionJob {
+  int32_t tree, row_from, rows, kv_head, span_from, span_to;
+} AttentionJob;
+
+typedef struct {
+  _Alignas(64) atomic_int next;
+} Claim;
+
+typedef struct {
+  EspStack *stack;
+  const EspPass *pass;
+  const EspKernels *kernels;
+  int32_t rows, output_rows;
+  int32_t row_tree[ESP_MAX_NODES], row_node[ESP_MAX_NODES]; /* which tree and node a row is */
+  int32_t tree_row[ESP_MAX_TREES]; /* first row of each tree */
+  int32_t output_row[ESP_MAX_NODES];
+  int32_t job_count;
+  int32_t spans; /* span results kept apart per row and head; 1 when a job folds them */
+  bool fold; /* attention joins spans as it goes */
+  bool own, own_join; /* each thread prepares the input of products, of the output product, for itself */
+  atomic_bool stop;
+  int32_t threads;
+  Claim claims[2][ESP_MAX_THREADS]; /* of this phase and of the next */
+} Run;
+
+/* One thread of a run. */
+typedef struct {
+  Run *run;
+  int32_t thread;
+  int32_t phase;
+  float *normed;
+  EspAttention work;
+} Worker;
+
+/* ---- phases ----------------------------------------------------------------------------------------------------- */
+
+typedef void Piece(Worker *worker, int32_t layer, int32_t from, int32_t to);
+
+/* Each thread has a contiguous share, so that it reads one stream of weights, and then helps the others. */
+static void phase(Worker *worker, int32_t layer, int32_t count, int32_t grain, Piece *piece) {
+  Run *run = worker->run;
+  const int32_t threads = run->threads;
+  Claim *claims = run->claims[worker->phase & 1];
+  if (grain < 1) grain = 1;
+  for (int32_t i = 0; i < threads; i++) {
+    int32_t owner = (worker->thread + i) % threads;
+    int32_t begin = (int32_t)((int64_t)count * owner / threads), end = (int32_t)((int64_t)count * (owner + 1) / threads);
+    int32_t at;
+    while ((at = begin + atomic_fetch_add_explicit(&claims[owner].next, grain, memory_order_relaxed)) < end) {
+      piece(worker, layer, at, at + grain < end ? at + grain : end);
+    }
+  }
+  worker->phase++;
+  /* Everybody has left the phase before this one, so its claims can serve the phase after it. */
+  atomic_store_explicit(&run->claims[worker->phase & 1][worker->thread].next, 0, memory_order_relaxed);
+  esp_barrier(run->stack->pool);
+}
+
+static int32_t grain_of(const Run *run, int32_t count) { return count / (run->threads * 6); }
+
+static const EspActivations *input(const Worker *worker, bool own, const EspActivations *shared) {
+  return own ? &worker->run->stack->own_in[worker->thread] : shared;
+}
+
+static void shape(EspActivations *activations, int32_t rows, int32_t cols) {
+  activations->rows = rows;
+  activations->blocks = cols / ESP_BLOCK;
+}
+
+/* The tree and node of a row, and its place in the text. */
+static const EspTree *tree_of(const Run *run, int32_t row) { return &run->pass->trees[run->row_tree[row]]; }
+static int32_t depth_of(const Run *run, int32_t row) { return tree_of(run, row)->cache->depths[run->row_node[row]]; }
+
+/* ---- pieces ----------------------------------------------------------------------------------------------------- */
+
+static void begin_rows(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  (void)layer;
+  const Run *run = worker->run;
+  EspStack *stack = run->stack;
+  const EspStackSpec *spec = &stack->spec;
+  const int32_t half = spec->rope_dims / 2;
+  for (int32_t row = from; row < to; row++) {
+    const EspTree *tree = tree_of(run, row);
+    float *x = stack->x + (size_t)row * (size_t)spec->hidden;
+    if (run->pass->input) {
+      memcpy(x, run->pass->input + (size_t)row * (size_t)spec->hidden, (size_t)spec->hidden * sizeof *x);
+    } else {
+      run->kernels->dequantize_row(spec->embedding, tree->tokens[run->row_node[row]], x);
+    }
+    const int32_t position = tree->cache->length + depth_of(run, row);
+    for (int32_t i = 0; i < half; i++) {
+      double sine, cosine;
+      esp_sincos(position * stack->frequencies[i], &sine, &cosine);
+      stack->cosines[row * half + i] = (float)cosine;
+      stack->sines[row * half + i] = (float)sine;
+    }
+  }
+}
+
+/* Norm of rows [from, to) as the input of a product. */
+static void prepare(Worker *worker, const float *weight, EspActivations *to_in, int32_t from, int32_t to) {
+  const Run *run = worker->run;
+  const EspStackSpec *spec = &run->stack->spec;
+  for (int32_t row = from; row < to; row++) {
+    const float *x = run->stack->x + (size_t)row * (size_t)spec->hidden;
+    run->kernels->rms_norm(x, weight, worker->normed, spec->hidden, spec->norm_epsilon);
+    run->kernels->quantize(worker->normed, to_in, row, 0, spec->hidden / ESP_BLOCK);
+  }
+}
+static void prepare_attention(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  prepare(worker, worker->run->stack->layer[layer].attention_norm, &worker->run->stack->hidden_in, from, to);
+}
+static void prepare_feed(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  prepare(worker, worker->run->stack->layer[layer].feed_norm, &worker->run->stack->hidden_in, from, to);
+}
+
+/* Norm as a phase of its own, or by each thread for itself. */
+static void prepare_all(Worker *worker, int32_t layer, const float *weight, Piece *piece) {
+  Run *run = worker->run;
+  EspStack *stack = run->stack;
+  if (!run->own) {
+    phase(worker, layer, run->rows, 1, piece);
+    return;
+  }
+  EspActivations *own = &stack->own_in[worker->thread];
+  shape(own, run->rows, stack->spec.hidden);
+  prepare(worker, weight, own, 0, run->rows);
+}
+
+static void project_qkv(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  const Run *run = worker->run;
+  const EspStack *stack = run->stack;
+  const EspLayer *weights = &stack->layer[layer];
+  const EspMatrix *matrices[3] = {weights->query, weights->key, weights->value};
+  const EspActivations *in = input(worker, run->own, &stack->hidden_in);
+  int32_t start = 0;
+  for (int i = 0; i < 3; i++) {
+    const int32_t groups = matrices[i]->groups;
+    const int32_t first = from > start ? from - start : 0, last = to - start < groups ? to - start : groups;
+    if (first < last) {
+      run->kernels->matmul(matrices[i], in, first, last, stack->qkv + (size_t)start * ESP_GROUP, stack->qkv_stride);
+    }
+    start += groups;
+  }
+}
+
+/* Turns `count` heads in place and scales them (arXiv:2104.09864). */
+static void rotate(const EspStackSpec *spec, float *heads, int32_t count, const float *cosines, const float *sines,
+                   float scale) {
+  const int32_t half = spec->rope_dims / 2, step = spec->rope_neox ? 1 : 2, apart = spec->rope_neox ? half : 1;
+  for (int32_t h = 0; h < count; h++, heads += spec->head_size) {
+    for (int32_t i = 0; i < half; i++) {
+      const float a = heads[i * step], b = heads[i * step + apart];
+      heads[i * step] = (a * cosines[i] - b * sines[i]) * scale;
+      heads[i * step + apart] = (a * sines[i] + b * cosines[i]) * scale;
+    }
+    for (int32_t i = spec->rope_dims; i < spec->head_size; i++) heads[i] = heads[i] * scale;
+  }
+}
+
+/* Pieces are (row, key head): rotate, and keep the key and value as pending. */
+static void keep_keys(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  const Run *run = worker->run;
+  const EspStack *stack = run->stack;
+  const EspStackSpec *spec = &stack->spec;
+  const int32_t half = spec->rope_dims / 2, head = spec->head_size, group = spec->heads / spec->kv_heads;
+  const float scale = 1.0f / sqrtf((float)head);
+  for (int32_t piece = from; piece < to; piece++) {
+    const int32_t row = piece / spec->kv_heads, kv_head = piece % spec->kv_heads;
+    const float *cosines = stack->cosines + row * half, *sines = stack->sines + row * half;
+    float *query = stack->qkv + (size_t)row * stack->qkv_stride;
+    float *key = query + (size_t)stack->layer[layer].query->groups * ESP_GROUP;
+    float *value = key + (size_t)stack->layer[layer].key->groups * ESP_GROUP;
+    query += (size_t)kv_head * (size_t)group * (size_t)head;
+    key += (size_t)kv_head * (size_t)head;
+    value += (size_t)kv_head * (size_t)head;
+    rotate(spec, query, group, cosines, sines, scale);
+    rotate(spec, key, 1, cosines, sines, 1.0f);
+    const EspCache *cache = tree_of(run, row)->cache;
+    const int32_t node = run->row_node[row];
+    const EspKeyValues kv = esp_cache_plane(cache, layer, kv_head);
+    uint8_t *keys = kv.pending + kv.offset, *values = keys + kv.values;
+    const size_t column = (size_t)(node / 16) * 16 * (size_t)head + (size_t)(node % 16);
+    if (cache->half) {
+      uint16_t *narrow = (uint16_t *)values + (size_t)node * (size_t)head;
+      run->kernels->store_half(key, narrow, head); /* only on its way to the tile */
+      for (int32_t d = 0; d < head; d++) ((uint16_t *)keys + column)[d * 16] = narrow[d];
+      run->kernels->store_half(value, narrow, head);
+    } else {
+      for (int32_t d = 0; d < head; d++) ((float *)keys + column)[d * 16] = key[d];
+      memcpy((float *)values + (size_t)node * (size_t)head, value, (size_t)head * sizeof(float));
+    }
+  }
+}
+
+static void attend(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  const Run *run = worker->run;
+  const EspStack *stack = run->stack;
+  const EspStackSpec *spec = &stack->spec;
+  const int32_t head = spec->head_size, group = spec->heads / spec->kv_heads;
+  for (int32_t piece = from; piece < to; piece++) {
+    const AttentionJob *job = &stack->jobs[piece];
+    const EspCache *cache = run->pass->trees[job->tree].cache;
+    int32_t depths[JOB_ROWS];
+    const uint16_t *ancestors[JOB_ROWS];
+    const float *queries[JOB_ROWS];
+    float *outputs[JOB_ROWS], *maxima[JOB_ROWS], *sums[JOB_ROWS];
+    for (int32_t i = 0; i < job->rows; i++) {
+      const int32_t row = job->row_from + i, node = run->row_node[row];
+      depths[i] = cache->depths[node];
+      ancestors[i] = cache->ancestors[node];
+      queries[i] = stack->qkv + (size_t)row * stack->qkv_stride + (size_t)(job->kv_head * group) * (size_t)head;
+      const size_t result = ((size_t)row * (size_t)spec->heads + (size_t)(job->kv_head * group)) * (size_t)run->spans +
+                            (run->fold ? 0 : (size_t)job->span_from);
+      outputs[i] = stack->span_outputs + result * (size_t)head;
+      maxima[i] = stack->span_maxima + result;
+      sums[i] = stack->span_sums + result;
+    }
+    EspAttention *work = &worker->work;
+    work->kv = esp_cache_plane(cache, layer, job->kv_head);
+    work->head = head;
+    work->group = group;
+    work->rows = job->rows;
+    work->length = cache->length;
+    work->depths = depths;
+    work->ancestors = ancestors;
+    work->queries = queries;
+    work->span_from = job->span_from;
+    work->span_to = job->span_to;
+    work->fold = run->fold;
+    work->outputs = outputs;
+    work->maxima = maxima;
+    work->sums = sums;
+    work->stride = (size_t)run->spans;
+    run->kernels->attention(work);
+  }
+}
+
+/* Joins the spans of rows [from, to) into the output product's input. */
+static void join_rows(Worker *worker, EspActivations *to_in, float *attended, int32_t from, int32_t to) {
+  const Run *run = worker->run;
+  const EspStack *stack = run->stack;
+  const EspStackSpec *spec = &stack->spec;
+  const int32_t head = spec->head_size, width = spec->heads * head;
+  for (int32_t row = from; row < to; row++) {
+    const int32_t position = tree_of(run, row)->cache->length + depth_of(run, row);
+    const int32_t spans = run->fold ? 1 : position / ESP_SPAN + 1;
+    for (int32_t h = 0; h < spec->heads; h++) {
+      const size_t result = ((size_t)row * (size_t)spec->heads + (size_t)h) * (size_t)run->spans;
+      run->kernels->join(attended + (size_t)(h * head), stack->span_outputs + result * (size_t)head,
+                         stack->span_maxima + result, stack->span_sums + result, spans, head);
+    }
+    run->kernels->quantize(attended, to_in, row, 0, width / ESP_BLOCK);
+  }
+}
+static void join_piece(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  (void)layer;
+  EspStack *stack = worker->run->stack;
+  join_rows(worker, &stack->attended_in, worker->normed, from, to);
+}
+
+/* A product that is added to the residual stream. */
+static void add_product(Worker *worker, const EspMatrix *matrix, const EspActivations *in, int32_t from, int32_t to) {
+  const Run *run = worker->run;
+  EspStack *stack = run->stack;
+  const int32_t hidden = stack->spec.hidden;
+  run->kernels->matmul(matrix, in, from, to, stack->product, stack->product_stride);
+  const int32_t begin = from * ESP_GROUP, end = to * ESP_GROUP < hidden ? to * ESP_GROUP : hidden;
+  for (int32_t row = 0; row < run->rows; row++) {
+    run->kernels->add(stack->x + (size_t)row * (size_t)hidden + begin,
+                      stack->product + (size_t)row * stack->product_stride + begin, end - begin);
+  }
+}
+static void project_output(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  EspStack *stack = worker->run->stack;
+  add_product(worker, stack->layer[layer].output, input(worker, worker->run->own_join, &stack->attended_in), from, to);
+}
+static void project_down(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  EspStack *stack = worker->run->stack;
+  add_product(worker, stack->layer[layer].down, &stack->feed_in, from, to);
+}
+
+/* Pieces are blocks of 32 values: both products, silu(gate) * up, and the input of the next product. */
+static void project_gate_up(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  const Run *run = worker->run;
+  EspStack *stack = run->stack;
+  const EspActivations *in = input(worker, run->own, &stack->hidden_in);
+  run->kernels->matmul(stack->layer[layer].gate, in, 2 * from, 2 * to, stack->gate, stack->feed_stride);
+  run->kernels->matmul(stack->layer[layer].up, in, 2 * from, 2 * to, stack->up, stack->feed_stride);
+  for (int32_t row = 0; row < run->rows; row++) {
+    float *gate = stack->gate + (size_t)row * stack->feed_stride;
+    const float *up = stack->up + (size_t)row * stack->feed_stride;
+    run->kernels->silu_times(gate + from * ESP_BLOCK, up + from * ESP_BLOCK, (to - from) * ESP_BLOCK);
+    run->kernels->quantize(gate, &stack->feed_in, row, from, to);
+  }
+}
+
+static void copy_tap(const Worker *worker, int32_t done) {
+  const EspPass *pass = worker->run->pass;
+  const EspStack *stack = worker->run->stack;
+  const size_t size = (size_t)worker->run->rows * (size_t)stack->spec.hidden;
+  for (int32_t i = 0; i < pass->tap_count; i++) {
+    if (pass->taps[i] == done) memcpy(pass->hidden + (size_t)i * size, stack->x, size * sizeof *stack->x);
+  }
+}
+
+static void prepare_head(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  (void)layer;
+  const Run *run = worker->run;
+  EspStack *stack = run->stack;
+  const EspStackSpec *spec = &stack->spec;
+  for (int32_t i = from; i < to; i++) {
+    const float *x = stack->x + (size_t)run->output_row[i] * (size_t)spec->hidden;
+    run->kernels->rms_norm(x, spec->final_norm, worker->normed, spec->hidden, spec->norm_epsilon);
+    run->kernels->quantize(worker->normed, &stack->hidden_in, i, 0, spec->hidden / ESP_BLOCK);
+  }
+}
+
+static void project_head(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  (void)layer;
+  const Run *run = worker->run;
+  EspStack *stack = run->stack;
+  const int32_t vocab = stack->spec.vocab, groups = stack->spec.head->groups;
+  const int32_t chunks = (groups + HEAD_CHUNK - 1) / HEAD_CHUNK;
+  for (int32_t chunk = from; chunk < to; chunk++) {
+    const int32_t first = chunk * HEAD_CHUNK, last = first + HEAD_CHUNK < groups ? first + HEAD_CHUNK : groups;
+    run->kernels->matmul(stack->spec.head, &stack->hidden_in, first, last, stack->logits, stack->logits_stride);
+    if (run->pass->top_k == 0) continue;
+    const int32_t begin = first * ESP_GROUP, end = last * ESP_GROUP < vocab ? last * ESP_GROUP : vocab;
+    for (int32_t i = 0; i < run->output_rows; i++) {
+      const size_t at = (size_t)i * (size_t)chunks + (size_t)chunk;
+      run->kernels->chunk_softmax(stack->logits + (size_t)i * stack->logits_stride + begin, end - begin,
+                                  &stack->chunk_maxima[at], &stack->chunk_sums[at]);
+    }
+  }
+}
+
+static void finish_rows(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  (void)layer;
+  const Run *run = worker->run;
+  const EspPass *pass = run->pass;
+  const EspStack *stack = run->stack;
+  const int32_t vocab = stack->spec.vocab, chunks = (stack->spec.head->groups + HEAD_CHUNK - 1) / HEAD_CHUNK;
+  for (int32_t i = from; i < to; i++) {
+    const float *logits = stack->logits + (size_t)i * stack->logits_stride;
+    if (pass->logits) memcpy(pass->logits + (size_t)i * (size_t)vocab, logits, (size_t)vocab * sizeof *logits);
+    if (pass->top_k == 0) continue;
+    const float *maxima = stack->chunk_maxima + (size_t)i * (size_t)chunks;
+    const float *sums = stack->chunk_sums + (size_t)i * (size_t)chunks;
+    float most = maxima[0], sum = 0;
+    for (int32_t c = 1; c < chunks; c++) most = maxima[c] > most ? maxima[c] : most;
+    for (int32_t c = 0; c < chunks; c++) sum = sum + sums[c] * run->kernels->exp_one(maxima[c] - most);
+    const float normalizer = most + (sum > 0 ? (float)esp_log((double)sum) : 0);
+    int32_t *tokens = pass->top_tokens + (size_t)i * (size_t)pass->top_k;
+    float *log_probs = pass->top_log_probs + (size_t)i * (size_t)pass->top_k;
+    esp_top_k(logits, vocab, maxima, HEAD_CHUNK * ESP_GROUP, pass->top_k, tokens, log_probs);
+    for (int32_t k = 0; k < pass->top_k; k++) log_probs[k] = log_probs[k] - normalizer;
+  }
+}
+
+/* ---- the pass --------------------------------------------------------------------------------------------------- */
+
+static void layers(void *context, int thread) {
+  Run *run = context;
+  EspStack *stack = run->stack;
+  const EspStackSpec *spec = &stack->spec;
+  const EspPass *pass = run->pass;
+  Worker self = {
+      .run = run,
+      .thread = thread,
+      .normed = stack->normed + (size_t)thread * (size_t)(spec->hidden > spec->heads * spec->head_size
+                                                              ? spec->hidden
+                                                              : spec->heads * spec->head_size),
+      .work.scratch = stack->scratch + (size_t)thread * stack->scratch_size,
+  };
+  Worker *worker = &self;
+  const int32_t rows = run->rows;
+  phase(worker, 0, rows, 1, begin_rows);
+  if (thread == 0) copy_tap(worker, pass->from);
+  for (int32_t layer = pass->from; layer < pass->to; layer++) {
+    const EspLayer *weights = &stack->layer[layer];
+    if (thread == 0 && pass->abort && atomic_load(pass->abort)) atomic_store(&run->stop, true);
+
+    prepare_all(worker, layer, weights->attention_norm, prepare_attention);
+    const int32_t qkv_groups = weights->query->groups + weights->key->groups + weights->value->groups;
+    phase(worker, layer, qkv_groups, grain_of(run, qkv_groups), project_qkv);
+    if (atomic_load(&run->stop)) return;
+    phase(worker, layer, rows * spec->kv_heads, rows / run->threads, keep_keys);
+    phase(worker, layer, run->job_count, 1, attend);
+    if (run->own_join) {
+      EspActivations *own = &stack->own_in[thread];
+      shape(own, rows, spec->heads * spec->head_size);
+      join_rows(worker, own, worker->normed, 0, rows);
+    } else {
+      phase(worker, layer, rows, 1, join_piece);
+    }
+    phase(worker, layer, weights->output->groups, grain_of(run, weights->output->groups), project_output);
+
+    prepare_all(worker, layer, weights->feed_norm, prepare_feed);
+    const int32_t blocks = spec->feed / ESP_BLOCK;
+    phase(worker, layer, blocks, grain_of(run, blocks), project_gate_up);
+    phase(worker, layer, weights->down->groups, grain_of(run, weights->down->groups), project_down);
+    if (thread == 0) copy_tap(worker, layer + 1);
+  }
+  if (run->output_rows == 0) return;
+  phase(worker, 0, run->output_rows, 1, prepare_head);
+  const int32_t chunks = (spec->head->groups + HEAD_CHUNK - 1) / HEAD_CHUNK;
+  phase(worker, 0, chunks, 1, project_head);
+  phase(worker, 0, run->output_rows, 1, finish_rows);
+}
+
+static const char *check(const EspStack *stack, const EspPass *pass) {
+  const EspStackSpec *spec = &stack->spec;
+  if (pass->tree_count < 1 || pass->tree_count > ESP_MAX_TREES) return "a pass takes 1 to 64 trees";
+  if (pass->from < 0 || pass->from > pass->to || pass->to > spec->layers) return "no such range of layers";
+  if (!pass->input && (pass->from != 0 || !spec->embedding)) return "layers after the first need hidden states as input";
+  if (pass->top_k < 0 || pass->top_k > ESP_MAX_TOP_K || pass->top_k > spec->vocab) return "top_k is out of range";
+  if ((pass->top_k > 0 || pass->logits) && (!spec->head || pass->to != spec->layers)) return "there is no head to run";
+  for (int32_t i = 0; i < pass->tap_count; i++) {
+    if (pass->taps[i] < pass->from || pass->taps[i] > pass->to) return "a tap is outside the layers that run";
+  }
+  int64_t rows = 0;
+  for (int32_t t = 0; t < pass->tree_count; t++) {
+    const EspTree *tree = &pass->trees[t];
+    if (tree->cache->layers != spec->layers || tree->cache->kv_heads != spec->kv_heads ||
+        tree->cache->head != spec->head_size) {
+      return "a cache belongs to another stack";
+    }
+    for (int32_t u = 0; u < t; u++) {
+      if (pass->trees[u].cache == tree->cache) return "two trees share a cache";
+    }
+    if (tree->size < 1 || tree->size > ESP_MAX_NODES || tree->first < 0 || tree->first >= tree->size) {
+      return "a tree has no new nodes or too many";
+    }
+    rows += tree->size - tree->first;
+    for (int32_t node = tree->first; node < tree->size && !pass->input; node++) {
+      if (tree->tokens[node] < 0 || tree->tokens[node] >= spec->vocab) return "a token is not in the vocabulary";
+    }
+  }
+  return rows > ESP_MAX_NODES ? "the trees have too many nodes together" : NULL;
+}
+
+/* Attention by (rows of a tree, key head), and by span as well when that alone gives every thread enough to do. */
+static bool plan_attention(EspStack *stack, Run *run) {
+  const EspStackSpec *spec = &stack->spec;
+  const int32_t group = spec->heads / spec->kv_heads;
+  int32_t step = ESP_QUERIES / group < JOB_ROWS ? ESP_QUERIES / group : JOB_ROWS, pieces = 0, spans = 1;
+  for (int32_t t = 0; t < run->pass->tree_count; t++) {
+    const EspTree *tree = &run->pass->trees[t];
+    pieces += (tree->size - tree->first + step - 1) / step * spec->kv_heads;
+    for (int32_t node = tree->first; node < tree->size; node++) {
+      const int32_t last = (tree->cache->length + tree->cache->depths[node]) / ESP_SPAN + 1;
+      if (last > spans) spans = last;
+    }
+  }
+  run->fold = pieces >= 4 * run->threads;
+  run->spans = run->fold ? 1 : spans;
+  const size_t jobs = (size_t)pieces * (size_t)(run->fold ? 1 : spans);
+  if (jobs > stack->job_room) {
+    AttentionJob *room = realloc(stack->jobs, jobs * sizeof *room);
+    if (!room) return false;
+    stack->jobs = room;
+    stack->job_room = jobs;
+  }
+  const size_t results = (size_t)run->rows * (size_t)spec->heads * (size_t)run->spans;
+  if (results > stack->span_room) {
+    free(stack->span_outputs);
+    free(stack->span_maxima);
+    free(stack->span_sums);
+    stack->span_outputs = malloc(results * (size_t)spec->head_size * sizeof(float));
+    stack->span_maxima = malloc(results * sizeof(float));
+    stack->span_sums = malloc(results * sizeof(float));
+    stack->span_room = results;
+    if (!stack->span_outputs || !stack->span_maxima || !stack->span_sums) {
+      stack->span_room = 0;
+      return false;
+    }
+  }
+  run->job_count = 0;
+  for (int32_t t = 0; t < run->pass->tree_count; t++) {
+    const EspTree *tree = &run->pass->trees[t];
+    const int32_t rows = tree->size - tree->first;
+    for (int32_t span = 0; span < (run->fold ? 1 : spans); span++) {
+      for (int32_t kv_head = 0; kv_head < spec->kv_heads; kv_head++) {
+        for (int32_t row = 0; row < rows; row += step) {
+          AttentionJob job = {
+              .tree = t,
+              .row_from = run->tree_row[t] + row,
+              .rows = rows - row < step ? rows - row : step,
+              .kv_head = kv_head,
+              .span_from = run->fold ? 0 : span,
+          };
+          int32_t deepest = 0;
+          for (int32_t i = 0; i < job.rows; i++) {
+            const int32_t depth = tree->cache->depths[tree->first + row + i];
+            if (depth > deepest) deepest = depth;
+          }
+          const int32_t last = (tree->cache->length + deepest) / ESP_SPAN + 1;
+          job.span_to = run->fold ? last : span + 1;
+          if (span < last) stack->jobs[run->job_count++] = job;
+        }
+      }
+    }
+  }
+  return true;
+}
+
+EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message) {
+  *message = check(stack, pass);
+  if (*message) return ESP_INVALID;
+  Run run = {
+      .stack = stack,
+      .pass = pass,
+      .kernels = esp_kernels(),
+      .threads = esp_pool_threads(stack->pool),
+  };
+  for (int32_t t = 0; t < pass->tree_count; t++) {
+    const EspTree *tree = &pass->trees[t];
+    *message = esp_cache_expect(tree->cache, tree, pass->from, pass->to);
+    if (*message) return ESP_INVALID;
+    run.tree_row[t] = run.rows;
+    for (int32_t node = tree->first; node < tree->size; node++) {
+      run.row_tree[run.rows] = t;
+      run.row_node[run.rows++] = node;
+      if (!pass->last_only || node == tree->size - 1) run.output_row[run.output_rows++] = run.rows - 1;
+    }
+  }
+  if (pass->top_k == 0 && !pass->logits) run.output_rows = 0;
+  run.own = run.rows <= OWN_ROWS;
+  shape(&stack->hidden_in, run.rows, stack->spec.hidden);
+  shape(&stack->attended_in, run.rows, stack->spec.heads * stack->spec.head_size);
+  shape(&stack->feed_in, run.rows, stack->spec.feed);
+  const size_t logits = (size_t)run.output_rows * stack->logits_stride;
+  if (logits > stack->logits_room) {
+    free(stack->logits);
+    stack->logits = malloc(logits * sizeof(float));
+    stack->logits_room = stack->logits ? logits : 0;
+  }
+  if ((logits && !stack->logits) || !plan_attention(stack, &run)) {
+    *message = "no memory for this pass";
+    for (int32_t t = 0; t < pass->tree_count; t++) esp_cache_rollback(pass->trees[t].cache);
+    return ESP_NO_MEMORY;
+  }
+  run.own_join = run.own && run.spans <= OWN_SPANS;
+  esp_pool_run(stack->pool, layers, &run);
+  if (!atomic_load(&run.stop)) return ESP_OK;
+  for (int32_t t = 0; t < pass->tree_count; t++) esp_cache_rollback(pass->trees[t].cache);
+  *message = "aborted";
+  return ESP_ABORTED;
+}
+
+/* ---- making and freeing ----------------------------------------------------------------------------------------- */
+
+static bool fits(const EspMatrix *matrix, int32_t rows, int32_t cols) {
+  return matrix && matrix->rows == rows && matrix->cols == cols;
+}
+
+static const char *contradiction(const EspStackSpec *spec) {
+  const int32_t limit = 1 << 20;
+  if (spec->layers < 1 || spec->layers > 1024) return "layers must be 1 to 1024";
+  if (spec->hidden < ESP_BLOCK || spec->hidden % ESP_BLOCK || spec->hidden > limit) return "hidden must be a multiple of 32";
+  if (spec->feed < ESP_BLOCK || spec->feed % ESP_BLOCK || spec->feed > limit) return "feed must be a multiple of 32";
+  if (spec->head_size < ESP_BLOCK || spec->head_size % ESP_BLOCK || spec->head_size > 1024) {
+    return "head_size must be a multiple of 32, at most 1024";
+  }
+  if (spec->heads < 1 || spec->kv_heads < 1 || spec->heads > 1024 || spec->heads % spec->kv_heads) {
+    return "heads must be a multiple of kv_heads";
+  }
+  if (spec->heads / spec->kv_heads > ESP_QUERIES) return "more than 48 query heads share a key head";
+  if (spec->rope_dims < 2 || spec->rope_dims % 2 || spec->rope_dims > spec->head_size) return "rope_dims is out of range";
+  if (!(spec->rope_base > 0 && spec->rope_base < 1e30)) return "rope_base is out of range";
+  if (!(spec->norm_epsilon >= 0 && spec->norm_epsilon < 1)) return "norm_epsilon is out of range";
+  if (spec->vocab < 1 || spec->vocab > 1 << 24) return "vocab is out of range";
+  if (spec->embedding && !fits(spec->embedding, spec->vocab, spec->hidden)) return "the embedding has another shape";
+  if (spec->head && !fits(spec->head, spec->vocab, spec->hidden)) return "the head has another shape";
+  if (spec->head && !spec->final_norm) return "a head needs the final norm";
+  const int32_t query = spec->heads * spec->head_size, key = spec->kv_heads * spec->head_size;
+  for (int32_t i = 0; i < spec->layers; i++) {
+    const EspLayer *layer = &spec->layer[i];
+    if (!layer->attention_norm || !layer->feed_norm) return "a layer has no norm";
+    if (!fits(layer->query, query, spec->hidden) || !fits(layer->key, key, spec->hidden) ||
+        !fits(layer->value, key, spec->hidden) || !fits(layer->output, spec->hidden, query) ||
+        !fits(layer->gate, spec->feed, spec->hidden) || !fits(layer->up, spec->feed, spec->hidden) ||
+        !fits(layer->down, spec->hidden, spec->feed)) {
+      return "a layer's matrix has another shape";
+    }
+  }
+  return NULL;
+}
+
+/* Zeroed and aligned to a cache line; `bad` collects failures. */
+static void *room(size_t count, size_t size, bool *bad) {
+  void *memory = aligned_alloc(64, (count * size + 63) / 64 * 64 + 64);
+  if (memory) memset(memory, 0, count * size);
+  else *bad = true;
+  return memory;
+}
+
+static void make_activations(EspActivations *activations, int32_t rows, int32_t cols, bool *bad) {
+  const size_t blocks = (size_t)rows * (size_t)cols / ESP_BLOCK;
+  activations->quants = room(blocks, ESP_BLOCK, bad);
+  activations->scales = room(blocks, sizeof(float), bad);
+  activations->masses = room(blocks, sizeof(float), bad);
+  activations->starts4 = room(blocks, sizeof(int32_t), bad);
+  activations->starts8 = room(blocks, sizeof(int32_t), bad);
+}
+
+static void free_activations(EspActivations *activations) {
+  free(activations->quants);
+  free(activations->scales);
+  free(activations->masses);
+  free(activations->starts4);
+  free(activations->starts8);
+}
+
+/* Norms may come from memory that the caller frees. */
+static void copy_norms(EspStack *stack) {
+  const size_t hidden = (size_t)stack->spec.hidden;
+  float *to = stack->norms;
+  for (int32_t i = 0; i < stack->spec.layers; i++) {
+    EspLayer *layer = &stack->layer[i];
+    layer->attention_norm = memcpy(to, layer->attention_norm, hidden * sizeof *to);
+    layer->feed_norm = memcpy(to + hidden, layer->feed_norm, hidden * sizeof *to);
+    to += 2 * hidden;
+  }
+  if (stack->spec.final_norm) stack->spec.final_norm = memcpy(to, stack->spec.final_norm, hidden * sizeof *to);
+}
+
+static size_t padded(int32_t rows) { return ((size_t)rows + ESP_GROUP - 1) / ESP_GROUP * ESP_GROUP; }
+
+EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char **message) {
+  *message = contradiction(spec);
+  if (*message) return NULL;
+  *message = "no memory for the stack";
+  EspStack *stack = calloc(1, sizeof *stack);
+  if (!stack) return NULL;
+  bool bad = false;
+  const size_t rows = ESP_MAX_NODES, threads = (size_t)esp_pool_threads(pool);
+  const int32_t query = spec->heads * spec->head_size, key = spec->kv_heads * spec->head_size;
+  const int32_t widest = spec->hidden > query ? spec->hidden : query;
+  stack->spec = *spec;
+  stack->pool = pool;
+  stack->layer = malloc((size_t)spec->layers * sizeof *stack->layer);
+  stack->frequencies = malloc((size_t)spec->rope_dims / 2 * sizeof *stack->frequencies);
+  stack->norms = room((2 * (size_t)spec->layers + 1) * (size_t)spec->hidden, sizeof(float), &bad);
+  if (stack->layer && stack->frequencies && stack->norms) {
+    memcpy(stack->layer, spec->layer, (size_t)spec->layers * sizeof *stack->layer);
+    copy_norms(stack);
+    for (int32_t i = 0; i < spec->rope_dims / 2; i++) {
+      stack->frequencies[i] = esp_exp(-2.0 * i / spec->rope_dims * esp_log(spec->rope_base));
+    }
+  } else {
+    bad = true;
+  }
+  stack->spec.layer = stack->layer;
+  stack->qkv_stride = padded(query) + 2 * padded(key);
+  stack->product_stride = padded(spec->hidden);
+  stack->feed_stride = padded(spec->feed);
+  stack->logits_stride = padded(spec->vocab);
+  stack->x = room(rows * (size_t)spec->hidden, sizeof(float), &bad);
+  stack->qkv = room(rows * stack->qkv_stride, sizeof(float), &bad);
+  stack->product = room(rows * stack->product_stride, sizeof(float), &bad);
+  stack->gate = room(rows * stack->feed_stride, sizeof(float), &bad);
+  stack->up = room(rows * stack->feed_stride, sizeof(float), &bad);
+  stack->cosines = room(rows * (size_t)spec->rope_dims / 2, sizeof(float), &bad);
+  stack->sines = room(rows * (size_t)spec->rope_dims / 2, sizeof(float), &bad);
+  make_activations(&stack->hidden_in, ESP_MAX_NODES, spec->hidden, &bad);
+  make_activations(&stack->attended_in, ESP_MAX_NODES, query, &bad);
+  make_activations(&stack->feed_in, ESP_MAX_NODES, spec->feed, &bad);
+  for (size_t i = 0; i < threads; i++) make_activations(&stack->own_in[i], OWN_ROWS, widest, &bad);
+  stack->normed = room(threads * (size_t)widest, sizeof(float), &bad);
+  stack->scratch_size = ESP_QUERIES * (2 * (size_t)ESP_SPAN + (size_t)spec->head_size);
+  stack->scratch = room(threads * stack->scratch_size, sizeof(float), &bad);
+  if (spec->head) {
+    const size_t chunks = ((size_t)spec->head->groups + HEAD_CHUNK - 1) / HEAD_CHUNK;
+    stack->chunk_maxima = room(rows * chunks, sizeof(float), &bad);
+    stack->chunk_sums = room(rows * chunks, sizeof(float), &bad);
+  }
+  if (bad) {
+    esp_stack_free(stack);
+    return NULL;
+  }
+  *message = NULL;
+  return stack;
+}
+
+const EspStackSpec *esp_stack_spec(const EspStack *stack) { return &stack->spec; }
+
+void esp_stack_free(EspStack *stack) {
+  if (!stack) return;
+  void *owned[] = {stack->norms,        stack->layer,        stack->frequencies, stack->x,           stack->qkv,         stack->product,
+                   stack->gate,         stack->up,          stack->cosines,     stack->sines,       stack->normed,
+                   stack->scratch,      stack->span_outputs, stack->span_maxima, stack->span_sums,  stack->logits,
+                   stack->chunk_maxima, stack->chunk_sums,  stack->jobs};
+  for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
+  free_activations(&stack->hidden_in);
+  free_activations(&stack->attended_in);
+  free_activations(&stack->feed_in);
+  for (int i = 0; i < ESP_MAX_THREADS; i++) free_activations(&stack->own_in[i]);
+  free(stack);
+}

@@ -1,0 +1,38 @@
+/* stack.h - the inside of a stack, for stack.c and cache.c. */
+#ifndef ESP_STACK_H
+#define ESP_STACK_H
+
+#include "kernels.h"
+
+struct EspStack {
+  EspStackSpec spec;
+  EspLayer *layer; /* layers */
+  float *norms; /* all of them */
+  EspPool *pool;
+  double *frequencies; /* rope_dims / 2: radians per position */
+  /* Buffers of a pass; rows are those of all its trees. */
+  float *x; /* rows x hidden: the residual stream */
+  float *qkv; /* rows x qkv_stride: queries, keys, values, each padded to whole groups */
+  size_t qkv_stride;
+  float *attended; /* rows x heads * head_size */
+  float *product; /* rows x hidden, padded to whole groups: a product before it is added to x */
+  size_t product_stride;
+  float *gate, *up; /* rows x feed, padded */
+  size_t feed_stride;
+  float *cosines, *sines; /* rows x rope_dims / 2 */
+  EspActivations hidden_in, attended_in, feed_in; /* shared by all threads */
+  EspActivations own_in[ESP_MAX_THREADS]; /* when each thread prepares a product's input for itself */
+  float *normed; /* threads x hidden */
+  float *scratch; /* threads x scratch_size */
+  size_t scratch_size;
+  /* Grown before a pass when needed. */
+  float *span_outputs, *span_maxima, *span_sums; /* rows x heads x spans (x head_size) */
+  size_t span_room;
+  float *logits; /* output rows x vocab, padded to whole groups */
+  size_t logits_stride, logits_room;
+  float *chunk_maxima, *chunk_sums; /* ESP_MAX_NODES x chunks of the vocabulary */
+  struct AttentionJob *jobs;
+  size_t job_room;
+};
+
+#endif

@@ -1,0 +1,16 @@
+/* table.h - the end of an instruction set's file: its table of kernels. The file defines TABLE and TABLE_NAME. */
+const EspKernels TABLE = {
+    .name = TABLE_NAME,
+    .usable = usable,
+    .matmul = matmul,
+    .quantize = quantize,
+    .rms_norm = rms_norm,
+    .add = add,
+    .silu_times = silu_times,
+    .dequantize_row = dequantize_row,
+    .store_half = halves,
+    .attention = attention,
+    .join = join,
+    .chunk_softmax = chunk_softmax,
+    .exp_one = exp_one,
+};

@@ -1,0 +1,65 @@
+/*
+ * vectors.h - the little vector algebra that ops.h, matmul.h and attention.h are written in. An instruction set's file
+ * defines LANES, load_half() and store_half(), then includes this. One vector operation is one IEEE operation on each
+ * lane, so the same code gives the same bits however wide the vectors are; `-ffp-contract=off` keeps multiply and add
+ * apart. Sums over many values always use 16 partial sums, in 16 / LANES vectors, and one final tree.
+ */
+#include <math.h>
+#include <string.h>
+
+typedef float vf __attribute__((vector_size(LANES * 4)));
+typedef int32_t vi __attribute__((vector_size(LANES * 4)));
+
+/* How far ahead of its use a line of weights is asked for, in bytes. */
+#ifndef AHEAD
+#define AHEAD 8192
+#endif
+
+#define PARTS (16 / LANES)
+#define INLINE static inline __attribute__((always_inline))
+#define EACH_PART _Pragma("GCC unroll 4") for (int part = 0; part < PARTS; part++)
+
+INLINE vf load(const float *from) {
+  vf value;
+  memcpy(&value, from, sizeof value);
+  return value;
+}
+INLINE vi load_int(const int32_t *from) {
+  vi value;
+  memcpy(&value, from, sizeof value);
+  return value;
+}
+INLINE void store(float *to, vf value) { memcpy(to, &value, sizeof value); }
+INLINE vf splat(float value) { return value - (vf){0}; }
+INLINE vf choose(vi mask, vf yes, vf no) { return (vf)(((vi)yes & mask) | ((vi)no & ~mask)); }
+INLINE vf larger(vf a, vf b) { return choose(a > b, a, b); }
+INLINE vf absolute(vf a) { return (vf)((vi)a & 0x7fffffff); }
+
+/* The fixed final tree of 16 partial sums. */
+INLINE float tree_sum(const float part[16]) {
+  float a[8], b[4];
+  for (int i = 0; i < 8; i++) a[i] = part[i] + part[i + 8];
+  for (int i = 0; i < 4; i++) b[i] = a[i] + a[i + 4];
+  return (b[0] + b[2]) + (b[1] + b[3]);
+}
+
+/* e^x within 2 units in the last place; 0 below -87.3, and no larger than e^88. */
+INLINE vf exponential(vf x) {
+  vf low = splat(-87.3f), high = splat(88.0f);
+  vi tiny = x < low;
+  vf t = choose(tiny, low, x);
+  t = choose(t > high, high, t);
+  vf shifter = splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
+  vf shifted = t * 1.44269504f + shifter;
+  vf n = shifted - shifter;
+  vf r = t - n * 0.693359375f;
+  r = r + n * 2.12194440e-4f;
+  vf p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * (r * r) + r + 1.0f;
+  vi scale = (((vi)shifted - (vi)shifter) + 127) << 23;
+  return choose(tiny, splat(0), p * (vf)scale);
+}
