@@ -10,7 +10,6 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 
@@ -34,6 +33,8 @@ const SAMPLINGS = [
 if (!existsSync(values.data)) {
   fail(`no folder of prompt files at ${values.data}; name one with --data DIR or ESPALIER_DATA`);
 }
+if (!existsSync(join(root, "dist/cli/main.js"))) fail("there is no dist/; run npm run build first");
+const { modelFolder } = await import("../dist/checkpoint/model-cache.js");
 const files = readdirSync(values.data)
   .filter((file) => file.endsWith(".jsonl"))
   .sort();
@@ -99,7 +100,7 @@ function openNotes() {
     commit = undefined;
   }
   if (commit === undefined) return { read: () => undefined, write() {}, forget() {} };
-  const folder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "espalier", "verify-all");
+  const folder = join(modelFolder(), "..", "verify-all");
   const name = [commit.slice(0, 12), basename(values.model), perFile, maxTokens].join("-");
   const path = join(folder, `${name}.json`);
   const found = existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {};
