@@ -207,6 +207,29 @@ describe("Session", () => {
     expect(again.end.stats.cachedTokens).toBe(7);
   });
 
+  it("keeps nothing in the cache that was clipped from the text", async () => {
+    const target = new ToyTarget({ order: 1, longRange: 0 });
+    const create = target.createSequence.bind(target);
+    let sequence: Awaited<ReturnType<typeof create>> | undefined;
+    target.createSequence = async (options) => {
+      sequence = await create(options);
+      return sequence;
+    };
+    await using session = await toyModel({}, { target, ...endless }).createSession();
+    const { text } = await collect(session.generate({ prompt: "12", maxTokens: 60 }));
+    const clipped: number[] = [];
+    for (let at = 10; at + 2 <= text.length; at++) {
+      const stop = [text.slice(at, at + 2)];
+      const { tokens, end } = await collect(session.generate({ prompt: "12", maxTokens: 60, stop }));
+      expect(end.text).toBe(text.slice(0, text.indexOf(stop[0]!)));
+      expect(sequence!.length).toBe(session.cachedTokens);
+      expect(session.cachedTokens).toBeLessThanOrEqual(2 + tokens.length);
+      clipped.push(2 + tokens.length - session.cachedTokens);
+    }
+    // Most stops come in the middle of an accepted path.
+    expect(clipped).toContain(0);
+  });
+
   it("is used once at a time, and not after it was disposed", async () => {
     const session = await toyModel({}, endless).createSession();
     const running = session.generate({ prompt: "1" });
