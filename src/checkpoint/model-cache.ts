@@ -1,0 +1,61 @@
+/** @file Where models with a name live: `models/<name>.gguf` in the user's cache folder for espalier. */
+
+import { readdir, stat } from "node:fs/promises";
+import { homedir } from "node:os";
+import { basename, isAbsolute, join } from "node:path";
+import { EspalierError } from "../errors.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * The folder of named models, which may not exist yet. ESPALIER_CACHE replaces the folder that holds `models/`; else it
+ * is `espalier` in XDG_CACHE_HOME (if absolute, as its specification says) or in the platform's folder for caches.
+ */
+export function modelFolder(env: Environment = process.env): string {
+  return join(env.ESPALIER_CACHE || join(userCache(env), "espalier"), "models");
+}
+
+function userCache(env: Environment): string {
+  if (env.XDG_CACHE_HOME && isAbsolute(env.XDG_CACHE_HOME)) return env.XDG_CACHE_HOME;
+  if (process.platform === "darwin") return join(homedir(), "Library", "Caches");
+  if (process.platform === "win32") return env.LOCALAPPDATA || join(homedir(), "AppData", "Local");
+  return join(homedir(), ".cache");
+}
+
+/** Where the model called `name` is, or would be. */
+export function cachedModelPath(name: string, env: Environment = process.env): string {
+  return join(modelFolder(env), `${name}.gguf`);
+}
+
+/** Names of the models in the cache, sorted. */
+export async function cachedModels(env: Environment = process.env): Promise<string[]> {
+  const names = await readdir(modelFolder(env)).catch(() => [] as string[]);
+  return names
+    .filter((name) => name.endsWith(".gguf"))
+    .map((name) => name.slice(0, -".gguf".length))
+    .sort();
+}
+
+/**
+ * The path of a model given that path, or a name in the cache; a file at the path comes first. Throws EspalierError
+ * "file-not-found", which lists the names there are and how to get one.
+ */
+export async function resolveModel(nameOrPath: string, env: Environment = process.env): Promise<string> {
+  if (await isFile(nameOrPath)) return nameOrPath;
+  const isName = nameOrPath !== "" && basename(nameOrPath) === nameOrPath;
+  if (isName && (await isFile(cachedModelPath(nameOrPath, env)))) return cachedModelPath(nameOrPath, env);
+  const names = await cachedModels(env);
+  const listed = names.length === 0 ? "no models are there" : `models there: ${names.join(", ")}`;
+  throw new EspalierError(
+    "file-not-found",
+    `no model ${JSON.stringify(nameOrPath)}: it is neither a file nor the name of a model in ${modelFolder(env)} ` +
+      `(${listed}). "npm run fetch:smollm2" fetches smollm2-135m`,
+  );
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (info) => info.isFile(),
+    () => false,
+  );
+}
