@@ -217,6 +217,8 @@ describe("Session", () => {
     };
     await using session = await toyModel({}, { target, ...endless }).createSession();
     const { text } = await collect(session.generate({ prompt: "12", maxTokens: 60 }));
+    expect(session.cachedTokens).toBe(61);
+    expect(sequence!.length).toBe(61);
     const clipped: number[] = [];
     for (let at = 10; at + 2 <= text.length; at++) {
       const stop = [text.slice(at, at + 2)];
