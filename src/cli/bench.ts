@@ -11,7 +11,7 @@ import { dim, type Exit, FAILED, INTERRUPTED, type Io, writeJson } from "./io.ts
 import { loadStates, type ModelOptions, withModel } from "./model.ts";
 import { integer, list, methodName, shared } from "./options.ts";
 import { showProgress } from "./progress.ts";
-import { type Prompt, readPrompts, spread } from "./prompts.ts";
+import { PROMPT_FILES, type Prompt, readPrompts, spread } from "./prompts.ts";
 import { table } from "./table.ts";
 import { BASELINE, type Figures, Tally } from "./tally.ts";
 import { type Answer, type Divergence, firstDifference, runPrompt, type TurnRequest } from "./transcript.ts";
@@ -48,7 +48,9 @@ Examples:
   espalier bench engine -m model.gguf
 
 Methods take turns prompt by prompt. Each learns for itself from prompt to prompt, and all start with nothing learnt
-unless --state names a file. Ends with exit code 1 when a method's text is not the one of plain decoding.`;
+unless --state names a file.
+${PROMPT_FILES}
+Ends with exit code 1 when a method's text is not the one of plain decoding.`;
 
 export function addBench(program: Command, io: Io, exit: Exit): void {
   const bench = program

@@ -19,6 +19,10 @@ export interface Prompt {
   readonly system?: string;
 }
 
+/** For the help of commands that read such files. */
+export const PROMPT_FILES = `A line of a prompt file is a JSON object: "id", "category", "kind" ("chat"; "completion", fed as it is; or "tools", a
+chat that lists "functions"), "turns" (what the user says, in order) and, if need be, "system".`;
+
 const KINDS: readonly PromptKind[] = ["chat", "completion", "tools"];
 
 /** Reads a file of prompts. Throws EspalierError "bad-prompts" with the line that is wrong, or "file-not-found". */

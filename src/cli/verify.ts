@@ -8,7 +8,7 @@ import { type Exit, FAILED, INTERRUPTED, type Io, writeJson } from "./io.ts";
 import { loadStates, type ModelOptions, withModel } from "./model.ts";
 import { integer, list, methodName, shared } from "./options.ts";
 import { showProgress } from "./progress.ts";
-import { type Prompt, readPrompts, spread } from "./prompts.ts";
+import { PROMPT_FILES, type Prompt, readPrompts, spread } from "./prompts.ts";
 import { type Divergence, firstDifference, runPrompt, type TurnRequest } from "./transcript.ts";
 
 interface Options extends ModelOptions {
@@ -39,6 +39,7 @@ Examples:
   espalier verify -m smollm2-135m --prompts prompts.jsonl
   espalier verify -m model.gguf --prompts chat.jsonl,code.jsonl --method all --temperature 0.8 --seed 7
 
+${PROMPT_FILES}
 Ends with exit code 1 when a single token differs.`;
 
 export function addVerify(program: Command, io: Io, exit: Exit): void {
