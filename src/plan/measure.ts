@@ -132,3 +132,32 @@ function checkEach(name: string, values: readonly number[], min: number, max: nu
     throw new RangeError(`measure: ${name} is ${value}; give whole numbers from ${min} to ${max}`);
   }
 }
+
+/** Rows whose passes tell the shape of the cost curve. */
+const QUICK_ROWS = [1, 2, 4, 8, 16, 32] as const;
+/** Milliseconds that a model's start may be held up by measuring. */
+const QUICK_MS = 200;
+
+/**
+ * A rough cost curve within a fifth of a second: the fastest of a few passes for each number of rows, on a short text. The
+ * fastest, because other programs can only add to a time.
+ */
+export async function quickPassTimes(target: Target): Promise<{ rows: number; ms: number }[]> {
+  const rows = QUICK_ROWS.filter((count) => count <= target.maxNodes);
+  const text = await target.createSequence({ capacity: 1 });
+  const times = rows.map((count) => ({ rows: count, ms: Number.POSITIVE_INFINITY }));
+  const start = performance.now();
+  const late = () => performance.now() - start > QUICK_MS;
+  try {
+    for (let round = 0; round < 4 && !late(); round++) {
+      for (const time of times) {
+        time.ms = Math.min(time.ms, await timePass(text, bushy(time.rows, target.vocabSize)));
+        // A slow model is known by its first two points; the rest of the curve goes on as straight as they say.
+        if (late() && time.rows > 1) break;
+      }
+    }
+  } finally {
+    await text[Symbol.asyncDispose]();
+  }
+  return times.filter(({ ms }) => ms < Number.POSITIVE_INFINITY);
+}

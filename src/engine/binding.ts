@@ -1,0 +1,147 @@
+/**
+ * @file The native engine as `native/addon.c` exports it, and the one place that loads it. Handles are opaque; whoever
+ * makes one keeps alive what it rests on and frees it only when no pass runs.
+ */
+
+import { createRequire } from "node:module";
+import { EspalierError } from "../errors.ts";
+
+declare const kind: unique symbol;
+/** An engine object: freed by `release`, or when nothing refers to it any more. */
+export interface Handle<Kind extends string> {
+  readonly [kind]: Kind;
+}
+export type Pool = Handle<"pool">;
+export type Arena = Handle<"arena">;
+export type Matrix = Handle<"matrix">;
+export type Stack = Handle<"stack">;
+export type Cache = Handle<"cache">;
+
+/** Weights of one layer; see EspLayer in native/espalier.h for the shapes. */
+export interface StackLayer {
+  readonly attentionNorm: Float32Array;
+  readonly feedNorm: Float32Array;
+  readonly query: Matrix;
+  readonly key: Matrix;
+  readonly value: Matrix;
+  readonly output: Matrix;
+  readonly gate: Matrix;
+  readonly up: Matrix;
+  readonly down: Matrix;
+}
+
+export interface StackSpec {
+  readonly hidden: number;
+  readonly feed: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  readonly vocab: number;
+  readonly ropeDims: number;
+  readonly ropeNeox: boolean;
+  readonly ropeBase: number;
+  readonly normEpsilon: number;
+  readonly layers: readonly StackLayer[];
+  readonly finalNorm?: Float32Array;
+  readonly embedding?: Matrix;
+  readonly head?: Matrix;
+}
+
+export interface PassTree {
+  readonly cache: Cache;
+  readonly tokens: Int32Array;
+  readonly parents: Int32Array;
+  readonly size: number;
+  /** Nodes before it are pending already, from earlier passes over the same tree. */
+  readonly first: number;
+}
+
+/** One pass; rows are the new nodes of all trees, in order. The promise rejects with a {@link PassFailure}. */
+export interface PassRequest {
+  readonly stack: Stack;
+  readonly trees: readonly PassTree[];
+  /** Layers [from, to). */
+  readonly from: number;
+  readonly to: number;
+  /** rows x hidden; without it the tokens are embedded. */
+  readonly input?: Float32Array | undefined;
+  /** Output rows are the last of each tree alone. */
+  readonly lastOnly: boolean;
+  readonly topK: number;
+  /** output rows x topK */
+  readonly tokens?: Int32Array | undefined;
+  readonly logProbs?: Float32Array | undefined;
+  /** output rows x vocab */
+  readonly logits?: Float32Array | undefined;
+  readonly taps?: Int32Array | undefined;
+  /** taps x rows x hidden */
+  readonly hiddenOut?: Float32Array | undefined;
+  /** A nonzero element 0 stops the pass between two layers. */
+  readonly abort?: Int32Array | undefined;
+  /** Every tree is a chain, and all of it is committed when the pass is done. */
+  readonly commit: boolean;
+}
+
+export interface PassFailure extends Error {
+  readonly code: "aborted" | "invalid" | "full" | "no-memory";
+}
+
+/** Statuses of {@link Binding.cacheCommit}, as EspStatus numbers them. */
+export const commitStatus = { ok: 0, invalid: 2, full: 3, noMemory: 4 } as const;
+
+export interface Binding {
+  isas(): { readonly name: string; readonly usable: boolean }[];
+  currentIsa(): string;
+  selectIsa(name: string): boolean;
+  release(handle: Handle<string>): void;
+  createPool(threads: number): Pool | null;
+  matrixBytes(type: number, rows: number, cols: number): number;
+  createArena(bytes: number): Arena | null;
+  createMatrix(arena: Arena, type: number, rows: number, cols: number): Matrix | null;
+  /** Takes rows as they stand in a GGUF file; `first` is a multiple of 16. */
+  fillMatrix(request: { matrix: Matrix; first: number; rows: number; bytes: Uint8Array }): Promise<void>;
+  createStack(pool: Pool, spec: StackSpec): Stack;
+  createCache(stack: Stack, capacity: number, half: boolean): Cache | null;
+  cacheLength(cache: Cache): number;
+  cacheCommit(cache: Cache, path: Int32Array): number;
+  cacheRollback(cache: Cache): void;
+  cacheTruncate(cache: Cache, length: number): boolean;
+  forward(request: PassRequest): Promise<void>;
+}
+
+let loaded: Binding | undefined;
+
+/**
+ * The engine. ESPALIER_ISA in the environment forces an instruction set. Throws EspalierError "no-engine" when it was not
+ * built, or cannot do what ESPALIER_ISA asks.
+ */
+export function engine(): Binding {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Binding {
+  let binding: Binding;
+  try {
+    binding = createRequire(import.meta.url)("../../native/build/espalier.node") as Binding;
+  } catch (cause) {
+    throw new EspalierError(
+      "no-engine",
+      "the engine is not built for this machine; run `npm run build:native`, which needs a C compiler",
+      { cause },
+    );
+  }
+  const forced = process.env.ESPALIER_ISA;
+  if (forced) selectIsa(binding, forced);
+  return binding;
+}
+
+/** Makes passes use one instruction set; not while one runs. Throws EspalierError "no-engine" when it cannot. */
+export function selectIsa(binding: Binding, name: string): void {
+  if (binding.selectIsa(name)) return;
+  const list = binding.isas().map(({ name, usable }) => (usable ? name : `${name} (not on this machine)`));
+  throw new EspalierError(
+    "no-engine",
+    `instruction set "${name}" cannot be used; there are: ${list.join(", ")}`,
+  );
+}

@@ -1,0 +1,98 @@
+/** @file The rows of a pass, in arrays that the engine fills. */
+
+import type { Pass, Want } from "../target/target.ts";
+import type { NodeIndex } from "../types.ts";
+import type { PassRequest } from "./binding.ts";
+
+/** Memory that is not cleared first: the engine writes all of it. */
+function floats(length: number): Float32Array {
+  return new Float32Array(Buffer.allocUnsafeSlow(4 * length).buffer);
+}
+
+/** What the rows of a pass need to know of its target. */
+export interface RowSizes {
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  readonly layers: number;
+}
+
+/** Arrays of `rows` rows, shared by all trees of a request. */
+export class Rows {
+  readonly k: number;
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  readonly count: number;
+  readonly tokens: Int32Array;
+  readonly logProbs: Float32Array;
+  readonly logits: Float32Array | undefined;
+  readonly taps: Int32Array | undefined;
+  readonly hidden: Float32Array | undefined;
+
+  constructor(sizes: RowSizes, count: number, want: Want) {
+    const { topK, logits = false, taps = [] } = want;
+    if (!Number.isInteger(topK) || topK < 0 || topK > Math.min(256, sizes.vocabSize)) {
+      throw new RangeError(`topK is ${topK}; give an integer from 0 to ${Math.min(256, sizes.vocabSize)}`);
+    }
+    for (const tap of taps) {
+      if (!Number.isInteger(tap) || tap < 0 || tap > sizes.layers) {
+        throw new RangeError(`tap is ${tap}; give an integer from 0 to ${sizes.layers}`);
+      }
+    }
+    this.k = topK;
+    this.count = count;
+    this.vocabSize = sizes.vocabSize;
+    this.hiddenSize = sizes.hiddenSize;
+    this.tokens = new Int32Array(count * topK);
+    this.logProbs = new Float32Array(count * topK);
+    if (logits) this.logits = floats(count * sizes.vocabSize);
+    if (taps.length > 0) {
+      this.taps = Int32Array.from(taps);
+      this.hidden = floats(taps.length * count * sizes.hiddenSize);
+    }
+  }
+
+  /** Their part of a request. */
+  get outputs(): Pick<PassRequest, "topK" | "tokens" | "logProbs" | "logits" | "taps" | "hiddenOut"> {
+    const { k, tokens, logProbs, logits, taps, hidden } = this;
+    return { topK: k, tokens, logProbs, logits, taps, hiddenOut: hidden };
+  }
+}
+
+/** The rows of one tree: `size` of them from row `first` on. */
+export class NativePass implements Pass {
+  readonly size: number;
+  readonly k: number;
+  readonly tokens: Int32Array;
+  readonly logProbs: Float32Array;
+  readonly #rows: Rows;
+  readonly #first: number;
+
+  constructor(rows: Rows, first: number, size: number) {
+    this.size = size;
+    this.k = rows.k;
+    this.tokens = rows.tokens.subarray(first * rows.k, (first + size) * rows.k);
+    this.logProbs = rows.logProbs.subarray(first * rows.k, (first + size) * rows.k);
+    this.#rows = rows;
+    this.#first = first;
+  }
+
+  logits(node: NodeIndex): Float32Array {
+    const { logits, vocabSize } = this.#rows;
+    if (!logits) throw new RangeError("this pass did not ask for logits");
+    const row = this.#row(node);
+    return logits.subarray(row * vocabSize, (row + 1) * vocabSize);
+  }
+
+  hidden(node: NodeIndex, tap: number): Float32Array {
+    const { hidden, taps, hiddenSize, count } = this.#rows;
+    const at = taps?.indexOf(tap) ?? -1;
+    if (!hidden || at < 0) throw new RangeError(`this pass did not ask for tap ${tap}`);
+    const start = (at * count + this.#row(node)) * hiddenSize;
+    return hidden.subarray(start, start + hiddenSize);
+  }
+
+  #row(node: NodeIndex): number {
+    if (node >= 0 && node < this.size) return this.#first + node;
+    throw new RangeError(`node ${node} is not a row of this pass of ${this.size}`);
+  }
+}

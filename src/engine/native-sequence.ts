@@ -1,0 +1,125 @@
+/** @file One text in the native engine's cache. */
+
+import { EspalierError } from "../errors.ts";
+import type { Pass, PrefillOptions, TargetSequence, Want } from "../target/target.ts";
+import type { DraftTree } from "../tree/draft-tree.ts";
+import type { NodeIndex, TokenId } from "../types.ts";
+import { type Cache, commitStatus, type PassFailure } from "./binding.ts";
+import { NativePass, Rows } from "./native-pass.ts";
+import type { NativeTarget } from "./native-target.ts";
+
+export class NativeSequence implements TargetSequence {
+  readonly capacity: number;
+  readonly cache: Cache;
+  readonly #target: NativeTarget;
+  #length = 0;
+  #disposed = false;
+
+  constructor(target: NativeTarget, cache: Cache, capacity: number) {
+    this.#target = target;
+    this.cache = cache;
+    this.capacity = capacity;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  async prefill(tokens: readonly TokenId[], options: PrefillOptions = {}): Promise<void> {
+    const { signal, want, onChunk } = options;
+    const target = this.#target;
+    const over = this.#length + tokens.length - this.capacity;
+    if (over > 0) {
+      throw new EspalierError(
+        "context-overflow",
+        `${tokens.length} tokens do not fit behind ${this.#length}: ${over} more than the cache of ${this.capacity} holds`,
+      );
+    }
+    target.checkTokens(tokens);
+    signal?.throwIfAborted();
+    const abort = new Int32Array(1);
+    const onAbort = () => {
+      abort[0] = 1;
+    };
+    signal?.addEventListener("abort", onAbort);
+    try {
+      for (let done = 0; done < tokens.length; ) {
+        const chunk = tokens.slice(done, done + target.maxNodes);
+        const rows = new Rows(target, chunk.length, want ?? { topK: 0 });
+        await this.#settle(
+          target.run({
+            ...rows.outputs,
+            trees: [
+              {
+                cache: this.cache,
+                tokens: Int32Array.from(chunk),
+                parents: Int32Array.from(chunk, (_, i) => i - 1),
+                size: chunk.length,
+                first: 0,
+              },
+            ],
+            abort,
+            commit: true,
+          }),
+          signal,
+        );
+        this.#length += chunk.length;
+        done += chunk.length;
+        onChunk?.({ pass: new NativePass(rows, 0, chunk.length), tokens: chunk, done });
+        signal?.throwIfAborted();
+      }
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async forward(tree: DraftTree, want: Want): Promise<Pass> {
+    const [pass] = await this.#target.forwardAll([{ sequence: this, tree }], want);
+    return pass!;
+  }
+
+  commit(path: readonly NodeIndex[]): void {
+    const status = this.#target.binding.cacheCommit(this.cache, Int32Array.from(path));
+    if (status === commitStatus.ok) {
+      this.#length += path.length;
+      return;
+    }
+    if (status === commitStatus.full) {
+      const over = this.#length + path.length - this.capacity;
+      throw new EspalierError(
+        "context-overflow",
+        `${path.length} tokens do not fit behind ${this.#length}: ${over} more than the cache of ${this.capacity} holds`,
+      );
+    }
+    if (status === commitStatus.noMemory) throw this.#target.outOfMemory(this.#length + path.length);
+    throw new RangeError(`commit: [${path.join(", ")}] is no path of pending nodes that starts at node 0`);
+  }
+
+  rollback(): void {
+    this.#target.binding.cacheRollback(this.cache);
+  }
+
+  truncate(length: number): void {
+    if (!Number.isInteger(length) || !this.#target.binding.cacheTruncate(this.cache, length)) {
+      throw new RangeError(`truncate: length is ${length}; give an integer from 0 to ${this.#length}`);
+    }
+    this.#length = length;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    await this.#target.idle();
+    this.#target.binding.release(this.cache);
+  }
+
+  /** An abort becomes the signal's own reason. */
+  async #settle(done: Promise<void>, signal?: AbortSignal): Promise<void> {
+    try {
+      await done;
+    } catch (error) {
+      if ((error as PassFailure).code === "aborted") signal?.throwIfAborted();
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,190 @@
+/** @file A model in the native engine. Its passes run one after the other, each on all threads, off the JavaScript thread. */
+
+import type { ModelConfig } from "../checkpoint/config.ts";
+import { EspalierError } from "../errors.ts";
+import type { Pass, Target, Want } from "../target/target.ts";
+import type { DraftTree } from "../tree/draft-tree.ts";
+import type { TokenId } from "../types.ts";
+import type { Binding, PassFailure, PassRequest, Pool, Stack } from "./binding.ts";
+import { NativePass, Rows } from "./native-pass.ts";
+import { NativeSequence } from "./native-sequence.ts";
+import type { Weights } from "./weights.ts";
+
+/** Rows of one pass, over all its trees (ESP_MAX_NODES). */
+const MAX_NODES = 128;
+
+export interface NativeTargetOptions {
+  /** Threads of a pass, 1 to 64. */
+  readonly threads: number;
+  /** How keys and values are kept: 16-bit floats, or 32-bit ones in twice the memory. Default "f16". */
+  readonly cacheType?: "f16" | "f32";
+}
+
+export class NativeTarget implements Target {
+  readonly binding: Binding;
+  readonly config: ModelConfig;
+  readonly maxNodes = MAX_NODES;
+  readonly threads: number;
+  readonly #weights: Weights;
+  readonly #pool: Pool;
+  readonly #stack: Stack;
+  readonly #half: boolean;
+  #last: Promise<unknown> = Promise.resolve();
+  #disposed = false;
+
+  /** Takes over the weights: they are freed with the target, or when this throws. */
+  constructor(binding: Binding, config: ModelConfig, weights: Weights, options: NativeTargetOptions) {
+    const { threads, cacheType = "f16" } = options;
+    this.binding = binding;
+    this.config = config;
+    this.threads = threads;
+    this.#weights = weights;
+    this.#half = cacheType === "f16";
+    const pool = binding.createPool(threads);
+    if (!pool) {
+      binding.release(weights.arena);
+      throw new EspalierError("out-of-memory", `${threads} threads cannot be had; give a lower number`);
+    }
+    this.#pool = pool;
+    try {
+      this.#stack = binding.createStack(pool, {
+        hidden: config.hiddenSize,
+        feed: config.feedForwardSize,
+        heads: config.heads,
+        kvHeads: config.kvHeads,
+        headSize: config.headSize,
+        vocab: config.vocabSize,
+        ropeDims: config.rope.dims,
+        ropeNeox: config.rope.order === "neox",
+        ropeBase: config.rope.base,
+        normEpsilon: config.normEpsilon,
+        layers: weights.layers,
+        finalNorm: weights.finalNorm,
+        embedding: weights.embedding,
+        head: weights.head,
+      });
+    } catch (cause) {
+      binding.release(pool);
+      binding.release(weights.arena);
+      throw new EspalierError(
+        "bad-model",
+        `the engine does not take this model: ${(cause as Error).message}`,
+        { cause },
+      );
+    }
+  }
+
+  get vocabSize(): number {
+    return this.config.vocabSize;
+  }
+  get hiddenSize(): number {
+    return this.config.hiddenSize;
+  }
+  get layers(): number {
+    return this.config.layers;
+  }
+  get contextLength(): number {
+    return this.config.contextLength;
+  }
+  /** The instruction set that passes use. */
+  get isa(): string {
+    return this.binding.currentIsa();
+  }
+
+  async createSequence({ capacity }: { capacity: number }): Promise<NativeSequence> {
+    if (this.#disposed) throw new Error("this model was freed");
+    if (!Number.isInteger(capacity) || capacity < 1) {
+      throw new RangeError(`capacity is ${capacity}; give an integer of at least 1`);
+    }
+    const cache = this.binding.createCache(this.#stack, capacity, this.#half);
+    if (!cache) throw this.outOfMemory(capacity);
+    return new NativeSequence(this, cache, capacity);
+  }
+
+  /**
+   * One pass over the trees of several sequences, which then cost little more than one tree of as many nodes: at most 64
+   * trees and {@link maxNodes} nodes together, no sequence twice.
+   */
+  async forwardAll(
+    batch: readonly { readonly sequence: NativeSequence; readonly tree: DraftTree }[],
+    want: Want,
+  ): Promise<Pass[]> {
+    const count = batch.reduce((sum, { tree }) => sum + tree.size, 0);
+    if (count > this.maxNodes) {
+      throw new RangeError(`a pass of ${count} nodes; the engine takes at most ${this.maxNodes}`);
+    }
+    const rows = new Rows(this, count, want);
+    await this.run({
+      ...rows.outputs,
+      trees: batch.map(({ sequence, tree }) => {
+        this.checkTokens(tree.tokens.subarray(0, tree.size));
+        return {
+          cache: sequence.cache,
+          tokens: tree.tokens,
+          parents: tree.parents,
+          size: tree.size,
+          first: 0,
+        };
+      }),
+      commit: false,
+    });
+    let first = 0;
+    return batch.map(({ tree }) => {
+      const pass = new NativePass(rows, first, tree.size);
+      first += tree.size;
+      return pass;
+    });
+  }
+
+  /** Queues a pass through all layers. */
+  run(
+    request: Omit<PassRequest, "stack" | "from" | "to" | "lastOnly"> & { readonly lastOnly?: boolean },
+  ): Promise<void> {
+    const start = () => {
+      if (this.#disposed) throw new Error("this model was freed");
+      return this.binding.forward({
+        lastOnly: false,
+        ...request,
+        stack: this.#stack,
+        from: 0,
+        to: this.config.layers,
+      });
+    };
+    const done = this.#last.then(start, start).catch((error: PassFailure) => {
+      throw error.code === "no-memory" ? this.outOfMemory() : error;
+    });
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  /** Resolves when no pass runs or waits. */
+  async idle(): Promise<void> {
+    await this.#last;
+  }
+
+  checkTokens(tokens: Iterable<TokenId>): void {
+    for (const token of tokens) {
+      if (Number.isInteger(token) && token >= 0 && token < this.vocabSize) continue;
+      throw new RangeError(`token ${token} is not in the vocabulary of ${this.vocabSize}`);
+    }
+  }
+
+  outOfMemory(positions?: number): EspalierError {
+    const { layers, kvHeads, headSize } = this.config;
+    if (positions === undefined) return new EspalierError("out-of-memory", "no memory for a pass");
+    const megabytes = Math.ceil((positions * layers * kvHeads * headSize * (this.#half ? 4 : 8)) / 2 ** 20);
+    return new EspalierError(
+      "out-of-memory",
+      `no memory for a cache of ${positions} tokens (${megabytes} MB); give a smaller context`,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    await this.idle();
+    this.binding.release(this.#stack);
+    this.binding.release(this.#pool);
+    this.binding.release(this.#weights.arena);
+  }
+}

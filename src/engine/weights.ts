@@ -1,0 +1,151 @@
+/**
+ * @file A model's weights on their way from the file into the engine's layout. The file is read once, front to back, a
+ * few megabytes at a time; nothing of it stays in memory but the engine's own copy.
+ */
+
+import type { Gguf } from "../checkpoint/gguf.ts";
+import type { ModelTensors } from "../checkpoint/model-tensors.ts";
+import type { TensorInfo } from "../checkpoint/tensor-table.ts";
+import { EspalierError } from "../errors.ts";
+import type { Arena, Binding, Matrix, StackLayer } from "./binding.ts";
+
+/** Bytes read at a time, and how many such parts are under way at once: one is read while others are laid out. */
+const PART = 2 << 20;
+const PARTS = 4;
+/** Rows that lie side by side in the engine. */
+const GROUP = 16;
+
+export interface Weights {
+  readonly arena: Arena;
+  readonly embedding: Matrix;
+  readonly layers: readonly StackLayer[];
+  readonly finalNorm: Float32Array;
+  readonly head: Matrix;
+}
+
+interface Part {
+  readonly tensor: TensorInfo;
+  readonly matrix: Matrix;
+  readonly first: number;
+  readonly rows: number;
+  readonly rowBytes: number;
+}
+
+/** Reads every weight. Throws what `gguf.read` throws, and EspalierError "out-of-memory". */
+export async function readWeights(
+  binding: Binding,
+  gguf: Gguf,
+  tensors: ModelTensors,
+  onProgress?: (fraction: number) => void,
+): Promise<Weights> {
+  const matrices = new Map<TensorInfo, Matrix>();
+  const all = new Set([tensors.embedding, tensors.head, ...tensors.layers.flatMap(matricesOf)]);
+  let bytes = 0;
+  for (const tensor of all) bytes += binding.matrixBytes(tensor.type.id, tensor.shape[1]!, tensor.shape[0]!);
+  const arena = binding.createArena(bytes);
+  if (!arena) {
+    throw new EspalierError(
+      "out-of-memory",
+      `no memory for ${Math.ceil(bytes / 2 ** 20)} MB of weights of ${gguf.path}`,
+    );
+  }
+  try {
+    const parts: Part[] = [];
+    for (const tensor of [...all].sort((a, b) => a.offset - b.offset)) {
+      const [cols, rows] = tensor.shape as [number, number];
+      const matrix = binding.createMatrix(arena, tensor.type.id, rows, cols);
+      if (!matrix) throw new Error(`internal: no matrix for ${tensor.name}`);
+      matrices.set(tensor, matrix);
+      const rowBytes = tensor.byteLength / rows;
+      const step = Math.max(1, Math.floor(PART / (rowBytes * GROUP))) * GROUP;
+      for (let first = 0; first < rows; first += step) {
+        parts.push({ tensor, matrix, first, rows: Math.min(step, rows - first), rowBytes });
+      }
+    }
+    await fill(binding, gguf, parts, onProgress);
+    const matrix = (tensor: TensorInfo) => matrices.get(tensor)!;
+    const layers: StackLayer[] = [];
+    for (const layer of tensors.layers) {
+      layers.push({
+        attentionNorm: await readVector(gguf, layer.attentionNorm),
+        feedNorm: await readVector(gguf, layer.feedForwardNorm),
+        query: matrix(layer.query),
+        key: matrix(layer.key),
+        value: matrix(layer.value),
+        output: matrix(layer.output),
+        gate: matrix(layer.gate),
+        up: matrix(layer.up),
+        down: matrix(layer.down),
+      });
+    }
+    const finalNorm = await readVector(gguf, tensors.outputNorm);
+    return { arena, embedding: matrix(tensors.embedding), layers, finalNorm, head: matrix(tensors.head) };
+  } catch (error) {
+    binding.release(arena);
+    throw error;
+  }
+}
+
+function matricesOf({
+  query,
+  key,
+  value,
+  output,
+  gate,
+  up,
+  down,
+}: ModelTensors["layers"][number]): TensorInfo[] {
+  return [query, key, value, output, gate, up, down];
+}
+
+/** Several workers take parts in order, each with a buffer of its own. All have stopped when this returns or throws. */
+async function fill(
+  binding: Binding,
+  gguf: Gguf,
+  parts: readonly Part[],
+  onProgress?: (fraction: number) => void,
+): Promise<void> {
+  let next = 0;
+  let done = 0;
+  let failed = false;
+  const worker = async () => {
+    let buffer = new Uint8Array(PART);
+    while (!failed && next < parts.length) {
+      const { tensor, matrix, first, rows, rowBytes } = parts[next++]!;
+      const size = rows * rowBytes;
+      if (buffer.length < size) buffer = new Uint8Array(size);
+      const bytes = buffer.subarray(0, size);
+      try {
+        await gguf.read(tensor, bytes, first * rowBytes);
+        await binding.fillMatrix({ matrix, first, rows, bytes });
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+      onProgress?.(++done / parts.length);
+    }
+  };
+  const results = await Promise.allSettled(Array.from({ length: PARTS }, worker));
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
+/** A norm's weights: F32 or F16 in the file. */
+async function readVector(gguf: Gguf, tensor: TensorInfo): Promise<Float32Array> {
+  const bytes = new Uint8Array(tensor.byteLength);
+  await gguf.read(tensor, bytes);
+  const view = new DataView(bytes.buffer);
+  if (tensor.type.name === "F32") {
+    return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
+  }
+  return Float32Array.from({ length: bytes.length / 2 }, (_, i) => fromHalf(view.getUint16(2 * i, true)));
+}
+
+/** The value of a 16-bit float. */
+function fromHalf(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1;
+  const exponent = (half >> 10) & 31;
+  const fraction = half & 1023;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
