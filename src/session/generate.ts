@@ -3,14 +3,13 @@
  * path, an abort, a reader that leaves early), the cache ends up holding a prefix of the text and nothing else.
  */
 
-import type { Composition, Method } from "../methods/method.ts";
+import type { Method } from "../methods/method.ts";
 import type { BudgetPlan } from "../plan/cost.ts";
 import { History } from "../sampling/history.ts";
 import { createSampler } from "../sampling/sampler.ts";
-import type { TargetSequence } from "../target/target.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
-import type { TokenId } from "../types.ts";
 import type { GenerateEvent, StopReason } from "./api.ts";
+import type { Cache } from "./cache.ts";
 import { Output } from "./output.ts";
 import type { ModelParts } from "./parts.ts";
 import type { CheckedRequest } from "./request.ts";
@@ -26,28 +25,7 @@ export interface Planned {
   readonly plan: BudgetPlan | undefined;
 }
 
-/** What a conversation keeps from one generation to the next. */
-export class Cache {
-  readonly sequence: TargetSequence;
-  /** The tokens in `sequence`. */
-  tokens: readonly TokenId[] = [];
-  readonly #compositions = new Map<Method, Composition>();
-
-  constructor(sequence: TargetSequence) {
-    this.sequence = sequence;
-  }
-
-  /** The parts of `method` that know this conversation's text. */
-  composition(method: Method): Composition {
-    let composition = this.#compositions.get(method);
-    if (composition === undefined) {
-      composition = method.compose();
-      this.#compositions.set(method, composition);
-    }
-    return composition;
-  }
-}
-
+/** Generates in `cache`, whose text may be at most `contextLength` tokens long. */
 export async function* generate(
   model: ModelParts,
   { method, plan }: Planned,
@@ -70,7 +48,7 @@ export async function* generate(
   const endTokens = new Set(model.endTokens);
   const room = contextLength - prompt.length;
   const most = Math.min(request.maxTokens, room);
-  const cachedTokens = reuse(cache, prompt);
+  const cachedTokens = cache.reuse(prompt);
   let reason: StopReason | undefined;
 
   try {
@@ -84,7 +62,7 @@ export async function* generate(
       stats.passMs += result.passMs;
       reason = accept(result);
       if (reason === undefined && output.tokens === most)
-        reason = most === room ? "context-full" : "max-tokens";
+        reason = request.maxTokens <= room ? "max-tokens" : "context-full";
       if (reason === undefined && signal?.aborted) reason = "aborted";
       if (reason !== undefined && reason !== "stop-string" && output.end()) reason = "stop-string";
       const pieces = output.take();
@@ -92,10 +70,8 @@ export async function* generate(
       if (pieces.length > 0) yield { type: "text", text: pieces.map(({ text }) => text).join(""), pieces };
     }
   } finally {
-    sequence.rollback();
     history.truncate(prompt.length + output.tokens);
-    if (sequence.length > history.length) sequence.truncate(history.length);
-    cache.tokens = history.tokens.slice(0, sequence.length);
+    cache.settle(history);
   }
   yield {
     type: "end",
@@ -146,13 +122,4 @@ export async function* generate(
     }
     return undefined;
   }
-}
-
-/** Cuts the cache to what it shares with `prompt`, whose last token must stay outside; gives the tokens kept. */
-function reuse(cache: Cache, prompt: readonly TokenId[]): number {
-  const limit = Math.min(cache.tokens.length, prompt.length - 1);
-  let same = 0;
-  while (same < limit && cache.tokens[same] === prompt[same]) same++;
-  if (same < cache.sequence.length) cache.sequence.truncate(same);
-  return same;
 }

@@ -1,7 +1,8 @@
 /** @file A conversation: one cache that the next turn goes on from, as far as the texts agree. */
 
 import type { GenerateEvent, GenerateRequest } from "./api.ts";
-import { type Cache, generate } from "./generate.ts";
+import type { Cache } from "./cache.ts";
+import { generate } from "./generate.ts";
 import type { Model } from "./model.ts";
 import { checkRequest } from "./request.ts";
 
@@ -20,7 +21,7 @@ export class Session implements AsyncDisposable {
 
   /** Tokens in the cache. */
   get cachedTokens(): number {
-    return this.#cache.tokens.length;
+    return this.#cache.length;
   }
 
   /**
