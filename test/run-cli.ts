@@ -1,8 +1,9 @@
 /** @file Runs a command line of `espalier` inside the test, on a toy model, and tells what it wrote. */
 
 import { Readable, Writable } from "node:stream";
-import type { Input, LoadOptions, Output } from "../src/cli/io.ts";
+import type { Input, Output } from "../src/cli/io.ts";
 import { run } from "../src/cli/program.ts";
+import type { LoadOptions } from "../src/engine/load.ts";
 import type { Model } from "../src/session/model.ts";
 import { type ToyOptions, ToyTarget } from "../src/target/toy.ts";
 import { toyModel } from "./toy-model.ts";

@@ -1,6 +1,7 @@
 /** @file What a command may touch of the world outside. `main.ts` gives the process; tests give their own. */
 
 import type { Readable, Writable } from "node:stream";
+import type { LoadOptions } from "../engine/load.ts";
 import type { Model } from "../session/model.ts";
 
 export interface Output extends Writable {
@@ -10,13 +11,6 @@ export interface Output extends Writable {
 
 export interface Input extends Readable {
   readonly isTTY?: boolean;
-}
-
-export interface LoadOptions {
-  readonly threads?: number;
-  readonly contextLength?: number;
-  /** Called with the part that is done, from 0 to 1. */
-  readonly onProgress?: (fraction: number) => void;
 }
 
 export interface Io {

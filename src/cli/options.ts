@@ -68,7 +68,9 @@ export const shared = {
       "a GGUF file, or the name of a model in the cache",
     ).makeOptionMandatory(),
   threads: () =>
-    new Option("--threads <n>", "threads (default: physical cores)").argParser(integer({ min: 1 })),
+    new Option("--threads <n>", "threads (default: one for each core)").argParser(
+      integer({ min: 1, max: 64 }),
+    ),
   context: () =>
     new Option(
       "--context <n>",

@@ -1,0 +1,22 @@
+/** @file What users of the library may rely on; everything else may change. `test/exports.test.ts` keeps the list. */
+
+export type { Candidates, Drafter, StepOutcome } from "./draft/drafter.ts";
+export { type LoadOptions, loadModel } from "./engine/load.ts";
+export { EspalierError, type EspalierErrorCode } from "./errors.ts";
+export { defaultMethod, methodNames } from "./methods/registry.ts";
+export type {
+  DrafterStats,
+  GenerateEvent,
+  GenerateRequest,
+  GenerateStats,
+  SamplingOptions,
+  StopReason,
+  TextPiece,
+} from "./session/api.ts";
+export { Model } from "./session/model.ts";
+export { Session } from "./session/session.ts";
+export type { Budget, Structure } from "./structure/structure.ts";
+export type { Pass, PrefillOptions, Target, TargetSequence, Want } from "./target/target.ts";
+export type { ChatMessage } from "./text/chat-template.ts";
+export { DraftTree } from "./tree/draft-tree.ts";
+export type { NodeIndex, Position, TokenId } from "./types.ts";

@@ -1,0 +1,62 @@
+/** @file The public exports: adding one is a promise, taking one away breaks somebody, so both show here. */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import * as library from "../src/index.ts";
+
+const source = readFileSync(join(import.meta.dirname, "../src/index.ts"), "utf8");
+
+/** Names of every export of `index.ts`, types with their keyword. */
+function exported(text: string): string[] {
+  return [...text.matchAll(/^export (type )?\{([^}]*)\}/gm)].flatMap(([, type = "", names]) =>
+    names!
+      .split(",")
+      .map((name) => name.trim())
+      .filter((name) => name !== "")
+      .map((name) => (name.startsWith("type ") ? name : `${type}${name}`)),
+  );
+}
+
+test("types and values", () => {
+  expect(exported(source).sort()).toMatchInlineSnapshot(`
+    [
+      "DraftTree",
+      "EspalierError",
+      "Model",
+      "Session",
+      "defaultMethod",
+      "loadModel",
+      "methodNames",
+      "type Budget",
+      "type Candidates",
+      "type ChatMessage",
+      "type Drafter",
+      "type DrafterStats",
+      "type EspalierErrorCode",
+      "type GenerateEvent",
+      "type GenerateRequest",
+      "type GenerateStats",
+      "type LoadOptions",
+      "type NodeIndex",
+      "type Pass",
+      "type Position",
+      "type PrefillOptions",
+      "type SamplingOptions",
+      "type StepOutcome",
+      "type StopReason",
+      "type Structure",
+      "type Target",
+      "type TargetSequence",
+      "type TextPiece",
+      "type TokenId",
+      "type Want",
+    ]
+  `);
+});
+
+test("every value is there, and nothing else", () => {
+  const values = exported(source).filter((name) => !name.startsWith("type "));
+  expect(Object.keys(library).sort()).toEqual(values.sort());
+  for (const value of Object.values(library)) expect(value).toBeDefined();
+});
