@@ -133,8 +133,9 @@ async function measure(
       }
       // A prompt that ctrl-C cut short counts for no method.
       if (signal.aborted) break;
-      tally.add(prompt.category, answers);
-      firstDivergence ??= divergence(prompt, answers);
+      const inOrder = new Map(methods.map((method) => [method, answers.get(method)!]));
+      tally.add(prompt.category, inOrder);
+      firstDivergence ??= divergence(prompt, inOrder);
       progress.update(index + 1, `${prompt.category} ${prompt.id}`);
     }
   } finally {
