@@ -28,13 +28,7 @@ export class NativeSequence implements TargetSequence {
   async prefill(tokens: readonly TokenId[], options: PrefillOptions = {}): Promise<void> {
     const { signal, want, onChunk } = options;
     const target = this.#target;
-    const over = this.#length + tokens.length - this.capacity;
-    if (over > 0) {
-      throw new EspalierError(
-        "context-overflow",
-        `${tokens.length} tokens do not fit behind ${this.#length}: ${over} more than the cache of ${this.capacity} holds`,
-      );
-    }
+    this.checkRoom(tokens.length);
     target.checkTokens(tokens);
     signal?.throwIfAborted();
     const abort = new Int32Array(1);
@@ -44,23 +38,27 @@ export class NativeSequence implements TargetSequence {
     signal?.addEventListener("abort", onAbort);
     try {
       for (let done = 0; done < tokens.length; ) {
+        this.#checkAlive();
         const chunk = tokens.slice(done, done + target.maxNodes);
         const rows = new Rows(target, chunk.length, want ?? { topK: 0 });
         await this.#settle(
-          target.run({
-            ...rows.outputs,
-            trees: [
-              {
-                cache: this.cache,
-                tokens: Int32Array.from(chunk),
-                parents: Int32Array.from(chunk, (_, i) => i - 1),
-                size: chunk.length,
-                first: 0,
-              },
-            ],
-            abort,
-            commit: true,
-          }),
+          target.run(
+            {
+              ...rows.outputs,
+              trees: [
+                {
+                  cache: this.cache,
+                  tokens: Int32Array.from(chunk),
+                  parents: Int32Array.from(chunk, (_, i) => i - 1),
+                  size: chunk.length,
+                  first: 0,
+                },
+              ],
+              abort,
+              commit: true,
+            },
+            this.#length + chunk.length,
+          ),
           signal,
         );
         this.#length += chunk.length;
@@ -78,28 +76,36 @@ export class NativeSequence implements TargetSequence {
     return pass!;
   }
 
+  /** Throws EspalierError "context-overflow" when `count` more tokens do not fit, and Error when this was freed. */
+  checkRoom(count: number): void {
+    this.#checkAlive();
+    const over = this.#length + count - this.capacity;
+    if (over <= 0) return;
+    throw new EspalierError(
+      "context-overflow",
+      `${count} tokens do not fit behind ${this.#length}: ${over} more than the cache of ${this.capacity} holds`,
+    );
+  }
+
   commit(path: readonly NodeIndex[]): void {
+    this.#checkAlive();
     const status = this.#target.binding.cacheCommit(this.cache, Int32Array.from(path));
     if (status === commitStatus.ok) {
       this.#length += path.length;
       return;
     }
-    if (status === commitStatus.full) {
-      const over = this.#length + path.length - this.capacity;
-      throw new EspalierError(
-        "context-overflow",
-        `${path.length} tokens do not fit behind ${this.#length}: ${over} more than the cache of ${this.capacity} holds`,
-      );
-    }
+    if (status === commitStatus.full) this.checkRoom(path.length);
     if (status === commitStatus.noMemory) throw this.#target.outOfMemory(this.#length + path.length);
     throw new RangeError(`commit: [${path.join(", ")}] is no path of pending nodes that starts at node 0`);
   }
 
   rollback(): void {
+    this.#checkAlive();
     this.#target.binding.cacheRollback(this.cache);
   }
 
   truncate(length: number): void {
+    this.#checkAlive();
     if (!Number.isInteger(length) || !this.#target.binding.cacheTruncate(this.cache, length)) {
       throw new RangeError(`truncate: length is ${length}; give an integer from 0 to ${this.#length}`);
     }
@@ -111,6 +117,10 @@ export class NativeSequence implements TargetSequence {
     this.#disposed = true;
     await this.#target.idle();
     this.#target.binding.release(this.cache);
+  }
+
+  #checkAlive(): void {
+    if (this.#disposed) throw new Error("this sequence was freed");
   }
 
   /** An abort becomes the signal's own reason. */

@@ -118,6 +118,7 @@ export class NativeTarget implements Target {
       ...rows.outputs,
       trees: batch.map(({ sequence, tree }) => {
         this.checkTokens(tree.tokens.subarray(0, tree.size));
+        sequence.checkRoom(1 + tree.depths.subarray(0, tree.size).reduce((a, b) => Math.max(a, b)));
         return {
           cache: sequence.cache,
           tokens: tree.tokens,
@@ -136,9 +137,10 @@ export class NativeTarget implements Target {
     });
   }
 
-  /** Queues a pass through all layers. */
+  /** Queues a pass through all layers; one that commits says how long its text will be. */
   run(
     request: Omit<PassRequest, "stack" | "from" | "to" | "lastOnly"> & { readonly lastOnly?: boolean },
+    length?: number,
   ): Promise<void> {
     const start = () => {
       if (this.#disposed) throw new Error("this model was freed");
@@ -151,7 +153,7 @@ export class NativeTarget implements Target {
       });
     };
     const done = this.#last.then(start, start).catch((error: PassFailure) => {
-      throw error.code === "no-memory" ? this.outOfMemory() : error;
+      throw error.code === "no-memory" ? this.outOfMemory(length) : error;
     });
     this.#last = done.catch(() => {});
     return done;

@@ -1,0 +1,85 @@
+/** @file Small llamas with random weights on the native engine, for tests. */
+
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ModelConfig, readConfig } from "../src/checkpoint/config.ts";
+import { openGguf } from "../src/checkpoint/gguf.ts";
+import { findTensors } from "../src/checkpoint/model-tensors.ts";
+import { engine } from "../src/engine/binding.ts";
+import { NativeTarget, type NativeTargetOptions } from "../src/engine/native-target.ts";
+import { readWeights, type Weights } from "../src/engine/weights.ts";
+import { type GgufFile, writeGguf } from "./gguf-writer.ts";
+import { type TinyLlama, tinyLlama } from "./tiny-llama.ts";
+
+/** Integers below a limit, made from `seed`; only spread matters here. */
+export type Numbers = (below: number) => number;
+
+export function numbers(seed: number): Numbers {
+  let state = Math.imul(seed + 1, 0x9e3779b1) >>> 0;
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
+export function randomTokens(next: Numbers, vocabSize: number, length: number): number[] {
+  return Array.from({ length }, () => next(vocabSize));
+}
+
+/** Norms near 1 and matrices whose rows are of a length near 1, so that values stay moderate through the layers. */
+export function randomLlama(shape: Partial<Omit<TinyLlama, "fill">>, seed: number): GgufFile {
+  const next = numbers(seed);
+  const { matrixType = "Q4_1" } = shape;
+  const fill = (name: string, byteLength: number): Uint8Array => {
+    const bytes = Buffer.alloc(byteLength);
+    if (name.includes("norm")) {
+      for (let at = 0; at < byteLength; at += 4) bytes.writeFloatLE(0.7 + next(600) / 1000, at);
+      return bytes;
+    }
+    for (let at = 0; at < byteLength; at++) bytes[at] = next(256);
+    const step = matrixType === "Q8_0" ? 34 : matrixType === "Q4_1" ? 20 : 18;
+    for (let at = 0; at < byteLength; at += step) {
+      // A half of 2^-7 to 2^-5; eight-bit quants are sixteen times as large, and a minimum is minus eight steps or so.
+      const sign = next(2) << 15;
+      const exponent = (matrixType === "Q8_0" ? 4 : 8) + next(2);
+      bytes.writeUInt16LE(sign | (exponent << 10) | next(1024), at);
+      if (matrixType === "Q4_1") {
+        bytes.writeUInt16LE((sign ^ 0x8000) | ((exponent + 3) << 10) | next(1024), at + 2);
+      }
+    }
+    return bytes;
+  };
+  return tinyLlama({ ...shape, fill });
+}
+
+/** Puts the file on disk for as long as `use` takes. */
+export async function withGguf<Result>(
+  file: GgufFile,
+  use: (path: string) => Promise<Result>,
+): Promise<Result> {
+  const folder = await mkdtemp(join(tmpdir(), "espalier-test-"));
+  try {
+    const path = join(folder, "model.gguf");
+    await writeFile(path, writeGguf(file));
+    return await use(path);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+export async function openWeights(path: string): Promise<{ config: ModelConfig; weights: Weights }> {
+  await using gguf = await openGguf(path);
+  const config = readConfig(gguf);
+  return { config, weights: await readWeights(engine(), gguf, findTensors(gguf, config)) };
+}
+
+/** A target of the model at `path`. */
+export async function openTarget(path: string, options: NativeTargetOptions): Promise<NativeTarget> {
+  const { config, weights } = await openWeights(path);
+  return new NativeTarget(engine(), config, weights, options);
+}
+
+export function nativeTarget(file: GgufFile, options: NativeTargetOptions): Promise<NativeTarget> {
+  return withGguf(file, (path) => openTarget(path, options));
+}
