@@ -4,6 +4,7 @@
  */
 
 import { createRequire } from "node:module";
+import { resolve } from "node:path";
 import { EspalierError } from "../errors.ts";
 
 declare const kind: unique symbol;
@@ -112,8 +113,8 @@ export interface Binding {
 let loaded: Binding | undefined;
 
 /**
- * The engine. ESPALIER_ISA in the environment forces an instruction set. Throws EspalierError "no-engine" when it was not
- * built, or cannot do what ESPALIER_ISA asks.
+ * The engine. In the environment, ESPALIER_ISA forces an instruction set, and ESPALIER_NATIVE is the path of another build
+ * (one with sanitizers, for tests). Throws EspalierError "no-engine" when it was not built, or cannot do what is asked.
  */
 export function engine(): Binding {
   loaded ??= load();
@@ -122,12 +123,17 @@ export function engine(): Binding {
 
 function load(): Binding {
   let binding: Binding;
+  const other = process.env.ESPALIER_NATIVE;
   try {
-    binding = createRequire(import.meta.url)("../../native/build/espalier.node") as Binding;
+    binding = createRequire(import.meta.url)(
+      other ? resolve(other) : "../../native/build/espalier.node",
+    ) as Binding;
   } catch (cause) {
     throw new EspalierError(
       "no-engine",
-      "the engine is not built for this machine; run `npm run build:native`, which needs a C compiler",
+      other
+        ? `ESPALIER_NATIVE is ${other}, which cannot be loaded: ${(cause as Error).message}`
+        : "the engine is not built for this machine; run `npm run build:native`, which needs a C compiler",
       { cause },
     );
   }
