@@ -144,7 +144,8 @@ const QUICK_MS = 200;
  */
 export async function quickPassTimes(target: Target): Promise<{ rows: number; ms: number }[]> {
   const rows = QUICK_ROWS.filter((count) => count <= target.maxNodes);
-  const text = await target.createSequence({ capacity: 1 });
+  // No tree is deeper than it has nodes.
+  const text = await target.createSequence({ capacity: rows.at(-1)! });
   const times = rows.map((count) => ({ rows: count, ms: Number.POSITIVE_INFINITY }));
   const start = performance.now();
   const late = () => performance.now() - start > QUICK_MS;
