@@ -6,11 +6,11 @@
  */
 
 /* Most queries, and vectors of values, that share one load of a key or value; an instruction set may have room for more. */
-#ifndef SCORE_QUERIES
-#define SCORE_QUERIES 3
+#ifndef MOST_SCORE_QUERIES
+#define MOST_SCORE_QUERIES 1
 #endif
-#ifndef VALUE_QUERIES
-#define VALUE_QUERIES 1
+#ifndef MOST_VALUE_QUERIES
+#define MOST_VALUE_QUERIES 1
 #endif
 
 /* How far ahead of its use a line of keys or values is asked for, in bytes. */
@@ -22,49 +22,73 @@ INLINE vf load_kv(const void *from, size_t index, const bool half) {
   return half ? load_half((const uint16_t *)from + index) : load((const float *)from + index);
 }
 
-/* Scores of `count` queries at the 16 positions of each of `tiles` tiles of keys, one behind the other. */
-INLINE void tile_scores(const uint8_t *keys, int32_t head, const float *const *query, const int count, const int tiles,
-                        float *scores, const bool half) {
-  const size_t unit = half ? sizeof(uint16_t) : sizeof(float), tile_bytes = (size_t)head * 16 * unit;
-  vf sum[12][2][PARTS] = {{{{0}}}};
-  for (int32_t d = 0; d < head; d++) {
-    _Pragma("GCC unroll 2") for (int t = 0; t < tiles; t++) {
-      const uint8_t *line = keys + (size_t)t * tile_bytes + (size_t)d * 16 * unit;
-      __builtin_prefetch(line + AHEAD_OF_ATTENTION);
-      EACH_PART {
-        vf key = load_kv(line, (size_t)(part * LANES), half);
-        _Pragma("GCC unroll 12") for (int i = 0; i < count; i++) sum[i][t][part] = sum[i][t][part] + key * query[i][d];
+/* With 16-bit keys and values, queries and weights are rounded to 16 bits too: products are exact. */
+INLINE vf add_product(vf sum, vf a, vf b, const bool half) {
+  return half ? add_exact_product(sum, a, b) : sum + a * b;
+}
+
+#define KEY_VECTORS (ESP_KEY_TILE / LANES)
+
+/* Scores of `count` queries, packed as [head][count], at the positions of one tile. */
+INLINE void tile_scores(const uint8_t *keys, int32_t head, const float *packed, const int count, float *scores,
+                        const bool half) {
+  const size_t line = ESP_KEY_TILE * (half ? sizeof(uint16_t) : sizeof(float));
+  vf sum[MOST_SCORE_QUERIES][KEY_VECTORS] = {{{0}}};
+  for (int32_t d = 0; d < head; d++, keys += line, packed += count) {
+    __builtin_prefetch(keys + AHEAD_OF_ATTENTION);
+    _Pragma("GCC unroll 8") for (int v = 0; v < KEY_VECTORS; v++) {
+      vf key = load_kv(keys, (size_t)(v * LANES), half);
+      _Pragma("GCC unroll 12") for (int i = 0; i < count; i++) {
+        sum[i][v] = add_product(sum[i][v], key, splat(packed[i]), half);
       }
     }
   }
   _Pragma("GCC unroll 12") for (int i = 0; i < count; i++) {
-    _Pragma("GCC unroll 2") for (int t = 0; t < tiles; t++) {
-      EACH_PART store(scores + (size_t)i * ESP_SPAN + t * 16 + part * LANES, sum[i][t][part]);
+    _Pragma("GCC unroll 8") for (int v = 0; v < KEY_VECTORS; v++) store(scores + (size_t)i * ESP_SPAN + v * LANES, sum[i][v]);
+  }
+}
+
+/* Queries that share one load of a key: the largest of 12, 6, 3 and 1 that are there and fit in the registers. */
+INLINE int32_t block_of_queries(int32_t left) {
+  const int sizes[] = {12, 6, 3};
+  for (int i = 0; i < 3; i++) {
+    if (sizes[i] <= MOST_SCORE_QUERIES && left >= sizes[i]) return sizes[i];
+  }
+  return 1;
+}
+
+INLINE void pack_queries(const float *const *query, int32_t count, int32_t head, float *packed) {
+  for (int32_t i = 0, block; i < count; i += block) {
+    block = block_of_queries(count - i);
+    for (int32_t d = 0; d < head; d++) {
+      for (int32_t j = 0; j < block; j++) *packed++ = query[i + j][d];
     }
   }
 }
 
 /* Scores of all queries at `tiles` tiles. */
-INLINE void all_scores(const uint8_t *keys, int32_t tiles, int32_t head, const float *const *query, int32_t count,
+INLINE void all_scores(const uint8_t *keys, int32_t tiles, int32_t head, const float *packed, int32_t count,
                        float *scores, const bool half) {
-  const size_t tile_bytes = (size_t)head * 16 * (half ? sizeof(uint16_t) : sizeof(float));
-  for (int32_t tile = 0; tile < tiles;) {
-    const int pair = tiles - tile >= 2 ? 2 : 1;
+  const size_t tile_bytes = (size_t)head * ESP_KEY_TILE * (half ? sizeof(uint16_t) : sizeof(float));
+  for (int32_t tile = 0; tile < tiles; tile++) {
     const uint8_t *from = keys + (size_t)tile * tile_bytes;
-    int32_t i = 0;
-#define SCORES(n, t)                                                                                                  \
-  for (; t == pair && n * t <= SCORE_QUERIES && count - i >= n; i += n)                                               \
-  tile_scores(from, head, query + i, n, t, scores + (size_t)i * ESP_SPAN + (size_t)tile * 16, half)
-    SCORES(6, 2);
-    SCORES(3, 2);
-    SCORES(2, 2);
-    SCORES(1, 2);
-    SCORES(12, 1);
-    SCORES(6, 1);
-    SCORES(3, 1);
-    SCORES(1, 1);
-#undef SCORES
-    tile += pair;
+    for (int32_t i = 0, block; i < count; i += block) {
+      block = block_of_queries(count - i);
+      const float *query = packed + (size_t)i * (size_t)head;
+      float *to = scores + (size_t)i * ESP_SPAN + (size_t)tile * ESP_KEY_TILE;
+      switch (block) {
+#if MOST_SCORE_QUERIES >= 12
+        case 12: tile_scores(from, head, query, 12, to, half); break;
+#endif
+#if MOST_SCORE_QUERIES >= 6
+        case 6: tile_scores(from, head, query, 6, to, half); break;
+#endif
+#if MOST_SCORE_QUERIES >= 3
+        case 3: tile_scores(from, head, query, 3, to, half); break;
+#endif
+        default: tile_scores(from, head, query, 1, to, half); break;
+      }
+    }
   }
 }
 
@@ -86,7 +110,7 @@ INLINE void weigh(const void *values, int32_t head, int32_t count, const float *
     }
     _Pragma("GCC unroll 6") for (int i = 0; i < queries; i++) {
       float weight = weights[(size_t)i * ESP_SPAN + (size_t)j];
-      _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++) sum[i][v] = sum[i][v] + value[v] * weight;
+      _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++) sum[i][v] = add_product(sum[i][v], value[v], splat(weight), half);
     }
   }
   _Pragma("GCC unroll 6") for (int i = 0; i < queries; i++) {
@@ -103,7 +127,7 @@ INLINE void weigh_all(const void *values, int32_t head, int32_t count, const flo
     int vectors = head - d >= 4 * LANES ? 4 : head - d >= 2 * LANES ? 2 : 1;
     int32_t i = 0;
 #define WEIGH(q, v)                                                                                                   \
-  for (; vectors == v && q <= VALUE_QUERIES && queries - i >= q; i += q)                                              \
+  for (; vectors == v && q <= MOST_VALUE_QUERIES && queries - i >= q; i += q)                                              \
   weigh(from, head, count, weights + (size_t)i * ESP_SPAN, o + (size_t)i * o_stride + d, o_stride, q, v, half)
     WEIGH(6, 4);
     WEIGH(3, 4);
@@ -116,7 +140,7 @@ INLINE void weigh_all(const void *values, int32_t head, int32_t count, const flo
 }
 
 /* Scores to weights exp(score - m) in place, zero from `count` to the next multiple of 16; gives m and their sum. */
-INLINE void softmax(float *scores, int32_t count, float *maximum, float *total) {
+INLINE void softmax(float *scores, int32_t count, float *maximum, float *total, const bool half) {
   int32_t padded = (count + 15) / 16 * 16;
   for (int32_t i = count; i < padded; i++) scores[i] = -INFINITY;
   vf top = splat(-INFINITY);
@@ -127,6 +151,7 @@ INLINE void softmax(float *scores, int32_t count, float *maximum, float *total) 
   for (int32_t i = 0; i < padded; i += 16) {
     EACH_PART {
       vf e = exponential(load(scores + i + part * LANES) - most);
+      if (half) e = to_half(e);
       store(scores + i + part * LANES, e);
       sum[part] = sum[part] + e;
     }
@@ -161,6 +186,7 @@ INLINE void attend(const EspAttention *work, const bool half) {
   const int32_t queries = work->rows * group;
   const size_t unit = half ? sizeof(uint16_t) : sizeof(float);
   float *scores = work->scratch, *pending = scores + ESP_QUERIES * ESP_SPAN, *partial = pending + ESP_QUERIES * ESP_SPAN;
+  float *packed = partial + (size_t)ESP_QUERIES * (size_t)head;
   const uint8_t *pending_keys = work->kv.pending + work->kv.offset;
   const float *query[ESP_QUERIES];
   int32_t deepest = 0;
@@ -168,21 +194,23 @@ INLINE void attend(const EspAttention *work, const bool half) {
     for (int32_t h = 0; h < group; h++) query[row * group + h] = work->queries[row] + (size_t)h * (size_t)head;
     if (work->depths[row] > deepest) deepest = work->depths[row];
   }
+  pack_queries(query, queries, head, packed);
   for (int32_t span = work->span_from; span < work->span_to; span++) {
     const int32_t from = span * ESP_SPAN;
     const int32_t committed = length - from < 0 ? 0 : length - from < ESP_SPAN ? length - from : ESP_SPAN;
     const uint8_t *keys = committed > 0 ? work->kv.spans[span] + work->kv.offset : NULL;
-    all_scores(keys, (committed + 15) / 16, head, query, queries, scores, half);
+    all_scores(keys, (committed + ESP_KEY_TILE - 1) / ESP_KEY_TILE, head, packed, queries, scores, half);
     /* Depths whose positions lie in this span. */
     const int32_t depth_from = from > length ? from - length : 0;
     const int32_t depth_to = from + ESP_SPAN - length < deepest + 1 ? from + ESP_SPAN - length : deepest + 1;
-    bool tile_done[ESP_MAX_NODES / 16] = {false};
+    bool tile_done[ESP_MAX_NODES / ESP_KEY_TILE] = {false};
     for (int32_t row = 0; row < work->rows && depth_from < depth_to; row++) {
       for (int32_t d = depth_from; d < depth_to && d <= work->depths[row]; d++) {
         const uint16_t node = work->ancestors[row][d];
-        const size_t tile = node / 16;
+        const size_t tile = node / ESP_KEY_TILE;
         if (!tile_done[tile]) {
-          all_scores(pending_keys + tile * 16 * (size_t)head * unit, 1, head, query, queries, pending + tile * 16, half);
+          all_scores(pending_keys + tile * ESP_KEY_TILE * (size_t)head * unit, 1, head, packed, queries,
+                     pending + tile * ESP_KEY_TILE, half);
           tile_done[tile] = true;
         }
         for (int32_t h = 0; h < group; h++) {
@@ -194,7 +222,7 @@ INLINE void attend(const EspAttention *work, const bool half) {
     float maxima[ESP_QUERIES], sums[ESP_QUERIES];
     for (int32_t i = 0; i < queries; i++) {
       const int32_t count = length + work->depths[i / group] + 1 - from;
-      if (count > 0) softmax(scores + (size_t)i * ESP_SPAN, count < ESP_SPAN ? count : ESP_SPAN, &maxima[i], &sums[i]);
+      if (count > 0) softmax(scores + (size_t)i * ESP_SPAN, count < ESP_SPAN ? count : ESP_SPAN, &maxima[i], &sums[i], half);
     }
     memset(partial, 0, (size_t)queries * (size_t)head * sizeof *partial);
     if (committed > 0) {

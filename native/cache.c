@@ -96,18 +96,17 @@ const char *esp_cache_expect(EspCache *cache, const EspTree *tree, int32_t from,
   return NULL;
 }
 
-/* Copies one position's key: a tile's values of one position are 16 apart. */
+/* Copies one position's key: a tile's values of one position are ESP_KEY_TILE apart. */
 static void move_key(const EspCache *cache, uint8_t *to, int32_t position, const uint8_t *from, int32_t node) {
-  const size_t there = (size_t)(position / 16) * 16 * (size_t)cache->head + (size_t)(position % 16);
-  const size_t here = (size_t)(node / 16) * 16 * (size_t)cache->head + (size_t)(node % 16);
+  const size_t there = esp_key_column(position, cache->head), here = esp_key_column(node, cache->head);
   if (cache->half) {
     uint16_t *target = (uint16_t *)to + there;
     const uint16_t *source = (const uint16_t *)from + here;
-    for (int32_t d = 0; d < cache->head; d++) target[d * 16] = source[d * 16];
+    for (int32_t d = 0; d < cache->head; d++) target[d * ESP_KEY_TILE] = source[d * ESP_KEY_TILE];
   } else {
     uint32_t *target = (uint32_t *)to + there;
     const uint32_t *source = (const uint32_t *)from + here;
-    for (int32_t d = 0; d < cache->head; d++) target[d * 16] = source[d * 16];
+    for (int32_t d = 0; d < cache->head; d++) target[d * ESP_KEY_TILE] = source[d * ESP_KEY_TILE];
   }
 }
 

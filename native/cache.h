@@ -22,6 +22,11 @@ struct EspCache {
   int32_t computed[]; /* layers: pending nodes whose keys and values are there */
 };
 
+/* Where in a plane's keys the first value of a position (of a span) or node lies; the others follow ESP_KEY_TILE apart. */
+static inline size_t esp_key_column(int32_t position, int32_t head) {
+  return (size_t)(position / ESP_KEY_TILE) * ESP_KEY_TILE * (size_t)head + (size_t)(position % ESP_KEY_TILE);
+}
+
 /* Where one layer's keys and values of one key head lie. */
 EspKeyValues esp_cache_plane(const EspCache *cache, int32_t layer, int32_t kv_head);
 /* Takes the tree of a pass over layers [from, to); NULL, or what is wrong with it. */

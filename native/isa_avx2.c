@@ -1,15 +1,16 @@
-/* isa_avx2.c - AVX2 with F16C: 8 lanes; maddubs for the dot product. */
+/* isa_avx2.c - AVX2 with FMA and F16C: 8 lanes; maddubs for the dot product. */
 #if defined(__x86_64__) || defined(_M_X64)
 #include "kernels.h"
 
 #include <immintrin.h>
 
 #define LANES 8
-#define SCORE_QUERIES 6
-#define VALUE_QUERIES 3
+#define MOST_SCORE_QUERIES 3
+#define MOST_VALUE_QUERIES 3
+#define FUSED(a, b, sum) ((vf)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(sum)))
 #include "vectors.h"
 
-static bool usable(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"); }
+static bool usable(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }
 
 INLINE vf load_half(const uint16_t *from) { return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from)); }
 INLINE void store_half(uint16_t *to, vf value) {

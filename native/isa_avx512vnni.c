@@ -5,8 +5,9 @@
 #include <immintrin.h>
 
 #define LANES 16
-#define SCORE_QUERIES 12
-#define VALUE_QUERIES 6
+#define MOST_SCORE_QUERIES 12
+#define MOST_VALUE_QUERIES 6
+#define FUSED(a, b, sum) ((vf)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(sum)))
 #include "vectors.h"
 
 static bool usable(void) {

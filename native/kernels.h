@@ -11,6 +11,8 @@
 enum { ESP_TILE = 8 };
 /* Positions of a text whose attention is one piece of work; pieces are joined in order. */
 enum { ESP_SPAN = 128 };
+/* Positions whose keys lie side by side: 16-bit keys of one place in the head fill a cache line. */
+enum { ESP_KEY_TILE = 32 };
 /* Queries (rows x heads of one key head) that one piece of attention may have. */
 enum { ESP_QUERIES = 48 };
 
@@ -31,7 +33,7 @@ typedef struct {
 
 /*
  * Where keys and values lie. A span's memory holds, for each layer and key head, the keys of ESP_SPAN positions in
- * tiles of 16, [tile][head][16], so that a vector lane is a position, then their values, [position][head]. `offset` is
+ * tiles of 32, [tile][head][32], so that a vector lane is a position, then their values, [position][head]. `offset` is
  * where this layer and key head begin. Nodes that wait for a commit lie in a span of their own, by node.
  */
 typedef struct {
@@ -73,6 +75,7 @@ typedef struct {
   void (*silu_times)(float *gate, const float *up, int32_t size); /* gate = silu(gate) * up */
   void (*dequantize_row)(const EspMatrix *matrix, int32_t row, float *out);
   void (*store_half)(const float *x, uint16_t *to, int32_t size); /* size a multiple of 16 */
+  void (*round_to_half)(float *x, int32_t size); /* in place; size a multiple of 16 */
   void (*attention)(const EspAttention *work);
   /* Joins span results in order, as EspAttention.fold does, and divides: out = head values. */
   void (*join)(float *out, const float *outputs, const float *maxima, const float *sums, int32_t spans, int32_t head);

@@ -65,6 +65,10 @@ static void halves(const float *x, uint16_t *to, int32_t size) {
   for (int32_t i = 0; i < size; i += LANES) store_half(to + i, load(x + i));
 }
 
+static void round_to_half(float *x, int32_t size) {
+  for (int32_t i = 0; i < size; i += LANES) store(x + i, to_half(load(x + i)));
+}
+
 static float exp_one(float x) { return exponential(splat(x))[0]; }
 
 static void chunk_softmax(const float *x, int32_t size, float *largest, float *sum) {

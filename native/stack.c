@@ -202,14 +202,15 @@ static void keep_keys(Worker *worker, int32_t layer, int32_t from, int32_t to) {
     const int32_t node = run->row_node[row];
     const EspKeyValues kv = esp_cache_plane(cache, layer, kv_head);
     uint8_t *keys = kv.pending + kv.offset, *values = keys + kv.values;
-    const size_t column = (size_t)(node / 16) * 16 * (size_t)head + (size_t)(node % 16);
+    const size_t column = esp_key_column(node, head);
     if (cache->half) {
+      run->kernels->round_to_half(query, group * head); /* see add_exact_product() */
       uint16_t *narrow = (uint16_t *)values + (size_t)node * (size_t)head;
       run->kernels->store_half(key, narrow, head); /* only on its way to the tile */
-      for (int32_t d = 0; d < head; d++) ((uint16_t *)keys + column)[d * 16] = narrow[d];
+      for (int32_t d = 0; d < head; d++) ((uint16_t *)keys + column)[d * ESP_KEY_TILE] = narrow[d];
       run->kernels->store_half(value, narrow, head);
     } else {
-      for (int32_t d = 0; d < head; d++) ((float *)keys + column)[d * 16] = key[d];
+      for (int32_t d = 0; d < head; d++) ((float *)keys + column)[d * ESP_KEY_TILE] = key[d];
       memcpy((float *)values + (size_t)node * (size_t)head, value, (size_t)head * sizeof(float));
     }
   }
@@ -691,7 +692,7 @@ EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char *
   make_activations(&stack->feed_in, ESP_MAX_NODES, spec->feed, &bad);
   for (size_t i = 0; i < threads; i++) make_activations(&stack->own_in[i], OWN_ROWS, widest, &bad);
   stack->normed = room(threads * (size_t)widest, sizeof(float), &bad);
-  stack->scratch_size = ESP_QUERIES * (2 * (size_t)ESP_SPAN + (size_t)spec->head_size);
+  stack->scratch_size = ESP_QUERIES * (2 * (size_t)ESP_SPAN + 2 * (size_t)spec->head_size);
   stack->scratch = room(threads * stack->scratch_size, sizeof(float), &bad);
   if (spec->head) {
     const size_t chunks = ((size_t)spec->head->groups + HEAD_CHUNK - 1) / HEAD_CHUNK;

@@ -1,6 +1,6 @@
 /*
  * vectors.h - the little vector algebra that ops.h, matmul.h and attention.h are written in. An instruction set's file
- * defines LANES, load_half() and store_half(), then includes this. One vector operation is one IEEE operation on each
+ * defines LANES, includes this, and defines load_half() and store_half(). One vector operation is one IEEE operation on each
  * lane, so the same code gives the same bits however wide the vectors are; `-ffp-contract=off` keeps multiply and add
  * apart. Sums over many values always use 16 partial sums, in 16 / LANES vectors, and one final tree.
  */
@@ -19,6 +19,9 @@ typedef int32_t vi __attribute__((vector_size(LANES * 4)));
 #define INLINE static inline __attribute__((always_inline))
 #define EACH_PART _Pragma("GCC unroll 4") for (int part = 0; part < PARTS; part++)
 
+INLINE vf load_half(const uint16_t *from);
+INLINE void store_half(uint16_t *to, vf value);
+
 INLINE vf load(const float *from) {
   vf value;
   memcpy(&value, from, sizeof value);
@@ -34,6 +37,23 @@ INLINE vf splat(float value) { return value - (vf){0}; }
 INLINE vf choose(vi mask, vf yes, vf no) { return (vf)(((vi)yes & mask) | ((vi)no & ~mask)); }
 INLINE vf larger(vf a, vf b) { return choose(a > b, a, b); }
 INLINE vf absolute(vf a) { return (vf)((vi)a & 0x7fffffff); }
+
+/*
+ * sum + a * b where a and b hold values of 16-bit floats: their product has at most 22 bits and is exact, so a fused
+ * multiply-add gives the bits of a multiply and an add. An instruction set with one defines FUSED.
+ */
+#ifdef FUSED
+INLINE vf add_exact_product(vf sum, vf a, vf b) { return FUSED(a, b, sum); }
+#else
+INLINE vf add_exact_product(vf sum, vf a, vf b) { return sum + a * b; }
+#endif
+
+/* Rounded to the nearest 16-bit float, half to even. */
+INLINE vf to_half(vf value) {
+  uint16_t narrow[LANES];
+  store_half(narrow, value);
+  return load_half(narrow);
+}
 
 /* The fixed final tree of 16 partial sums. */
 INLINE float tree_sum(const float part[16]) {

@@ -65,6 +65,8 @@ export async function loadModel(pathOrName: string, options: LoadOptions = {}): 
   let tokenizer: Tokenizer;
   try {
     tokenizer = new Tokenizer(spec);
+    // The first text builds the vocabulary.
+    tokenizer.encode("a", { special: false });
   } catch (error) {
     await reading.then(
       ({ arena }) => binding.release(arena),
