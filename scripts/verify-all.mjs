@@ -25,9 +25,10 @@ const { values } = parseArgs({
 });
 const perFile = values["per-file"] ?? (values.sample ? "2" : "18");
 const maxTokens = values["max-tokens"] ?? (values.sample ? "32" : "96");
+// Fixed budgets: the default one may find, on a busy machine, that nothing but roots is worth a pass.
 const SAMPLINGS = [
-  { name: "greedy", args: [] },
-  { name: "seeded", args: ["--temperature", "0.8", "--seed", "1"] },
+  { name: "greedy", args: ["--budget", "8"] },
+  { name: "seeded", args: ["--budget", "24", "--temperature", "0.8", "--seed", "1"] },
 ];
 
 if (!existsSync(values.data)) {
@@ -54,7 +55,8 @@ for (const [index, file] of files.entries()) {
     if (sampling === SAMPLINGS[0]) prompts += result.prompts;
     tokens += result.tokens;
     const verdict = result.equal ? "equal" : `NOT EQUAL ${JSON.stringify(result.firstDivergence)}`;
-    const size = `${result.prompts} prompts, ${result.tokens} tokens`;
+    const mat = Object.entries(result.mat).map(([method, value]) => `${method} ${value.toFixed(2)}`);
+    const size = `${result.prompts} prompts, ${result.tokens} tokens, MAT ${mat.join(", ")}`;
     console.log(
       `${index + 1}/${files.length} ${key}: ${size}: ${verdict}${known ? " (checked before)" : ""}`,
     );

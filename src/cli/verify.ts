@@ -9,7 +9,7 @@ import { loadStates, type ModelOptions, withModel } from "./model.ts";
 import { integer, list, methodName, shared } from "./options.ts";
 import { showProgress } from "./progress.ts";
 import { PROMPT_FILES, type Prompt, readPrompts, spread } from "./prompts.ts";
-import { type Divergence, firstDifference, runPrompt, type TurnRequest } from "./transcript.ts";
+import { type Answer, type Divergence, firstDifference, runPrompt, type TurnRequest } from "./transcript.ts";
 
 interface Options extends ModelOptions {
   readonly prompts: readonly string[];
@@ -31,7 +31,8 @@ interface Verdict {
   readonly tokens: number;
   readonly equal: boolean;
   readonly firstDivergence: Divergence | null;
-  readonly methods: readonly string[];
+  /** Tokens per pass by method: 1 says that a method verified nothing but its roots. */
+  readonly mat: Readonly<Record<string, number>>;
 }
 
 const EXAMPLES = `
@@ -97,6 +98,7 @@ async function verify(
   };
   await loadStates(model, options.state, methods);
   const progress = showProgress("verify", prompts.length, io);
+  const counts = new Map(methods.map((method) => [method, { tokens: 0, passes: 0 }]));
   let done = 0;
   let tokens = 0;
   let firstDivergence: Divergence | null = null;
@@ -107,22 +109,32 @@ async function verify(
         if (signal.aborted) break;
         const drafted = await runPrompt(model, prompt, { ...request, method });
         if (signal.aborted) break;
+        const count = counts.get(method)!;
+        count.tokens += tokensOf(drafted);
+        count.passes += drafted.reduce((sum, answer) => sum + answer.stats.passes, 0);
         const difference = firstDifference(plain, drafted);
         if (difference !== undefined) firstDivergence ??= { prompt: prompt.id, ...difference, method };
       }
       if (signal.aborted) break;
       done++;
-      tokens += plain.reduce((sum, answer) => sum + answer.tokens.length, 0);
+      tokens += tokensOf(plain);
       progress.update(done, prompt.id);
     }
   } finally {
     progress.stop();
   }
-  return { prompts: done, tokens, equal: firstDivergence === null, firstDivergence, methods };
+  const used = [...counts].filter(([, { passes }]) => passes > 0);
+  const mat = Object.fromEntries(used.map(([method, count]) => [method, count.tokens / count.passes]));
+  return { prompts: done, tokens, equal: firstDivergence === null, firstDivergence, mat };
 }
 
-function show({ prompts, tokens, firstDivergence, methods }: Verdict): string {
-  const size = `${prompts} prompts, ${tokens} tokens, ${methods.join(", ")} against plain`;
+function tokensOf(answers: readonly Answer[]): number {
+  return answers.reduce((sum, answer) => sum + answer.tokens.length, 0);
+}
+
+function show({ prompts, tokens, firstDivergence, mat }: Verdict): string {
+  const methods = Object.entries(mat).map(([method, value]) => `${method} (MAT ${value.toFixed(2)})`);
+  const size = `${prompts} prompts, ${tokens} tokens, ${methods.join(", ") || "nothing"} against plain`;
   if (firstDivergence === null) return `equal: ${size}`;
   const { prompt, turn, position, expected, got, method } = firstDivergence;
   const where = `prompt "${prompt}", turn ${turn}, token ${position} of the answer`;
