@@ -34,9 +34,9 @@ INLINE void dot4(const uint8_t *quants, const int8_t *x, const int width, vi (*s
       weights[2 * line + 1] = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
     }
     _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-      __m256i pairs = _mm256_maddubs_epi16(weights[0], four_inputs(x + j * 4));
+      __m256i pairs = _mm256_maddubs_epi16(weights[0], four_inputs(FOUR_INPUTS(x, j, 0)));
       _Pragma("GCC unroll 8") for (int i = 1; i < 8; i++) {
-        pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(weights[i], four_inputs(x + (i * width + j) * 4)));
+        pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(weights[i], four_inputs(FOUR_INPUTS(x, j, i))));
       }
       sum[j][part] += (vi)_mm256_madd_epi16(pairs, ones);
     }
@@ -59,7 +59,7 @@ INLINE void dot8(const uint8_t *quants, const int8_t *x, const int width, vi (*s
       __builtin_prefetch(quants + 64 * line + AHEAD);
       __m256i magnitude = _mm256_abs_epi8(weights);
       _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-        __m256i inputs = _mm256_sign_epi8(four_inputs(x + (line * width + j) * 4), weights);
+        __m256i inputs = _mm256_sign_epi8(four_inputs(FOUR_INPUTS(x, j, line)), weights);
         sum[j][part] += (vi)_mm256_madd_epi16(_mm256_maddubs_epi16(magnitude, inputs), ones);
       }
     }

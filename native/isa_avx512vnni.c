@@ -32,10 +32,10 @@ INLINE void dot4(const uint8_t *quants, const int8_t *x, const int width, vi (*s
     __builtin_prefetch(quants + 64 * line + AHEAD);
     __m512i low = _mm512_and_si512(both, nibble), high = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
     _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-      sum[j][0] = multiply_add(sum[j][0], low, x + (2 * line * width + j) * 4);
+      sum[j][0] = multiply_add(sum[j][0], low, FOUR_INPUTS(x, j, 2 * line));
     }
     _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-      sum[j][0] = multiply_add(sum[j][0], high, x + ((2 * line + 1) * width + j) * 4);
+      sum[j][0] = multiply_add(sum[j][0], high, FOUR_INPUTS(x, j, 2 * line + 1));
     }
   }
 }
@@ -45,7 +45,7 @@ INLINE void dot8(const uint8_t *quants, const int8_t *x, const int width, vi (*s
     __m512i weights = _mm512_load_si512(quants + 64 * line);
     __builtin_prefetch(quants + 64 * line + AHEAD);
     _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-      sum[j][0] = multiply_add(sum[j][0], weights, x + (line * width + j) * 4);
+      sum[j][0] = multiply_add(sum[j][0], weights, FOUR_INPUTS(x, j, line));
     }
   }
 }

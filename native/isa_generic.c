@@ -56,15 +56,15 @@ INLINE void dot_line(const uint8_t *weights, int shift, int mask, const int8_t *
 INLINE void dot4(const uint8_t *quants, const int8_t *x, const int width, vi (*sum)[PARTS]) {
   for (int line = 0; line < 4; line++) {
     for (int j = 0; j < width; j++) {
-      dot_line(quants + 64 * line, 0, 15, x + (2 * line * width + j) * 4, sum[j]);
-      dot_line(quants + 64 * line, 4, 15, x + ((2 * line + 1) * width + j) * 4, sum[j]);
+      dot_line(quants + 64 * line, 0, 15, FOUR_INPUTS(x, j, 2 * line), sum[j]);
+      dot_line(quants + 64 * line, 4, 15, FOUR_INPUTS(x, j, 2 * line + 1), sum[j]);
     }
   }
 }
 
 INLINE void dot8(const uint8_t *quants, const int8_t *x, const int width, vi (*sum)[PARTS]) {
   for (int line = 0; line < 8; line++) {
-    for (int j = 0; j < width; j++) dot_line(quants + 64 * line, 0, 255, x + (line * width + j) * 4, sum[j]);
+    for (int j = 0; j < width; j++) dot_line(quants + 64 * line, 0, 255, FOUR_INPUTS(x, j, line), sum[j]);
   }
 }
 

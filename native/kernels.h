@@ -7,7 +7,7 @@
 
 #include "espalier.h"
 
-/* Nodes whose sums stay in registers together. */
+/* Rows whose sums stay in registers together. */
 enum { ESP_TILE = 8 };
 /* Positions of a text whose attention is one piece of work; pieces are joined in order. */
 enum { ESP_SPAN = 128 };
@@ -17,12 +17,11 @@ enum { ESP_KEY_TILE = 32 };
 enum { ESP_QUERIES = 48 };
 
 /*
- * Rows of a product's input, in int8 by blocks of 32. Rows are interleaved in tiles of up to 8: tile t holds rows
- * 8t .. 8t+width-1, and every array below is [tile][block][...][width]:
- *   quants  8 x width x 4 bytes: 4 inputs of each row side by side
- *   scales  width floats
- *   starts4 width x -8 * sum(quants), starts8 width x -128 * sum(quants): what an unsigned weight's offset adds
- *   masses  width x scale * sum(quants): what a weight's minimum is multiplied by
+ * Rows of a product's input, in int8 by blocks of 32. Rows lie in tiles of 8, the last one maybe narrower; every array is [tile][block][row of the tile]:
+ *   quants  32 bytes a row
+ *   scales  floats
+ *   starts4 -8 * sum(quants), starts8 -128 * sum(quants): what an unsigned weight's offset adds
+ *   masses  scale * sum(quants): what a weight's minimum is multiplied by
  */
 typedef struct {
   int32_t rows, blocks;

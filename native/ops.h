@@ -15,20 +15,18 @@ static void quantize(const float *x, EspActivations *to, int32_t row, int32_t bl
     /* Below this the reciprocal would overflow; such a block adds nothing to any sum. */
     bool nothing = !(largest > 1e-30f);
     float scale = nothing ? 0 : largest / 127.0f, inverse = nothing ? 0 : 127.0f / largest;
-    int8_t *quants = to->quants + (base + (size_t)block * (size_t)width) * ESP_BLOCK;
+    size_t place = base + (size_t)block * (size_t)width + (size_t)lane;
+    int8_t *quants = to->quants + place * ESP_BLOCK;
     vi total = {0};
     for (int i = 0; i < ESP_BLOCK; i += LANES) {
       vf shifted = load(from + i) * inverse + shifter;
       vi quant = (vi)shifted - (vi)shifter;
       total += quant;
-      for (int j = 0; j < LANES; j++) {
-        int at = i + j;
-        quants[((at / 4) * width + lane) * 4 + at % 4] = (int8_t)quant[j];
-      }
+      const vb narrow = __builtin_convertvector(quant, vb);
+      memcpy(quants + i, &narrow, sizeof narrow);
     }
     int32_t sum = 0;
     for (int i = 0; i < LANES; i++) sum += total[i];
-    size_t place = base + (size_t)block * (size_t)width + (size_t)lane;
     to->scales[place] = scale;
     to->masses[place] = scale * (float)sum;
     to->starts4[place] = -8 * sum;

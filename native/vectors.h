@@ -9,6 +9,7 @@
 
 typedef float vf __attribute__((vector_size(LANES * 4)));
 typedef int32_t vi __attribute__((vector_size(LANES * 4)));
+typedef int8_t vb __attribute__((vector_size(LANES)));
 
 /* How far ahead of its use a line of weights is asked for, in bytes. */
 #ifndef AHEAD
@@ -54,6 +55,9 @@ INLINE vf to_half(vf value) {
   store_half(narrow, value);
   return load_half(narrow);
 }
+
+/* The input's quants are [row][32]: input 4 * four of a row of the tile. */
+#define FOUR_INPUTS(x, row, four) ((x) + (row) * ESP_BLOCK + (four) * 4)
 
 /* The fixed final tree of 16 partial sums. */
 INLINE float tree_sum(const float part[16]) {
