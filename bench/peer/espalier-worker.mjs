@@ -1,0 +1,39 @@
+/** @file Espalier through its public API, with method "plain": what drafts add is no part of this comparison. */
+
+import { commit } from "../../dist/cli/version.js";
+import { loadModel } from "../../dist/index.js";
+import { serve } from "./worker.mjs";
+
+serve(async ({ model: path, threads }) => {
+  const model = await loadModel(path, { threads, passTimes: false });
+
+  /** A token's time is that of the event it came with: almost always one of its own, as nothing is drafted. */
+  async function generate(prompt, maxTokens) {
+    const times = [];
+    for await (const event of model.generate({ tokens: prompt, maxTokens, method: "plain" })) {
+      if (event.type === "end") return { tokens: event.tokens, times, stats: event.stats };
+      const now = performance.now();
+      times.push(...event.pieces.map(() => now));
+    }
+    throw new Error("the stream had no end");
+  }
+
+  return {
+    settings: { commit: commit(), isa: model.parts.target.isa, threads: model.parts.target.threads },
+
+    async plain({ tokens: prompt, maxTokens }) {
+      const { tokens, times } = await generate(prompt, maxTokens);
+      return { tokens, times };
+    },
+
+    /** The last token of a prompt is read by the first pass, so one more is given than is to be timed. */
+    async prefill({ tokens }) {
+      const { stats } = await generate([...tokens, tokens[0]], 1);
+      return { ms: stats.prefillMs };
+    },
+
+    async tokenize({ text }) {
+      return model.parts.tokenizer.encode(text, { special: false });
+    },
+  };
+});
