@@ -52,6 +52,8 @@ describe("bench", () => {
       expect(figures.tokens).toBe(all.plain!.tokens);
       expect(figures.mat).toBeCloseTo(figures.tokens / figures.passes, 10);
       expect(figures.tokensPerSecond).toBeGreaterThan(0);
+      expect(figures.outsidePasses).toBeGreaterThan(0);
+      expect(figures.outsidePasses).toBeLessThan(1);
     }
     expect(all.plain).toMatchObject({ mat: 1, overPlain: { median: 1, low: 1, high: 1 } });
     expect(all["token-recycling"]!.mat).toBeGreaterThan(1);
@@ -62,7 +64,9 @@ describe("bench", () => {
     const line = `bench --model toy --prompts ${prompts} --methods prompt-lookup --limit 2 --max-tokens 8`;
     const { code, stdout } = await runCli(line, { model });
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^category +method +prompts +tokens +MAT +tokens\/s +over plain +quartiles\nx +/);
+    expect(stdout).toMatch(
+      /^category +method +prompts +tokens +MAT +tokens\/s +over plain +quartiles +outside\nx +/,
+    );
     expect(stdout).toMatch(/\nall prompts +prompt-lookup +2 /);
     expect(stdout).not.toContain("token-recycling");
     expect(stdout).toContain("equal: every method");

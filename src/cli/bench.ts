@@ -162,7 +162,9 @@ function divergence(prompt: Prompt, answers: ReadonlyMap<string, readonly Answer
 }
 
 function show(result: Result, io: Io): string {
-  const rows = [["category", "method", "prompts", "tokens", "MAT", "tokens/s", "over plain", "quartiles"]];
+  const rows = [
+    ["category", "method", "prompts", "tokens", "MAT", "tokens/s", "over plain", "quartiles", "outside"],
+  ];
   const all = Object.entries({ ...result.categories, "all prompts": result.methods });
   for (const [category, figures] of all) {
     for (const [method, figure] of Object.entries(figures)) rows.push([category, method, ...cells(figure)]);
@@ -178,11 +180,12 @@ function show(result: Result, io: Io): string {
     result.equal
       ? "equal: every method gave plain decoding's tokens"
       : `NOT EQUAL: ${JSON.stringify(result.firstDivergence)}`,
+    "over plain: median over the prompts; outside: part of the time that passes of the model do not take",
     dim(`${cpu}, ${cores} cores, ${threads} threads, ${isa}, ${result.commit}`, io.stdout, io),
   ].join("\n");
 }
 
-function cells({ prompts, tokens, mat, tokensPerSecond, overPlain }: Figures): string[] {
+function cells({ prompts, tokens, mat, tokensPerSecond, overPlain, outsidePasses }: Figures): string[] {
   return [
     String(prompts),
     String(tokens),
@@ -190,5 +193,6 @@ function cells({ prompts, tokens, mat, tokensPerSecond, overPlain }: Figures): s
     tokensPerSecond.toFixed(1),
     overPlain.median.toFixed(2),
     `${overPlain.low.toFixed(2)}-${overPlain.high.toFixed(2)}`,
+    `${(outsidePasses * 100).toFixed(1)} %`,
   ];
 }

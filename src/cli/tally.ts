@@ -23,6 +23,8 @@ export interface Figures {
   /** Generated tokens per second of decoding; prefills are not part of it. */
   readonly tokensPerSecond: number;
   readonly prefillMs: number;
+  /** Part of the decoding time that was not spent waiting for the target: drafting, verifying, sampling, text. */
+  readonly outsidePasses: number;
   /** Tokens per second over plain decoding's on the same prompt: median and quartiles over the prompts. */
   readonly overPlain: Ratio;
 }
@@ -33,6 +35,7 @@ interface Entry {
   readonly tokens: number;
   readonly passes: number;
   readonly decodeMs: number;
+  readonly passMs: number;
   readonly prefillMs: number;
   readonly overPlain: number;
 }
@@ -50,6 +53,7 @@ export class Tally {
         tokens: sum((answer) => answer.tokens.length),
         passes: sum((answer) => answer.stats.passes),
         decodeMs: sum((answer) => answer.stats.decodeMs),
+        passMs: sum((answer) => answer.stats.passMs),
         prefillMs: sum((answer) => answer.stats.prefillMs),
       };
     });
@@ -96,17 +100,19 @@ function rate({ tokens, decodeMs }: Pick<Entry, "tokens" | "decodeMs">): number 
 }
 
 function sumUp(entries: readonly Entry[]): Figures {
-  const sum = (of: "tokens" | "passes" | "decodeMs" | "prefillMs") =>
+  const sum = (of: "tokens" | "passes" | "decodeMs" | "passMs" | "prefillMs") =>
     entries.reduce((total, entry) => total + entry[of], 0);
   const tokens = sum("tokens");
   const passes = sum("passes");
+  const decodeMs = sum("decodeMs");
   return {
     prompts: entries.length,
     tokens,
     passes,
     mat: tokens / passes,
-    tokensPerSecond: rate({ tokens, decodeMs: sum("decodeMs") }),
+    tokensPerSecond: rate({ tokens, decodeMs }),
     prefillMs: sum("prefillMs"),
+    outsidePasses: 1 - sum("passMs") / decodeMs,
     overPlain: summarize(entries.map(({ overPlain }) => overPlain)),
   };
 }
