@@ -55,10 +55,10 @@ export class RecycleDrafter implements Drafter {
   readonly #seeding: PromptSeeding;
 
   /**
-   * `seeding` is what the prompt gives: the target's own rows (default; they cost the head at every prompt token), the
-   * prompt's pairs of neighbours, or nothing.
+   * `seeding` is what the prompt gives: its own pairs of neighbours (default; free), the target's rows (these cost the head
+   * at every prompt token and drafted no better where it was measured), or nothing.
    */
-  constructor(matrix: RecycleMatrix, seeding: PromptSeeding = "rows") {
+  constructor(matrix: RecycleMatrix, seeding: PromptSeeding = "bigrams") {
     this.#matrix = matrix;
     this.#seeding = seeding;
     this.rows = { pass: RECYCLE_WIDTH, prompt: seeding === "rows" ? RECYCLE_WIDTH : 0 };

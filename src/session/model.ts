@@ -2,7 +2,7 @@
 
 import { readState, writeState } from "../draft/state-file.ts";
 import { createMethod, defaultMethod } from "../methods/registry.ts";
-import { BudgetPlan } from "../plan/cost.ts";
+import { BudgetPlan, CostCurve } from "../plan/cost.ts";
 import type { GenerateEvent, GenerateRequest } from "./api.ts";
 import { Cache } from "./cache.ts";
 import { generate, type Planned } from "./generate.ts";
@@ -12,10 +12,13 @@ import { Session } from "./session.ts";
 
 export class Model implements AsyncDisposable {
   readonly parts: ModelParts;
+  readonly #cost: CostCurve | undefined;
   readonly #methods = new Map<string, Planned>();
 
+  /** Throws RangeError when `parts.passTimes` makes no sense. */
   constructor(parts: ModelParts) {
     this.parts = parts;
+    this.#cost = parts.passTimes && new CostCurve(parts.passTimes);
   }
 
   get name(): string {
@@ -67,9 +70,8 @@ export class Model implements AsyncDisposable {
   method(name: string): Planned {
     let planned = this.#methods.get(name);
     if (planned === undefined) {
-      const { passTimes } = this.parts;
       const method = createMethod(name, { vocabSize: this.vocabSize });
-      planned = { method, plan: passTimes && new BudgetPlan(passTimes) };
+      planned = { method, plan: this.#cost && new BudgetPlan(this.#cost) };
       this.#methods.set(name, planned);
     }
     return planned;

@@ -44,7 +44,7 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
 
   const outcome = { tree, pass, path, bonus, position, passMs };
   for (const drafter of drafters) drafter.observe(outcome);
-  plan?.observe(tree.size, path.length);
+  plan?.observe(tree.size, path.length, passMs);
   return outcome;
 }
 
