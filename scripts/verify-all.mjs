@@ -24,7 +24,7 @@ const { values } = parseArgs({
   },
 });
 const perFile = values["per-file"] ?? (values.sample ? "2" : "18");
-const maxTokens = values["max-tokens"] ?? (values.sample ? "32" : "96");
+const maxTokens = values["max-tokens"] ?? (values.sample ? "32" : "64");
 // Fixed budgets: the default one may find, on a busy machine, that nothing but roots is worth a pass.
 const SAMPLINGS = [
   { name: "greedy", args: ["--budget", "8"] },
