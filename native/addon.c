@@ -1,6 +1,6 @@
 /*
- * addon.c - the engine for Node, through Node-API. Every handle is an External around a Box; engine/binding.ts keeps
- * what a handle rests on alive and never frees it while a pass runs. Sizes of all buffers are checked here.
+ * addon.c - the engine for Node, through Node-API. Every handle is an External around a Box, which is refused once it
+ * or what it rests on is freed; engine/binding.ts frees nothing while a pass runs. Sizes of all buffers are checked here.
  */
 #include <node_api.h>
 
@@ -18,9 +18,12 @@
 
 typedef enum { BOX_POOL, BOX_ARENA, BOX_MATRIX, BOX_STACK, BOX_CACHE } BoxKind;
 
-typedef struct {
+typedef struct Box {
   BoxKind kind;
   void *handle; /* NULL once freed */
+  int32_t users; /* its External, and boxes that rest on it */
+  int32_t base_count;
+  struct Box *bases[]; /* what it rests on: a matrix on its arena, a stack on its pool and its matrices' arenas */
 } Box;
 
 static napi_value fail(napi_env env, const char *message) {
@@ -42,40 +45,65 @@ static void free_handle(Box *box) {
   box->handle = NULL;
 }
 
+static void drop(Box *box) {
+  if (--box->users > 0) return;
+  for (int32_t i = 0; i < box->base_count; i++) drop(box->bases[i]);
+  free(box);
+}
+
 static void finalize(napi_env env, void *data, void *hint) {
   (void)env;
   (void)hint;
   free_handle(data);
-  free(data);
+  drop(data);
 }
 
 /* An External for `handle`, or null when it is NULL: no memory. */
-static napi_value wrap(napi_env env, BoxKind kind, void *handle) {
+static napi_value wrap(napi_env env, BoxKind kind, void *handle, Box *const *bases, int32_t base_count) {
   napi_value result = NULL;
   if (!handle) {
     CALL(env, napi_get_null(env, &result));
     return result;
   }
-  Box *box = malloc(sizeof *box);
-  if (box) *box = (Box){kind, handle};
+  Box *box = malloc(sizeof *box + (size_t)base_count * sizeof *box->bases);
+  if (box) {
+    *box = (Box){.kind = kind, .handle = handle, .users = 1, .base_count = base_count};
+    for (int32_t i = 0; i < base_count; i++) {
+      box->bases[i] = bases[i];
+      bases[i]->users++;
+    }
+  }
   if (!box || napi_create_external(env, box, finalize, NULL, &result) != napi_ok) {
-    Box lost = {kind, handle};
+    Box lost = {.kind = kind, .handle = handle};
     free_handle(&lost);
-    free(box);
+    if (box) drop(box);
     return fail(env, "internal: no memory for a handle");
   }
   return result;
 }
 
-static void *unwrap(napi_env env, napi_value value, BoxKind kind) {
+static bool live(const Box *box) {
+  if (!box->handle) return false;
+  for (int32_t i = 0; i < box->base_count; i++) {
+    if (!box->bases[i]->handle) return false;
+  }
+  return true;
+}
+
+static Box *unbox(napi_env env, napi_value value, BoxKind kind) {
   napi_valuetype type;
   Box *box = NULL;
   if (napi_typeof(env, value, &type) == napi_ok && type == napi_external) {
     napi_get_value_external(env, value, (void **)&box);
   }
-  if (box && box->kind == kind && box->handle) return box->handle;
+  if (box && box->kind == kind && live(box)) return box;
   fail(env, "internal: not a live handle of this kind");
   return NULL;
+}
+
+static void *unwrap(napi_env env, napi_value value, BoxKind kind) {
+  Box *box = unbox(env, value, kind);
+  return box ? box->handle : NULL;
 }
 
 static bool arguments(napi_env env, napi_callback_info info, size_t count, napi_value *values) {
@@ -197,7 +225,7 @@ static napi_value create_pool(napi_env env, napi_callback_info info) {
   napi_value argument;
   int32_t threads;
   if (!arguments(env, info, 1, &argument) || !get_int(env, argument, &threads)) return NULL;
-  return wrap(env, BOX_POOL, esp_pool_create(threads));
+  return wrap(env, BOX_POOL, esp_pool_create(threads), NULL, 0);
 }
 
 /* (type, rows, cols) -> bytes in an arena, 0 when there is no such matrix */
@@ -219,40 +247,57 @@ static napi_value create_arena(napi_env env, napi_callback_info info) {
   if (!arguments(env, info, 1, &argument)) return NULL;
   CALL(env, napi_get_value_double(env, argument, &bytes));
   if (!(bytes >= 0 && bytes < 9e15)) return fail(env, "internal: size of an arena");
-  return wrap(env, BOX_ARENA, esp_arena_create((size_t)bytes));
+  return wrap(env, BOX_ARENA, esp_arena_create((size_t)bytes), NULL, 0);
 }
 
 /* (arena, type, rows, cols) -> matrix or null */
 static napi_value create_matrix(napi_env env, napi_callback_info info) {
   napi_value values[4];
   int32_t type, rows, cols;
-  EspArena *arena;
-  if (!arguments(env, info, 4, values) || !(arena = unwrap(env, values[0], BOX_ARENA)) ||
+  Box *arena;
+  if (!arguments(env, info, 4, values) || !(arena = unbox(env, values[0], BOX_ARENA)) ||
       !get_int(env, values[1], &type) || !get_int(env, values[2], &rows) || !get_int(env, values[3], &cols)) {
     return NULL;
   }
-  return wrap(env, BOX_MATRIX, esp_matrix_create(arena, type, rows, cols));
+  return wrap(env, BOX_MATRIX, esp_matrix_create(arena->handle, type, rows, cols), &arena, 1);
 }
 
-static EspMatrix *matrix_property(napi_env env, napi_value object, const char *name, bool optional, bool *ok) {
+/* What a stack rests on. */
+typedef struct {
+  Box *list[8];
+  int32_t count;
+} Bases;
+
+/* The matrix of that name, NULL when it is absent and `optional`; its arena joins `bases` unless that is NULL. */
+static EspMatrix *matrix_property(napi_env env, napi_value object, const char *name, bool optional, Bases *bases,
+                                  bool *ok) {
   napi_value value;
   bool given;
-  EspMatrix *matrix = NULL;
-  if (*ok && property(env, object, name, &value, &given) && (given || !optional)) {
-    matrix = unwrap(env, value, BOX_MATRIX);
-    if (!matrix) *ok = false;
+  if (!*ok || !(*ok = property(env, object, name, &value, &given)) || (!given && optional)) return NULL;
+  Box *box = unbox(env, value, BOX_MATRIX);
+  if (!(*ok = box != NULL)) return NULL;
+  int32_t at = 0;
+  while (bases && at < bases->count && bases->list[at] != box->bases[0]) at++;
+  if (bases && at == bases->count) {
+    if (at == sizeof bases->list / sizeof *bases->list) {
+      fail(env, "internal: the matrices of a stack lie in too many arenas");
+      *ok = false;
+      return NULL;
+    }
+    bases->list[bases->count++] = box->bases[0];
   }
-  return matrix;
+  return box->handle;
 }
 
 /* (pool, spec) -> stack. Throws what is wrong with the spec. */
 static napi_value create_stack(napi_env env, napi_callback_info info) {
   napi_value values[2], list, value, entry;
-  EspPool *pool;
+  Box *pool;
   EspStackSpec spec = {0};
   uint32_t count;
   bool ok = true;
-  if (!arguments(env, info, 2, values) || !(pool = unwrap(env, values[0], BOX_POOL))) return NULL;
+  if (!arguments(env, info, 2, values) || !(pool = unbox(env, values[0], BOX_POOL))) return NULL;
+  Bases bases = {.list = {pool}, .count = 1};
   napi_value object = values[1];
   const struct { const char *name; int32_t *to; } integers[] = {
       {"hidden", &spec.hidden}, {"feed", &spec.feed},   {"heads", &spec.heads},         {"kvHeads", &spec.kv_heads},
@@ -287,16 +332,16 @@ static napi_value create_stack(napi_env env, napi_callback_info info) {
     if (!ok) break;
     layer->attention_norm = attention_norm;
     layer->feed_norm = feed_norm;
-    layer->query = matrix_property(env, entry, "query", false, &ok);
-    layer->key = matrix_property(env, entry, "key", false, &ok);
-    layer->value = matrix_property(env, entry, "value", false, &ok);
-    layer->output = matrix_property(env, entry, "output", false, &ok);
-    layer->gate = matrix_property(env, entry, "gate", false, &ok);
-    layer->up = matrix_property(env, entry, "up", false, &ok);
-    layer->down = matrix_property(env, entry, "down", false, &ok);
+    layer->query = matrix_property(env, entry, "query", false, &bases, &ok);
+    layer->key = matrix_property(env, entry, "key", false, &bases, &ok);
+    layer->value = matrix_property(env, entry, "value", false, &bases, &ok);
+    layer->output = matrix_property(env, entry, "output", false, &bases, &ok);
+    layer->gate = matrix_property(env, entry, "gate", false, &bases, &ok);
+    layer->up = matrix_property(env, entry, "up", false, &bases, &ok);
+    layer->down = matrix_property(env, entry, "down", false, &bases, &ok);
   }
-  spec.embedding = matrix_property(env, object, "embedding", true, &ok);
-  spec.head = matrix_property(env, object, "head", true, &ok);
+  spec.embedding = matrix_property(env, object, "embedding", true, &bases, &ok);
+  spec.head = matrix_property(env, object, "head", true, &bases, &ok);
   void *final_norm = NULL;
   ok = ok && array_property(env, object, "finalNorm", napi_float32_array, hidden, true, &final_norm);
   const char *message = "internal: the specification of a stack";
@@ -304,10 +349,10 @@ static napi_value create_stack(napi_env env, napi_callback_info info) {
   if (ok) {
     spec.final_norm = final_norm;
     spec.layer = layers;
-    stack = esp_stack_create(&spec, pool, &message);
+    stack = esp_stack_create(&spec, pool->handle, &message);
   }
   free(layers);
-  return stack ? wrap(env, BOX_STACK, stack) : fail(env, message);
+  return stack ? wrap(env, BOX_STACK, stack, bases.list, bases.count) : fail(env, message);
 }
 
 /* (stack, capacity, half) -> cache or null */
@@ -321,7 +366,7 @@ static napi_value create_cache(napi_env env, napi_callback_info info) {
     return NULL;
   }
   CALL(env, napi_get_value_bool(env, values[2], &half));
-  return wrap(env, BOX_CACHE, esp_cache_create(stack, capacity, half));
+  return wrap(env, BOX_CACHE, esp_cache_create(stack, capacity, half), NULL, 0);
 }
 
 /* (cache) -> committed positions */
@@ -405,7 +450,7 @@ static void execute(napi_env env, void *data) {
 
 static void complete(napi_env env, napi_status status, void *data) {
   Job *job = data;
-  napi_value value, text, code;
+  napi_value value = NULL, text = NULL, code = NULL;
   if (status == napi_ok && job->status == ESP_OK) {
     napi_get_undefined(env, &value);
     napi_resolve_deferred(env, job->deferred, value);
@@ -440,7 +485,7 @@ static napi_value fill_matrix(napi_env env, napi_callback_info info) {
   int32_t first, rows;
   void *bytes;
   if (!arguments(env, info, 1, &request)) return NULL;
-  EspMatrix *matrix = matrix_property(env, request, "matrix", false, &ok);
+  EspMatrix *matrix = matrix_property(env, request, "matrix", false, NULL, &ok);
   if (!ok || !int_property(env, request, "first", &first) || !int_property(env, request, "rows", &rows)) return NULL;
   if (rows < 0 || rows > matrix->rows) return fail(env, "internal: rows outside the matrix");
   const size_t size = (size_t)rows * esp_matrix_row_bytes(matrix->type, matrix->cols);
