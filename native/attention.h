@@ -22,11 +22,6 @@ INLINE vf load_kv(const void *from, size_t index, const bool half) {
   return half ? load_half((const uint16_t *)from + index) : load((const float *)from + index);
 }
 
-/* With 16-bit keys and values, queries and weights are rounded to 16 bits too: products are exact. */
-INLINE vf add_product(vf sum, vf a, vf b, const bool half) {
-  return half ? add_exact_product(sum, a, b) : sum + a * b;
-}
-
 #define KEY_VECTORS (ESP_KEY_TILE / LANES)
 
 /* Scores of `count` queries, packed as [head][count], at the positions of one tile. */
@@ -39,7 +34,7 @@ INLINE void tile_scores(const uint8_t *keys, int32_t head, const float *packed, 
     _Pragma("GCC unroll 8") for (int v = 0; v < KEY_VECTORS; v++) {
       vf key = load_kv(keys, (size_t)(v * LANES), half);
       _Pragma("GCC unroll 12") for (int i = 0; i < count; i++) {
-        sum[i][v] = add_product(sum[i][v], key, splat(packed[i]), half);
+        sum[i][v] = multiply_add(key, splat(packed[i]), sum[i][v]);
       }
     }
   }
@@ -60,9 +55,11 @@ INLINE int32_t block_of_queries(int32_t left) {
 INLINE void pack_queries(const float *const *query, int32_t count, int32_t head, float *packed) {
   for (int32_t i = 0, block; i < count; i += block) {
     block = block_of_queries(count - i);
-    for (int32_t d = 0; d < head; d++) {
-      for (int32_t j = 0; j < block; j++) *packed++ = query[i + j][d];
+    for (int32_t j = 0; j < block; j++) {
+      const float *from = query[i + j];
+      for (int32_t d = 0; d < head; d++) packed[d * block + j] = from[d];
     }
+    packed += block * head;
   }
 }
 
@@ -110,7 +107,7 @@ INLINE void weigh(const void *values, int32_t head, int32_t count, const float *
     }
     _Pragma("GCC unroll 6") for (int i = 0; i < queries; i++) {
       float weight = weights[(size_t)i * ESP_SPAN + (size_t)j];
-      _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++) sum[i][v] = add_product(sum[i][v], value[v], splat(weight), half);
+      _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++) sum[i][v] = multiply_add(value[v], splat(weight), sum[i][v]);
     }
   }
   _Pragma("GCC unroll 6") for (int i = 0; i < queries; i++) {
@@ -139,19 +136,17 @@ INLINE void weigh_all(const void *values, int32_t head, int32_t count, const flo
   }
 }
 
-/* Scores to weights exp(score - m) in place, zero from `count` to the next multiple of 16; gives m and their sum. */
-INLINE void softmax(float *scores, int32_t count, float *maximum, float *total, const bool half) {
+/* Scores to weights exp(score - m) in place; gives m and their sum. What pads the last 16 adds less than a rounding. */
+INLINE void softmax(float *scores, int32_t count, float *maximum, float *total) {
   int32_t padded = (count + 15) / 16 * 16;
   for (int32_t i = count; i < padded; i++) scores[i] = -INFINITY;
   vf top = splat(-INFINITY);
   for (int32_t i = 0; i < padded; i += LANES) top = larger(load(scores + i), top);
-  float most = top[0];
-  for (int i = 1; i < LANES; i++) most = top[i] > most ? top[i] : most;
+  const float most = largest_of(top);
   vf sum[PARTS] = {0};
   for (int32_t i = 0; i < padded; i += 16) {
     EACH_PART {
       vf e = exponential(load(scores + i + part * LANES) - most);
-      if (half) e = to_half(e);
       store(scores + i + part * LANES, e);
       sum[part] = sum[part] + e;
     }
@@ -222,7 +217,7 @@ INLINE void attend(const EspAttention *work, const bool half) {
     float maxima[ESP_QUERIES], sums[ESP_QUERIES];
     for (int32_t i = 0; i < queries; i++) {
       const int32_t count = length + work->depths[i / group] + 1 - from;
-      if (count > 0) softmax(scores + (size_t)i * ESP_SPAN, count < ESP_SPAN ? count : ESP_SPAN, &maxima[i], &sums[i], half);
+      if (count > 0) softmax(scores + (size_t)i * ESP_SPAN, count < ESP_SPAN ? count : ESP_SPAN, &maxima[i], &sums[i]);
     }
     memset(partial, 0, (size_t)queries * (size_t)head * sizeof *partial);
     if (committed > 0) {

@@ -7,6 +7,7 @@
 #define LANES 8
 #define MOST_SCORE_QUERIES 3
 #define MOST_VALUE_QUERIES 3
+#define LARGER(a, b) ((vf)_mm256_max_ps((__m256)(a), (__m256)(b)))
 #define FUSED(a, b, sum) ((vf)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(sum)))
 #include "vectors.h"
 

@@ -7,6 +7,9 @@
 #define LANES 16
 #define MOST_SCORE_QUERIES 12
 #define MOST_VALUE_QUERIES 6
+#define LARGER(a, b) ((vf)_mm512_max_ps((__m512)(a), (__m512)(b)))
+#define LARGEST_OF(a) _mm512_reduce_max_ps((__m512)(a))
+#define SUM_OF(a) _mm512_reduce_add_epi32((__m512i)(a))
 #define FUSED(a, b, sum) ((vf)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(sum)))
 #include "vectors.h"
 
@@ -19,7 +22,7 @@ INLINE vf load_half(const uint16_t *from) { return (vf)_mm512_cvtph_ps(_mm256_lo
 INLINE void store_half(uint16_t *to, vf value) {
   _mm256_storeu_si256((__m256i *)to, _mm512_cvtps_ph((__m512)value, _MM_FROUND_TO_NEAREST_INT));
 }
-INLINE vi multiply_add(vi sum, __m512i weights, const int8_t *x) {
+INLINE vi add_products(vi sum, __m512i weights, const int8_t *x) {
   int32_t value;
   memcpy(&value, x, sizeof value);
   return (vi)_mm512_dpbusd_epi32((__m512i)sum, weights, _mm512_set1_epi32(value));
@@ -32,10 +35,10 @@ INLINE void dot4(const uint8_t *quants, const int8_t *x, const int width, vi (*s
     __builtin_prefetch(quants + 64 * line + AHEAD);
     __m512i low = _mm512_and_si512(both, nibble), high = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
     _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-      sum[j][0] = multiply_add(sum[j][0], low, FOUR_INPUTS(x, j, 2 * line));
+      sum[j][0] = add_products(sum[j][0], low, FOUR_INPUTS(x, j, 2 * line));
     }
     _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-      sum[j][0] = multiply_add(sum[j][0], high, FOUR_INPUTS(x, j, 2 * line + 1));
+      sum[j][0] = add_products(sum[j][0], high, FOUR_INPUTS(x, j, 2 * line + 1));
     }
   }
 }
@@ -45,7 +48,7 @@ INLINE void dot8(const uint8_t *quants, const int8_t *x, const int width, vi (*s
     __m512i weights = _mm512_load_si512(quants + 64 * line);
     __builtin_prefetch(quants + 64 * line + AHEAD);
     _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-      sum[j][0] = multiply_add(sum[j][0], weights, FOUR_INPUTS(x, j, line));
+      sum[j][0] = add_products(sum[j][0], weights, FOUR_INPUTS(x, j, line));
     }
   }
 }

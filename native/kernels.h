@@ -74,7 +74,6 @@ typedef struct {
   void (*silu_times)(float *gate, const float *up, int32_t size); /* gate = silu(gate) * up */
   void (*dequantize_row)(const EspMatrix *matrix, int32_t row, float *out);
   void (*store_half)(const float *x, uint16_t *to, int32_t size); /* size a multiple of 16 */
-  void (*round_to_half)(float *x, int32_t size); /* in place; size a multiple of 16 */
   void (*attention)(const EspAttention *work);
   /* Joins span results in order, as EspAttention.fold does, and divides: out = head values. */
   void (*join)(float *out, const float *outputs, const float *maxima, const float *sums, int32_t spans, int32_t head);

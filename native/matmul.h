@@ -26,13 +26,13 @@ INLINE void group_times_tile(const EspMatrix *matrix, const uint8_t *group, cons
     vf scale[PARTS];
     EACH_PART scale[part] = load_half(scales + part * LANES);
     _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-      EACH_PART sum[j][part] = sum[j][part] + __builtin_convertvector(dot[j][part], vf) * (scale[part] * xs[j]);
+      EACH_PART sum[j][part] = multiply_add(__builtin_convertvector(dot[j][part], vf), scale[part] * xs[j], sum[j][part]);
     }
     if (type == ESP_GGUF_Q4_1) {
       __builtin_prefetch((const uint8_t *)mins + AHEAD);
       EACH_PART scale[part] = load_half(mins + part * LANES);
       _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-        EACH_PART sum[j][part] = sum[j][part] + scale[part] * xm[j];
+        EACH_PART sum[j][part] = multiply_add(scale[part], splat(xm[j]), sum[j][part]);
       }
       mins += ESP_GROUP;
     }

@@ -10,8 +10,7 @@ static void quantize(const float *x, EspActivations *to, int32_t row, int32_t bl
     const float *from = x + (size_t)block * ESP_BLOCK;
     vf most = splat(0);
     for (int i = 0; i < ESP_BLOCK; i += LANES) most = larger(absolute(load(from + i)), most);
-    float largest = 0;
-    for (int i = 0; i < LANES; i++) largest = most[i] > largest ? most[i] : largest;
+    const float largest = largest_of(most);
     /* Below this the reciprocal would overflow; such a block adds nothing to any sum. */
     bool nothing = !(largest > 1e-30f);
     float scale = nothing ? 0 : largest / 127.0f, inverse = nothing ? 0 : 127.0f / largest;
@@ -25,8 +24,7 @@ static void quantize(const float *x, EspActivations *to, int32_t row, int32_t bl
       const vb narrow = __builtin_convertvector(quant, vb);
       memcpy(quants + i, &narrow, sizeof narrow);
     }
-    int32_t sum = 0;
-    for (int i = 0; i < LANES; i++) sum += total[i];
+    const int32_t sum = sum_of(total);
     to->scales[place] = scale;
     to->masses[place] = scale * (float)sum;
     to->starts4[place] = -8 * sum;
@@ -39,7 +37,7 @@ static void rms_norm(const float *x, const float *weight, float *out, int32_t si
   for (int32_t i = 0; i < size; i += 16) {
     EACH_PART {
       vf value = load(x + i + part * LANES);
-      sum[part] = sum[part] + value * value;
+      sum[part] = multiply_add(value, value, sum[part]);
     }
   }
   float parts[16];
@@ -63,10 +61,6 @@ static void halves(const float *x, uint16_t *to, int32_t size) {
   for (int32_t i = 0; i < size; i += LANES) store_half(to + i, load(x + i));
 }
 
-static void round_to_half(float *x, int32_t size) {
-  for (int32_t i = 0; i < size; i += LANES) store(x + i, to_half(load(x + i)));
-}
-
 static float exp_one(float x) { return exponential(splat(x))[0]; }
 
 static void chunk_softmax(const float *x, int32_t size, float *largest, float *sum) {
@@ -74,7 +68,7 @@ static void chunk_softmax(const float *x, int32_t size, float *largest, float *s
   int32_t whole = size / 16 * 16;
   vf top = splat(-INFINITY);
   for (int32_t i = 0; i < whole; i += LANES) top = larger(load(x + i), top);
-  for (int i = 0; i < LANES; i++) most = top[i] > most ? top[i] : most;
+  most = largest_of(top);
   for (int32_t i = whole; i < size; i++) most = x[i] > most ? x[i] : most;
   vf total[PARTS] = {0};
   for (int32_t i = 0; i < whole; i += 16) {

@@ -16,6 +16,7 @@ enum {
   OWN_ROWS = 2, /* with so few rows every thread prepares a product's input itself: cheaper than a barrier */
   OWN_SPANS = 8, /* and joins attention's spans itself, while a text has so few */
   JOB_ROWS = 16, /* rows of one piece of attention, at most */
+  MOST_HEAD = 1024, /* values of a head */
   HEAD_CHUNK = 32, /* groups of the head in one piece */
 };
 
@@ -113,8 +114,11 @@ static void begin_rows(Worker *worker, int32_t layer, int32_t from, int32_t to) 
     for (int32_t i = 0; i < half; i++) {
       double sine, cosine;
       esp_sincos(position * stack->frequencies[i], &sine, &cosine);
-      stack->cosines[row * half + i] = (float)cosine;
-      stack->sines[row * half + i] = (float)sine;
+      const int32_t a = spec->rope_neox ? i : 2 * i, b = spec->rope_neox ? i + half : 2 * i + 1;
+      float *cosines = stack->cosines + row * spec->rope_dims, *sines = stack->sines + row * spec->rope_dims;
+      cosines[a] = cosines[b] = (float)cosine;
+      sines[a] = -(float)sine;
+      sines[b] = (float)sine;
     }
   }
 }
@@ -166,30 +170,39 @@ static void project_qkv(Worker *worker, int32_t layer, int32_t from, int32_t to)
   }
 }
 
-/* Turns `count` heads in place and scales them (arXiv:2104.09864). */
+/*
+ * Turns `count` heads in place and scales them (arXiv:2104.09864): a value becomes itself times a cosine plus its partner
+ * times a sine, which has the sign already.
+ */
 static void rotate(const EspStackSpec *spec, float *heads, int32_t count, const float *cosines, const float *sines,
                    float scale) {
-  const int32_t half = spec->rope_dims / 2, step = spec->rope_neox ? 1 : 2, apart = spec->rope_neox ? half : 1;
+  const int32_t dims = spec->rope_dims, half = dims / 2;
+  float partners[MOST_HEAD];
   for (int32_t h = 0; h < count; h++, heads += spec->head_size) {
-    for (int32_t i = 0; i < half; i++) {
-      const float a = heads[i * step], b = heads[i * step + apart];
-      heads[i * step] = (a * cosines[i] - b * sines[i]) * scale;
-      heads[i * step + apart] = (a * sines[i] + b * cosines[i]) * scale;
+    if (spec->rope_neox) {
+      memcpy(partners, heads + half, (size_t)half * sizeof *heads);
+      memcpy(partners + half, heads, (size_t)half * sizeof *heads);
+    } else {
+      for (int32_t i = 0; i < dims; i += 2) partners[i] = heads[i + 1], partners[i + 1] = heads[i];
     }
-    for (int32_t i = spec->rope_dims; i < spec->head_size; i++) heads[i] = heads[i] * scale;
+    for (int32_t i = 0; i < dims; i++) heads[i] = (heads[i] * cosines[i] + partners[i] * sines[i]) * scale;
+    for (int32_t i = dims; i < spec->head_size; i++) heads[i] = heads[i] * scale;
   }
 }
 
-/* Pieces are (row, key head): rotate, and keep the key and value as pending. */
+/*
+ * Pieces are (key head, row): rotate, and keep the key and value as pending. Rows of one key head come together, since
+ * their keys share cache lines.
+ */
 static void keep_keys(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   const Run *run = worker->run;
   const EspStack *stack = run->stack;
   const EspStackSpec *spec = &stack->spec;
-  const int32_t half = spec->rope_dims / 2, head = spec->head_size, group = spec->heads / spec->kv_heads;
+  const int32_t head = spec->head_size, group = spec->heads / spec->kv_heads;
   const float scale = 1.0f / sqrtf((float)head);
   for (int32_t piece = from; piece < to; piece++) {
-    const int32_t row = piece / spec->kv_heads, kv_head = piece % spec->kv_heads;
-    const float *cosines = stack->cosines + row * half, *sines = stack->sines + row * half;
+    const int32_t row = piece % run->rows, kv_head = piece / run->rows;
+    const float *cosines = stack->cosines + row * spec->rope_dims, *sines = stack->sines + row * spec->rope_dims;
     float *query = stack->qkv + (size_t)row * stack->qkv_stride;
     float *key = query + (size_t)stack->layer[layer].query->groups * ESP_GROUP;
     float *value = key + (size_t)stack->layer[layer].key->groups * ESP_GROUP;
@@ -204,7 +217,6 @@ static void keep_keys(Worker *worker, int32_t layer, int32_t from, int32_t to) {
     uint8_t *keys = kv.pending + kv.offset, *values = keys + kv.values;
     const size_t column = esp_key_column(node, head);
     if (cache->half) {
-      run->kernels->round_to_half(query, group * head); /* see add_exact_product() */
       uint16_t *narrow = (uint16_t *)values + (size_t)node * (size_t)head;
       run->kernels->store_half(key, narrow, head); /* only on its way to the tile */
       for (int32_t d = 0; d < head; d++) ((uint16_t *)keys + column)[d * ESP_KEY_TILE] = narrow[d];
@@ -583,7 +595,7 @@ static const char *contradiction(const EspStackSpec *spec) {
   if (spec->layers < 1 || spec->layers > 1024) return "layers must be 1 to 1024";
   if (spec->hidden < ESP_BLOCK || spec->hidden % ESP_BLOCK || spec->hidden > limit) return "hidden must be a multiple of 32";
   if (spec->feed < ESP_BLOCK || spec->feed % ESP_BLOCK || spec->feed > limit) return "feed must be a multiple of 32";
-  if (spec->head_size < ESP_BLOCK || spec->head_size % ESP_BLOCK || spec->head_size > 1024) {
+  if (spec->head_size < ESP_BLOCK || spec->head_size % ESP_BLOCK || spec->head_size > MOST_HEAD) {
     return "head_size must be a multiple of 32, at most 1024";
   }
   if (spec->heads < 1 || spec->kv_heads < 1 || spec->heads > 1024 || spec->heads % spec->kv_heads) {
@@ -685,8 +697,8 @@ EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char *
   stack->product = room(rows * stack->product_stride, sizeof(float), &bad);
   stack->gate = room(rows * stack->feed_stride, sizeof(float), &bad);
   stack->up = room(rows * stack->feed_stride, sizeof(float), &bad);
-  stack->cosines = room(rows * (size_t)spec->rope_dims / 2, sizeof(float), &bad);
-  stack->sines = room(rows * (size_t)spec->rope_dims / 2, sizeof(float), &bad);
+  stack->cosines = room(rows * (size_t)spec->rope_dims, sizeof(float), &bad);
+  stack->sines = room(rows * (size_t)spec->rope_dims, sizeof(float), &bad);
   make_activations(&stack->hidden_in, ESP_MAX_NODES, spec->hidden, &bad);
   make_activations(&stack->attended_in, ESP_MAX_NODES, query, &bad);
   make_activations(&stack->feed_in, ESP_MAX_NODES, spec->feed, &bad);

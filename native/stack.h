@@ -19,7 +19,7 @@ struct EspStack {
   size_t product_stride;
   float *gate, *up; /* rows x feed, padded */
   size_t feed_stride;
-  float *cosines, *sines; /* rows x rope_dims / 2 */
+  float *cosines, *sines; /* rows x rope_dims; sines with their sign */
   EspActivations hidden_in, attended_in, feed_in; /* shared by all threads */
   EspActivations own_in[ESP_MAX_THREADS]; /* when each thread prepares a product's input for itself */
   float *normed; /* threads x hidden */

@@ -9,7 +9,6 @@ const EspKernels TABLE = {
     .silu_times = silu_times,
     .dequantize_row = dequantize_row,
     .store_half = halves,
-    .round_to_half = round_to_half,
     .attention = attention,
     .join = join,
     .chunk_softmax = chunk_softmax,

@@ -1,8 +1,8 @@
 /*
  * vectors.h - the little vector algebra that ops.h, matmul.h and attention.h are written in. An instruction set's file
  * defines LANES, includes this, and defines load_half() and store_half(). One vector operation is one IEEE operation on each
- * lane, so the same code gives the same bits however wide the vectors are; `-ffp-contract=off` keeps multiply and add
- * apart. Sums over many values always use 16 partial sums, in 16 / LANES vectors, and one final tree.
+ * lane, so the same code gives the same bits however wide the vectors are; `-ffp-contract=off` leaves it to
+ * multiply_add() where a product and a sum round once. Sums over many values always use 16 partial sums, in 16 / LANES vectors, and one final tree.
  */
 #include <math.h>
 #include <string.h>
@@ -36,24 +36,42 @@ INLINE vi load_int(const int32_t *from) {
 INLINE void store(float *to, vf value) { memcpy(to, &value, sizeof value); }
 INLINE vf splat(float value) { return value - (vf){0}; }
 INLINE vf choose(vi mask, vf yes, vf no) { return (vf)(((vi)yes & mask) | ((vi)no & ~mask)); }
-INLINE vf larger(vf a, vf b) { return choose(a > b, a, b); }
+/* a > b ? a : b, lane by lane. */
+INLINE vf larger(vf a, vf b) {
+#ifdef LARGER
+  return LARGER(a, b);
+#else
+  return choose(a > b, a, b);
+#endif
+}
+INLINE float largest_of(vf a) {
+#ifdef LARGEST_OF
+  return LARGEST_OF(a);
+#else
+  float most = a[0];
+  for (int i = 1; i < LANES; i++) most = a[i] > most ? a[i] : most;
+  return most;
+#endif
+}
+INLINE int32_t sum_of(vi a) {
+#ifdef SUM_OF
+  return SUM_OF(a);
+#else
+  int32_t sum = 0;
+  for (int i = 0; i < LANES; i++) sum += a[i];
+  return sum;
+#endif
+}
 INLINE vf absolute(vf a) { return (vf)((vi)a & 0x7fffffff); }
 
-/*
- * sum + a * b where a and b hold values of 16-bit floats: their product has at most 22 bits and is exact, so a fused
- * multiply-add gives the bits of a multiply and an add. An instruction set with one defines FUSED.
- */
+/* sum + a * b, rounded once: the same bits wherever there is a fused multiply-add, in hardware (FUSED) or not. */
+INLINE vf multiply_add(vf a, vf b, vf sum) {
 #ifdef FUSED
-INLINE vf add_exact_product(vf sum, vf a, vf b) { return FUSED(a, b, sum); }
+  return FUSED(a, b, sum);
 #else
-INLINE vf add_exact_product(vf sum, vf a, vf b) { return sum + a * b; }
+  for (int i = 0; i < LANES; i++) sum[i] = __builtin_fmaf(a[i], b[i], sum[i]);
+  return sum;
 #endif
-
-/* Rounded to the nearest 16-bit float, half to even. */
-INLINE vf to_half(vf value) {
-  uint16_t narrow[LANES];
-  store_half(narrow, value);
-  return load_half(narrow);
 }
 
 /* The input's quants are [row][32]: input 4 * four of a row of the tile. */
@@ -67,23 +85,21 @@ INLINE float tree_sum(const float part[16]) {
   return (b[0] + b[2]) + (b[1] + b[3]);
 }
 
-/* e^x within 2 units in the last place; 0 below -87.3, and no larger than e^88. */
+/* e^x within 2 units in the last place, for x clamped to [-87.3, 88]: never infinite, never 0. */
 INLINE vf exponential(vf x) {
-  vf low = splat(-87.3f), high = splat(88.0f);
-  vi tiny = x < low;
-  vf t = choose(tiny, low, x);
-  t = choose(t > high, high, t);
+  vf t = larger(x, splat(-87.3f));
+  t = -larger(-t, splat(-88.0f));
   vf shifter = splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
-  vf shifted = t * 1.44269504f + shifter;
+  vf shifted = multiply_add(t, splat(1.44269504f), shifter);
   vf n = shifted - shifter;
-  vf r = t - n * 0.693359375f;
-  r = r + n * 2.12194440e-4f;
-  vf p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
+  vf r = multiply_add(n, splat(-0.693359375f), t);
+  r = multiply_add(n, splat(2.12194440e-4f), r);
+  vf p = multiply_add(r, splat(1.9875691500e-4f), splat(1.3981999507e-3f));
+  p = multiply_add(p, r, splat(8.3334519073e-3f));
+  p = multiply_add(p, r, splat(4.1665795894e-2f));
+  p = multiply_add(p, r, splat(1.6666665459e-1f));
+  p = multiply_add(p, r, splat(5.0000001201e-1f));
+  p = multiply_add(p, r * r, r) + 1.0f;
   vi scale = (((vi)shifted - (vi)shifter) + 127) << 23;
-  return choose(tiny, splat(0), p * (vf)scale);
+  return p * (vf)scale;
 }
