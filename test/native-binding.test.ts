@@ -1,0 +1,522 @@
+/** @file The engine below the target's contract: layer ranges, trees that grow, aborts, and requests that make no sense. */
+
+import { inspect } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { ModelConfig } from "../src/checkpoint/config.ts";
+import {
+  type Cache,
+  commitStatus,
+  engine,
+  type PassRequest,
+  type Pool,
+  type Stack,
+  type StackSpec,
+} from "../src/engine/binding.ts";
+import type { Weights } from "../src/engine/weights.ts";
+import type { DraftTree } from "../src/tree/draft-tree.ts";
+import { numbers, openWeights, randomLlama, randomTokens, withGguf } from "./native-model.ts";
+import { randomTree } from "./same-bits.ts";
+
+const LAYERS = 4;
+const file = randomLlama(
+  {
+    layers: LAYERS,
+    hiddenSize: 192,
+    heads: 3,
+    kvHeads: 1,
+    feedForwardSize: 160,
+    vocabSize: 83,
+    tiedHead: false,
+  },
+  5,
+);
+const TOP = 7;
+const binding = engine();
+
+interface Rows {
+  readonly tokens: Int32Array;
+  readonly logProbs: Float32Array;
+  readonly logits: Float32Array;
+  readonly hidden: Float32Array;
+}
+
+function stackSpec(config: ModelConfig, weights: Weights): StackSpec {
+  return {
+    hidden: config.hiddenSize,
+    feed: config.feedForwardSize,
+    heads: config.heads,
+    kvHeads: config.kvHeads,
+    headSize: config.headSize,
+    vocab: config.vocabSize,
+    ropeDims: config.rope.dims,
+    ropeNeox: false,
+    ropeBase: config.rope.base,
+    normEpsilon: config.normEpsilon,
+    layers: weights.layers,
+    finalNorm: weights.finalNorm,
+    embedding: weights.embedding,
+    head: weights.head,
+  };
+}
+
+describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
+  const next = numbers(threads);
+  let config: ModelConfig;
+  let weights: Weights;
+  let pool: Pool;
+  let stack: Stack;
+
+  beforeAll(async () => {
+    ({ config, weights } = await withGguf(file, openWeights));
+    pool = binding.createPool(threads)!;
+    stack = binding.createStack(pool, stackSpec(config, weights));
+  });
+  afterAll(() => {
+    for (const handle of [stack, pool, weights.arena]) binding.release(handle);
+  });
+
+  const newCache = (capacity = 300): Cache => binding.createCache(stack, capacity, true)!;
+
+  const treeOf = (cache: Cache, tree: DraftTree, first = 0, size = tree.size) => {
+    return { cache, tokens: tree.tokens, parents: tree.parents, size, first };
+  };
+  const chainOf = (cache: Cache, tokens: readonly number[]) => {
+    const parents = Int32Array.from(tokens, (_, i) => i - 1);
+    return { cache, tokens: Int32Array.from(tokens), parents, size: tokens.length, first: 0 };
+  };
+
+  /** A pass with memory for everything it may give, unless the request says otherwise. */
+  async function forward(request: Partial<PassRequest> & Pick<PassRequest, "trees">): Promise<Rows> {
+    const { from = 0, to = LAYERS, lastOnly = false, trees } = request;
+    const count = trees.reduce((sum, tree) => sum + tree.size - tree.first, 0);
+    const outputs = to < LAYERS ? 0 : lastOnly ? trees.length : count;
+    const taps = request.taps ?? Int32Array.of(to);
+    const rows: Rows = {
+      tokens: new Int32Array(outputs * TOP),
+      logProbs: new Float32Array(outputs * TOP),
+      logits: new Float32Array(outputs * config.vocabSize),
+      hidden: new Float32Array(taps.length * count * config.hiddenSize),
+    };
+    const head = outputs > 0 ? { topK: TOP, ...rows } : { topK: 0 };
+    await binding.forward({
+      stack,
+      from,
+      to,
+      lastOnly,
+      commit: false,
+      ...head,
+      taps,
+      hiddenOut: rows.hidden,
+      ...request,
+    });
+    return rows;
+  }
+
+  async function textCache(tokens: readonly number[], capacity?: number): Promise<Cache> {
+    const cache = newCache(capacity);
+    for (let at = 0; at < tokens.length; at += 100) {
+      await forward({ trees: [chainOf(cache, tokens.slice(at, at + 100))], commit: true });
+    }
+    return cache;
+  }
+
+  const invalid = (message: RegExp) =>
+    expect.objectContaining({ code: "invalid", message: expect.stringMatching(message) });
+
+  it("gives the rows of a whole pass when its layers run in parts", async () => {
+    const text = randomTokens(next, config.vocabSize, 140);
+    const [whole, parts] = [await textCache(text), await textCache(text)];
+    for (let round = 0; round < 6; round++) {
+      const tree = randomTree(next, config.vocabSize, 1 + next(20));
+      const expected = await forward({ trees: [treeOf(whole, tree)] });
+      const cuts = [1 + next(LAYERS - 1), LAYERS];
+      if (round === 0) cuts.splice(0, 2, 1, 2, 3, LAYERS);
+      let from = 0;
+      let input: Float32Array | undefined;
+      let rows: Rows | undefined;
+      const path = Int32Array.from(tree.path(next(tree.size)));
+      for (const to of cuts) {
+        if (from > 0) expect(binding.cacheCommit(parts, path)).toBe(commitStatus.invalid);
+        rows = await forward({ trees: [treeOf(parts, tree)], from, to, input });
+        input = rows.hidden;
+        from = to;
+      }
+      expect(rows).toEqual(expected);
+      for (const cache of [whole, parts]) expect(binding.cacheCommit(cache, path)).toBe(commitStatus.ok);
+    }
+  });
+
+  it("runs later layers for the first nodes alone, and then commits those alone", async () => {
+    const tree = randomTree(next, config.vocabSize, 9, 100);
+    const [whole, parts] = [newCache(), newCache()];
+    const expected = await forward({ trees: [treeOf(whole, tree)] });
+    const first = await forward({ trees: [treeOf(parts, tree)], to: 2 });
+    const width = config.hiddenSize;
+    const rest = await forward({
+      trees: [treeOf(parts, tree, 0, 4)],
+      from: 2,
+      input: first.hidden.subarray(0, 4 * width),
+    });
+    expect(rest.logits).toEqual(expected.logits.subarray(0, 4 * config.vocabSize));
+    expect(binding.cacheCommit(parts, Int32Array.of(0, 1, 2, 3, 4))).toBe(commitStatus.invalid);
+    expect(binding.cacheLength(parts)).toBe(0);
+    const late = await forward({
+      trees: [treeOf(parts, tree, 4)],
+      from: 2,
+      input: first.hidden.subarray(4 * width),
+    });
+    expect(late.logits).toEqual(expected.logits.subarray(4 * config.vocabSize));
+    expect(binding.cacheCommit(parts, Int32Array.of(0, 1, 2, 3, 4))).toBe(commitStatus.ok);
+  });
+
+  it("gives the rows of a whole tree when it grows level by level, or by any steps", async () => {
+    const text = randomTokens(next, config.vocabSize, 125);
+    const [whole, grown] = [await textCache(text), await textCache(text)];
+    for (let round = 0; round < 8; round++) {
+      const tree = randomTree(next, config.vocabSize, 40);
+      const expected = await forward({ trees: [treeOf(whole, tree)] });
+      for (let size = 0; size < tree.size; ) {
+        const first = size;
+        size = Math.min(tree.size, first + 1 + next(round === 0 ? 1 : 12));
+        const rows = await forward({ trees: [treeOf(grown, tree, first, size)] });
+        const part = (values: Float32Array | Int32Array, width: number) =>
+          values.subarray(first * width, size * width);
+        expect(rows.logits).toEqual(part(expected.logits, config.vocabSize));
+        expect(rows.tokens).toEqual(part(expected.tokens, TOP));
+        expect(rows.logProbs).toEqual(part(expected.logProbs, TOP));
+        expect(rows.hidden).toEqual(part(expected.hidden, config.hiddenSize));
+      }
+      const path = Int32Array.from(tree.path(next(tree.size)));
+      for (const cache of [whole, grown]) expect(binding.cacheCommit(cache, path)).toBe(commitStatus.ok);
+    }
+  });
+
+  it("gives hidden states of any layers, in any order", async () => {
+    const tree = randomTree(next, config.vocabSize, 11);
+    const cache = newCache();
+    const alone: Float32Array[] = [];
+    for (let layer = 0; layer <= LAYERS; layer++) {
+      const taps = Int32Array.of(layer);
+      alone.push((await forward({ trees: [treeOf(cache, tree)], taps })).hidden);
+    }
+    const order = [4, 0, 2, 2, 1, 3];
+    const { hidden } = await forward({ trees: [treeOf(cache, tree)], taps: Int32Array.from(order) });
+    const size = tree.size * config.hiddenSize;
+    for (const [i, layer] of order.entries()) {
+      expect(hidden.subarray(i * size, (i + 1) * size)).toEqual(alone[layer]);
+    }
+    expect(new Set(alone.map((rows) => rows.join())).size).toBe(LAYERS + 1);
+  });
+
+  it("gives the last row of each tree alone when that is asked for", async () => {
+    const trees = [5, 1, 17].map((size) => randomTree(next, config.vocabSize, size));
+    const caches = trees.map(() => newCache());
+    const request = { trees: trees.map((tree, i) => treeOf(caches[i]!, tree)) };
+    const all = await forward(request);
+    const last = await forward({ ...request, lastOnly: true });
+    for (const [i, row] of [4, 5, 22].entries()) {
+      for (const [name, width] of [
+        ["logits", config.vocabSize],
+        ["tokens", TOP],
+        ["logProbs", TOP],
+      ] as const) {
+        const expected = all[name].subarray(row * width, (row + 1) * width);
+        expect(last[name].subarray(i * width, (i + 1) * width)).toEqual(expected);
+      }
+    }
+    expect(last.hidden).toEqual(all.hidden);
+  });
+
+  it("leaves the cache as it was when a pass is aborted, before it begins or between layers", async () => {
+    const text = randomTokens(next, config.vocabSize, 90);
+    const [cache, fresh] = [await textCache(text), await textCache(text)];
+    const chain = randomTokens(next, config.vocabSize, 128);
+    const outcomes = new Set<string>();
+    for (let round = 0; round < 30; round++) {
+      const abort = Int32Array.of(round === 0 ? 1 : 0);
+      const pass = forward({ trees: [chainOf(cache, chain)], abort });
+      if (round > 0) setImmediate(() => Atomics.store(abort, 0, 1));
+      const code = await pass.then(
+        () => "done",
+        (error) => error.code as string,
+      );
+      outcomes.add(code);
+      if (code === "aborted") {
+        expect(binding.cacheCommit(cache, Int32Array.of(0))).toBe(commitStatus.invalid);
+      }
+      binding.cacheRollback(cache);
+      expect(binding.cacheLength(cache)).toBe(text.length);
+    }
+    expect(outcomes).toContain("aborted");
+    const tree = randomTree(next, config.vocabSize, 20);
+    expect(await forward({ trees: [treeOf(cache, tree)] })).toEqual(
+      await forward({ trees: [treeOf(fresh, tree)] }),
+    );
+  });
+
+  it("commits nothing but paths from the root whose rows are there", async () => {
+    const cache = await textCache([1, 2, 3], 8);
+    const commit = (...path: number[]) => binding.cacheCommit(cache, Int32Array.from(path));
+    expect(commit(0)).toBe(commitStatus.invalid);
+    // 0 - 1 - 2 and 0 - 3
+    const tree = {
+      cache,
+      tokens: Int32Array.of(1, 2, 3, 4),
+      parents: Int32Array.of(-1, 0, 1, 0),
+      size: 4,
+      first: 0,
+    };
+    await forward({ trees: [tree] });
+    for (const path of [[], [1], [0, 2], [0, 3, 2], [0, 1, 3], [0, 0], [0, 4], [0, -1], [-1], [2 ** 30]]) {
+      expect(commit(...path), `[${path}]`).toBe(commitStatus.invalid);
+    }
+    expect(binding.cacheCommit(cache, new Int32Array(1000))).toBe(commitStatus.invalid);
+    expect(binding.cacheCommit(cache, new Float32Array(1) as unknown as Int32Array)).toBe(
+      commitStatus.invalid,
+    );
+    expect(() => binding.cacheCommit(cache, [0] as unknown as Int32Array)).toThrow(/internal/);
+    expect(binding.cacheLength(cache)).toBe(3);
+    expect(commit(0, 1, 2)).toBe(commitStatus.ok);
+    expect(commit(0)).toBe(commitStatus.invalid);
+    await forward({ trees: [chainOf(cache, [1, 2, 3])] });
+    expect(commit(0, 1, 2)).toBe(commitStatus.full);
+    expect(commit(0, 1)).toBe(commitStatus.ok);
+    expect(binding.cacheLength(cache)).toBe(8);
+    expect(binding.cacheTruncate(cache, 9)).toBe(false);
+    expect(binding.cacheTruncate(cache, -1)).toBe(false);
+    expect(() => binding.cacheTruncate(cache, 0.5)).toThrow(/internal/);
+  });
+
+  it("says what is wrong with a pass, and runs nothing", async () => {
+    const cache = newCache(64);
+    const good = chainOf(cache, [1, 2, 3]);
+    const other = newCache(64);
+    const wrong: [string, Partial<PassRequest>, RegExp][] = [
+      ["a token out of range", { trees: [chainOf(cache, [1, 83])] }, /vocabulary/],
+      ["a negative token", { trees: [chainOf(cache, [-1])] }, /vocabulary/],
+      ["a parent after its child", { trees: [{ ...good, parents: Int32Array.of(-1, 2, 0) }] }, /parent/],
+      ["a second root", { trees: [{ ...good, parents: Int32Array.of(-1, -1, 0) }] }, /parent/],
+      ["a root with a parent", { trees: [{ ...good, parents: Int32Array.of(0, 0, 0) }] }, /parent/],
+      ["two trees with one cache", { trees: [good, good] }, /share a cache/],
+      [
+        "too many nodes together",
+        { trees: [chainOf(cache, Array(100).fill(1)), chainOf(other, Array(29).fill(1))] },
+        /too many nodes/,
+      ],
+      ["nodes that are not pending", { trees: [{ ...good, first: 1 }] }, /not pending/],
+      ["layers backwards", { trees: [good], from: 2, to: 1 }, /range of layers/],
+      ["a layer too many", { trees: [good], to: LAYERS + 1 }, /range of layers/],
+      ["layers before the first", { trees: [good], from: -1 }, /range of layers/],
+      ["later layers without input", { trees: [good], from: 1 }, /hidden states/],
+      ["a head before the last layer", { trees: [good], to: 2, topK: 1 }, /no head/],
+      [
+        "a tap outside the layers",
+        { trees: [good], to: 2, topK: 0, logits: undefined, taps: Int32Array.of(3) },
+        /tap/,
+      ],
+      ["more top tokens than tokens", { trees: [good], topK: 84 }, /top_k/],
+    ];
+    for (const [name, request, message] of wrong) {
+      const room = { tokens: new Int32Array(99_999), logProbs: new Float32Array(99_999) };
+      const pass = forward({ trees: [good], ...room, ...request });
+      await expect(pass, name).rejects.toEqual(invalid(message));
+      expect(binding.cacheCommit(cache, Int32Array.of(0)), name).toBe(commitStatus.invalid);
+    }
+  });
+
+  // Known: the trees before the one that is refused count as done, though nothing ran. Needs esp_forward to roll them back.
+  it.fails("keeps nothing of a pass that is refused for another text's tree", async () => {
+    const [cache, other] = [newCache(), newCache()];
+    const trees = [chainOf(cache, [1, 2]), { ...chainOf(other, [1, 2]), parents: Int32Array.of(-1, 5) }];
+    await expect(forward({ trees })).rejects.toEqual(invalid(/parent/));
+    expect(binding.cacheCommit(cache, Int32Array.of(0, 1))).toBe(commitStatus.invalid);
+  });
+
+  it("refuses requests of the wrong form at once", async () => {
+    const cache = newCache(64);
+    const good = chainOf(cache, [1, 2, 3]);
+    const small = new Float32Array(1);
+    const wrong: Record<string, unknown>[] = [
+      { trees: [] },
+      { trees: undefined },
+      { trees: Array(65).fill(good) },
+      { trees: [{ ...good, size: 0 }] },
+      { trees: [{ ...good, size: 129 }] },
+      { trees: [{ ...good, first: 3 }] },
+      { trees: [{ ...good, first: -1 }] },
+      { trees: [{ ...good, size: 4 }] },
+      { trees: [{ ...good, tokens: [1, 2, 3] }] },
+      { trees: [{ ...good, tokens: Float32Array.of(1, 2, 3) }] },
+      { trees: [{ ...good, parents: Int32Array.of(-1, 0) }] },
+      { trees: [{ ...good, cache: stack }] },
+      { trees: [{ ...good, cache: null }] },
+      { trees: [null] },
+      { stack: cache },
+      { stack: {} },
+      { topK: -1 },
+      { topK: 257 },
+      { topK: 1.5 },
+      { topK: "1" },
+      { logits: small },
+      { tokens: new Int32Array(2) },
+      { tokens: undefined },
+      { logProbs: small },
+      { input: small },
+      { hiddenOut: small },
+      { hiddenOut: undefined },
+      { taps: [1] },
+      { abort: new Int32Array(0) },
+      { abort: Float32Array.of(1) },
+      { from: Number.NaN },
+      { to: 2 ** 40 },
+      { lastOnly: 1 },
+      { commit: undefined },
+    ];
+    const whole = {
+      stack,
+      trees: [good],
+      from: 0,
+      to: LAYERS,
+      lastOnly: false,
+      commit: false,
+      topK: TOP,
+      tokens: new Int32Array(3 * TOP),
+      logProbs: new Float32Array(3 * TOP),
+      logits: new Float32Array(3 * config.vocabSize),
+      taps: Int32Array.of(0),
+      hiddenOut: new Float32Array(3 * config.hiddenSize),
+    };
+    for (const part of wrong) {
+      const request = { ...whole, ...part } as unknown as PassRequest;
+      expect(() => binding.forward(request), inspect(part)).toThrow();
+    }
+    expect(() => binding.forward(undefined as unknown as PassRequest)).toThrow();
+    expect(() => (binding.forward as unknown as () => void)()).toThrow(/missing arguments/);
+    await binding.forward(whole);
+  });
+
+  it("refuses caches of another model", async () => {
+    const narrow = await withGguf(randomLlama({ heads: 2, kvHeads: 1 }, 1), openWeights);
+    const otherStack = binding.createStack(pool, stackSpec(narrow.config, narrow.weights));
+    const cache = binding.createCache(otherStack, 10, true)!;
+    await expect(forward({ trees: [chainOf(cache, [1])] })).rejects.toEqual(invalid(/another stack/));
+    for (const handle of [cache, otherStack, narrow.weights.arena]) binding.release(handle);
+  });
+
+  it("refuses caches and threads that cannot be", () => {
+    for (const capacity of [0, -1, 2 ** 24 + 1]) {
+      expect(binding.createCache(stack, capacity, true)).toBeNull();
+    }
+    for (const count of [0, -1, 65]) expect(binding.createPool(count)).toBeNull();
+    for (const capacity of [0.5, Number.NaN, 2 ** 31, undefined]) {
+      expect(() => binding.createCache(stack, capacity as number, true)).toThrow(/internal/);
+    }
+  });
+
+  it("refuses what was freed, and what rests on it", async () => {
+    const mine = await withGguf(file, openWeights);
+    const myPool = binding.createPool(1)!;
+    const spec = stackSpec(mine.config, mine.weights);
+    const myStack = binding.createStack(myPool, spec);
+    const cache = binding.createCache(myStack, 10, true)!;
+    const run = () => forward({ stack: myStack, trees: [chainOf(cache, [1])] });
+    await run();
+    binding.release(mine.weights.arena);
+    await expect(run).rejects.toThrow(/not a live handle/);
+    expect(() => binding.createStack(myPool, spec)).toThrow(/not a live handle/);
+    expect(() => binding.createMatrix(mine.weights.arena, 2, 16, 32)).toThrow(/not a live handle/);
+    const bytes = new Uint8Array(32 * 18);
+    expect(() => binding.fillMatrix({ matrix: mine.weights.embedding, first: 0, rows: 1, bytes })).toThrow(
+      /not a live handle/,
+    );
+    binding.release(myPool);
+    expect(() => binding.createStack(myPool, spec)).toThrow(/not a live handle/);
+    binding.release(myStack);
+    expect(() => binding.createCache(myStack, 10, true)).toThrow(/not a live handle/);
+    expect(binding.cacheLength(cache)).toBe(0);
+    binding.release(cache);
+    binding.release(cache);
+    for (const use of [binding.cacheLength, binding.cacheRollback]) {
+      expect(() => use(cache)).toThrow(/not a live handle/);
+    }
+    expect(() => binding.cacheCommit(cache, Int32Array.of(0))).toThrow(/not a live handle/);
+    await expect(() => forward({ trees: [chainOf(cache, [1])] })).rejects.toThrow(/not a live handle/);
+  });
+
+  it("refuses a stack whose pool was freed", async () => {
+    const myPool = binding.createPool(2)!;
+    const myStack = binding.createStack(myPool, stackSpec(config, weights));
+    binding.release(myPool);
+    const cache = newCache(10);
+    await expect(() => forward({ stack: myStack, trees: [chainOf(cache, [1])] })).rejects.toThrow(
+      /not a live handle/,
+    );
+    binding.release(myStack);
+  });
+
+  it("refuses stacks whose parts do not fit together", () => {
+    const spec = stackSpec(config, weights);
+    const [first, ...rest] = spec.layers;
+    const wrong: [object, RegExp][] = [
+      [{ hidden: 191 }, /hidden/],
+      [{ hidden: 160 }, /shape/],
+      [{ feed: 192 }, /shape/],
+      [{ heads: 2, kvHeads: 3 }, /multiple/],
+      [{ kvHeads: 3 }, /shape/],
+      [{ headSize: 16 }, /head_size/],
+      [{ ropeDims: 0 }, /rope_dims/],
+      [{ ropeDims: 66 }, /rope_dims/],
+      [{ ropeBase: 0 }, /rope_base/],
+      [{ ropeBase: Number.NaN }, /rope_base/],
+      [{ normEpsilon: -1 }, /norm_epsilon/],
+      [{ vocab: 84 }, /shape/],
+      [{ vocab: 0 }, /vocab/],
+      [{ finalNorm: undefined }, /norm/],
+      [{ finalNorm: new Float32Array(3) }, /finalNorm/],
+      [{ layers: [] }, /layers/],
+      [{ layers: [{ ...first!, query: first!.key }, ...rest] }, /shape/],
+      [{ layers: [{ ...first!, query: undefined }, ...rest] }, /live handle/],
+      [{ layers: [{ ...first!, attentionNorm: new Float32Array(1) }, ...rest] }, /attentionNorm/],
+      [{ layers: [{ ...first!, feedNorm: undefined }, ...rest] }, /feedNorm/],
+    ];
+    for (const [part, message] of wrong) {
+      expect(() => binding.createStack(pool, { ...spec, ...part })).toThrow(message);
+    }
+  });
+
+  it("refuses weights that do not fit", async () => {
+    const arena = binding.createArena(binding.matrixBytes(2, 33, 64))!;
+    for (const [type, rows, cols] of [
+      [1, 33, 64],
+      [2, 0, 64],
+      [2, 33, 63],
+      [2, 33, 0],
+      [2, -1, 64],
+      [2, 2 ** 25, 64],
+      [2, 49, 64],
+    ] as const) {
+      expect(binding.createMatrix(arena, type, rows, cols), `${type} ${rows} x ${cols}`).toBeNull();
+    }
+    const matrix = binding.createMatrix(arena, 2, 33, 64)!;
+    expect(binding.createMatrix(arena, 2, 33, 64)).toBeNull();
+    const bytes = new Uint8Array(33 * 36);
+    await binding.fillMatrix({ matrix, first: 0, rows: 33, bytes });
+    await binding.fillMatrix({ matrix, first: 32, rows: 1, bytes });
+    const place = { matrix, bytes };
+    for (const [first, rows] of [
+      [16, 33],
+      [8, 1],
+      [32, 2],
+      [48, 1],
+      [-16, 1],
+    ] as const) {
+      await expect(binding.fillMatrix({ ...place, first, rows })).rejects.toEqual(invalid(/outside/));
+    }
+    expect(() => binding.fillMatrix({ ...place, first: 0, rows: 34 })).toThrow(/outside/);
+    expect(() => binding.fillMatrix({ ...place, first: 0, rows: -1 })).toThrow(/outside/);
+    expect(() =>
+      binding.fillMatrix({ matrix, first: 0, rows: 33, bytes: new Uint8Array(33 * 36 - 1) }),
+    ).toThrow(/typed array/);
+    binding.release(arena);
+  });
+});

@@ -1,0 +1,30 @@
+/** @file Drafted text is plain text, on the native engine with random models. */
+
+import { Model } from "../src/session/model.ts";
+import { describeLossless } from "./lossless-contract.ts";
+import { nativeTarget, randomLlama } from "./native-model.ts";
+import { raggedTokenizer } from "./toy-model.ts";
+
+// A tied head makes texts that repeat themselves, so that drafts are accepted; a separate one makes wild ones.
+const KINDS = [
+  { shape: { heads: 2, kvHeads: 1, vocabSize: 47 }, threads: 1 },
+  { shape: { heads: 2, kvHeads: 2, vocabSize: 33, tiedHead: false, matrixType: "Q8_0" }, threads: 2 },
+  { shape: { hiddenSize: 96, heads: 3, kvHeads: 1, vocabSize: 64, matrixType: "Q4_0" }, threads: 1 },
+] as const;
+
+describeLossless("native engine", {
+  models: KINDS.map(({ shape, threads }, i) => async () => {
+    return new Model({
+      name: `random ${i}`,
+      target: await nativeTarget(randomLlama(shape, i), {
+        threads,
+        cacheType: i === 1 ? "f32" : "f16",
+      }),
+      tokenizer: raggedTokenizer,
+      endTokens: i === 0 ? [] : [0],
+    });
+  }),
+  runs: 100,
+  longestPrompt: 150,
+  longestText: 40,
+});
