@@ -20,13 +20,13 @@ const LENGTHS = [1, 2, 3, 4, 5, 7, 10, 16];
 const LENGTH_CLASS = Int32Array.from({ length: LONGEST_MATCH + 1 }, (_, length) =>
   LENGTHS.findLastIndex((smallest) => smallest <= length),
 );
-/** First guesses at the chance of the best continuation by length class; each further one gets a quarter of it. */
-const LENGTH_PRIORS = [0.1, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+/** First guesses at the chance of the best continuation by length class; each further one gets a third of it. */
+const LENGTH_PRIORS = [0.18, 0.45, 0.55, 0.65, 0.7, 0.8, 0.85, 0.9];
 
 /** How often lookups have been right. Class = length class * BRANCHES + place among the candidates. */
 export class LookupOdds extends Calibration {
   constructor() {
-    super(LENGTH_PRIORS.flatMap((prior) => Array.from({ length: BRANCHES }, (_, rank) => prior / 4 ** rank)));
+    super(LENGTH_PRIORS.flatMap((prior) => Array.from({ length: BRANCHES }, (_, rank) => prior / 3 ** rank)));
   }
 }
 

@@ -14,10 +14,9 @@ export const RECYCLE_WIDTH = 8;
 /** In the first column of a row that was never written. */
 const UNSEEN = -1;
 
-/** Depths that are counted apart; deeper nodes count as the last. */
-const DEPTHS = 6;
-/** First guesses at the chance of each rank; what is counted replaces them within a page of text. */
-const RANK_PRIORS = [0.5, 0.13, 0.07, 0.05, 0.035, 0.03, 0.02, 0.02];
+/** First guesses at the chance of the best candidate by depth (deeper ones count as the last), and of the others; counting soon replaces them. */
+const BEST_PRIORS = [0.3, 0.45, 0.5, 0.55, 0.6, 0.6];
+const OTHER_PRIORS = [0.11, 0.05, 0.035, 0.025, 0.02, 0.015, 0.01];
 
 /** vocabSize x 8 candidates, and how often each rank has been right. */
 export class RecycleMatrix {
@@ -25,7 +24,7 @@ export class RecycleMatrix {
   /** Row `token` starts at token * 8; best first. */
   readonly rows: Int32Array;
   /** Class rank + 8 * (depth - 1), where depth is the candidate's. */
-  readonly odds = new Calibration(Array.from({ length: DEPTHS }, () => RANK_PRIORS).flat());
+  readonly odds = new Calibration(BEST_PRIORS.flatMap((best) => [best, ...OTHER_PRIORS]));
 
   constructor(vocabSize: number) {
     this.vocabSize = vocabSize;
@@ -134,5 +133,5 @@ export class RecycleDrafter implements Drafter {
 
 /** The class of rank 0 below a node of `depth`. */
 function classOf(depth: number): number {
-  return Math.min(depth, DEPTHS - 1) * RECYCLE_WIDTH;
+  return Math.min(depth, BEST_PRIORS.length - 1) * RECYCLE_WIDTH;
 }
