@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { outcomeOf } from "../../test/outcomes.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { TokenId } from "../types.ts";
 import { LookupDrafter } from "./lookup.ts";
 import { LONGEST_NGRAM, NgramIndex } from "./ngram-index.ts";
-import { outcomeOf } from "./testing.ts";
 
 /** Candidates after `text` and then `path`. */
 function guesses(

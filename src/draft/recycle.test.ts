@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { outcomeOf, passOfRows } from "../../test/outcomes.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import { RecycleDrafter, RecycleMatrix } from "./recycle.ts";
-import { outcomeOf, passOfRows } from "./testing.ts";
 
 const row = (first: number) => [0, 1, 2, 3, 4, 5, 6, 7].map((i) => first + i);
 

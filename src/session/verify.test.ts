@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { passOfRows } from "../draft/testing.ts";
+import { passOfRows } from "../../test/outcomes.ts";
 import { History } from "../sampling/history.ts";
 import { samplingSettings } from "../sampling/options.ts";
 import { createSampler } from "../sampling/sampler.ts";

@@ -1,9 +1,9 @@
 /** @file Outcomes of steps made by hand, for tests of drafters. */
 
-import type { Pass } from "../target/target.ts";
-import type { DraftTree } from "../tree/draft-tree.ts";
-import type { NodeIndex, TokenId } from "../types.ts";
-import type { StepOutcome } from "./drafter.ts";
+import type { StepOutcome } from "../src/draft/drafter.ts";
+import type { Pass } from "../src/target/target.ts";
+import type { DraftTree } from "../src/tree/draft-tree.ts";
+import type { NodeIndex, TokenId } from "../src/types.ts";
 
 /** A pass whose rows are given as lists of top tokens, most likely first, all of one length. */
 export function passOfRows(rows: readonly (readonly TokenId[])[]): Pass {
