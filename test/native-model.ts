@@ -9,6 +9,7 @@ import { findTensors } from "../src/checkpoint/model-tensors.ts";
 import { engine } from "../src/engine/binding.ts";
 import { NativeTarget, type NativeTargetOptions } from "../src/engine/native-target.ts";
 import { readWeights, type Weights } from "../src/engine/weights.ts";
+import { byteVocabulary } from "./byte-vocabulary.ts";
 import { type GgufFile, writeGguf } from "./gguf-writer.ts";
 import { type TinyLlama, tinyLlama } from "./tiny-llama.ts";
 
@@ -51,6 +52,26 @@ export function randomLlama(shape: Partial<Omit<TinyLlama, "fill">>, seed: numbe
     return bytes;
   };
   return tinyLlama({ ...shape, fill });
+}
+
+/** A random model with a tokenizer that reads any text, and a chat template. */
+export function speakingLlama(shape: Partial<Omit<TinyLlama, "fill">> = {}, seed = 1): GgufFile {
+  const { tokens, types, merges, bosToken, eosToken } = byteVocabulary(["a b"]);
+  const metadata: TinyLlama["metadata"] = {
+    "tokenizer.ggml.model": { type: "string", value: "gpt2" },
+    "tokenizer.ggml.pre": { type: "string", value: "smollm" },
+    "tokenizer.ggml.tokens": { type: "array", of: "string", value: tokens },
+    "tokenizer.ggml.token_type": { type: "array", of: "i32", value: types },
+    "tokenizer.ggml.merges": { type: "array", of: "string", value: merges },
+    "tokenizer.ggml.bos_token_id": { type: "u32", value: bosToken! },
+    "tokenizer.ggml.eos_token_id": { type: "u32", value: eosToken! },
+    "tokenizer.chat_template": {
+      type: "string",
+      value: "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}",
+    },
+    ...shape.metadata,
+  };
+  return randomLlama({ heads: 2, kvHeads: 1, vocabSize: tokens.length, ...shape, metadata }, seed);
 }
 
 /** Puts the file on disk for as long as `use` takes. */

@@ -39,8 +39,8 @@ const SHAPES: readonly Partial<TinyLlama>[] = [
   },
   { matrixType: "Q4_1", hiddenSize: 448, heads: 7, kvHeads: 1, feedForwardSize: 480, vocabSize: 17 },
 ];
-/** Lengths of text from whose ends trees reach over borders of tiles (16) and spans (128), longest first. */
-const LENGTHS = few ? [257, 127, 0] : [300, 257, 256, 255, 250, 129, 128, 127, 100, 17, 16, 15, 1, 0];
+/** Lengths of text from whose ends trees reach over borders of tiles (16, 32) and spans (128), longest first. */
+const LENGTHS = few ? [257, 127, 0] : [300, 257, 256, 255, 250, 129, 128, 127, 100, 33, 32, 31, 16, 15, 1, 0];
 
 const isas = engine()
   .isas()

@@ -1,0 +1,309 @@
+/** @file From a file to a model that generates, and everything that can be wrong on the way. */
+
+import { execFileSync } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable, Writable } from "node:stream";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import type { Input, Io } from "../src/cli/io.ts";
+import { run } from "../src/cli/program.ts";
+import { engine } from "../src/engine/binding.ts";
+import { loadModel } from "../src/engine/load.ts";
+import type { EspalierErrorCode } from "../src/errors.ts";
+import { DraftTree } from "../src/tree/draft-tree.ts";
+import { type GgufFile, writeGguf } from "./gguf-writer.ts";
+import { speakingLlama } from "./native-model.ts";
+import { collect } from "./toy-model.ts";
+
+let folder: string;
+let path: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "espalier-load-"));
+  path = await put("good.gguf", speakingLlama());
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function put(name: string, content: GgufFile | string): Promise<string> {
+  const at = join(folder, name);
+  await writeFile(at, typeof content === "string" ? content : writeGguf(content));
+  return at;
+}
+
+/** What `espalier generate` says of a model: exit code, and all of standard error. */
+async function generate(model: string, ...more: string[]): Promise<{ code: number; stderr: string }> {
+  let stderr = "";
+  const sink = (write: (text: string) => void) =>
+    new Writable({
+      decodeStrings: false,
+      write(text: string, _encoding, done) {
+        write(text);
+        done();
+      },
+    });
+  const io: Io = {
+    stdin: Readable.from([]) as Input,
+    stdout: sink(() => {}),
+    stderr: sink((text) => {
+      stderr += text;
+    }),
+    env: {},
+    loadModel,
+    findModel: async (name) => name,
+    onInterrupt: () => () => {},
+    exit: () => {},
+  };
+  const code = await run(["generate", "--model", model, "--prompt", "Hi", "-n", "3", ...more], io);
+  return { code, stderr };
+}
+
+it("loads a model that generates, with all its options", async () => {
+  const fractions: number[] = [];
+  await using model = await loadModel(path, {
+    threads: 2,
+    contextLength: 64,
+    cacheType: "f32",
+    onProgress: (fraction) => fractions.push(fraction),
+  });
+  expect([model.name, model.contextLength]).toEqual(["good", 64]);
+  expect(fractions.at(-1)).toBe(1);
+  expect(fractions).toEqual([...fractions].sort((a, b) => a - b));
+  const plain = await collect(model.generate({ prompt: "abab", maxTokens: 20, method: "plain" }));
+  const drafted = await collect(model.generate({ prompt: "abab", maxTokens: 20 }));
+  expect(drafted.tokens).toEqual(plain.tokens);
+  await using other = await loadModel(path, { threads: 1, cacheType: "f32", passTimes: false });
+  expect(other.contextLength).toBe(512);
+  const again = await collect(other.generate({ prompt: "abab", maxTokens: 20 }));
+  expect(again.tokens).toEqual(plain.tokens);
+  expect((await generate(path)).code).toBe(0);
+});
+
+describe("what is wrong with a file is said by loadModel and by the command", () => {
+  const says = async (model: string, code: EspalierErrorCode, message: RegExp) => {
+    await expect(loadModel(model)).rejects.toEqual(
+      expect.objectContaining({ name: "EspalierError", code, message: expect.stringMatching(message) }),
+    );
+    const { code: exit, stderr } = await generate(model);
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(message);
+    expect(stderr).toMatch(/^error: /m);
+  };
+
+  it("no such file", async () => {
+    await says(join(folder, "none.gguf"), "file-not-found", /none\.gguf/);
+    await says(folder, "file-not-found", /neither a file/);
+  });
+
+  it("not a GGUF", async () => {
+    await says(await put("text.gguf", "just a text"), "not-gguf", /text\.gguf/);
+    await says(await put("empty.gguf", ""), "not-gguf", /empty\.gguf/);
+  });
+
+  it("a file that is cut off, at any place", async () => {
+    const whole = writeGguf(speakingLlama());
+    for (const part of [0.01, 0.3, 0.6, 0.999]) {
+      const cut = join(folder, "cut.gguf");
+      await writeFile(cut, whole.subarray(0, Math.floor(part * whole.length)));
+      await expect(loadModel(cut), `${part}`).rejects.toMatchObject({ name: "EspalierError" });
+    }
+  });
+
+  it("an unknown architecture, and one whose features are unknown", async () => {
+    const metadata = { "general.architecture": { type: "string", value: "mamba" } } as const;
+    const file = await put("mamba.gguf", speakingLlama({ metadata }));
+    await says(file, "unsupported-architecture", /"mamba" is not supported; supported: llama/);
+    const scaled = { "llama.rope.scaling.type": { type: "string", value: "yarn" } } as const;
+    await says(
+      await put("yarn.gguf", speakingLlama({ metadata: scaled })),
+      "unsupported-architecture",
+      /rope\.scaling\.type.*yarn/,
+    );
+  });
+
+  it("weights of an unsupported type", async () => {
+    for (const matrixType of ["Q5_0", "F16", "F32"]) {
+      const { metadata, tensors } = speakingLlama();
+      const { tensors: others } = speakingLlama({ matrixType });
+      const mixed = tensors.map((tensor, i) =>
+        String(tensor.name).includes("ffn_up") ? others[i]! : tensor,
+      );
+      await says(
+        await put(`${matrixType}.gguf`, { metadata, tensors: mixed }),
+        "unsupported-weight-type",
+        new RegExp(`blk\\.0\\.ffn_up\\.weight" is of type ${matrixType}; supported for it: Q4_0, Q4_1, Q8_0`),
+      );
+    }
+  });
+
+  it("no tokenizer, and one that is unknown", async () => {
+    const without = { "tokenizer.ggml.model": undefined };
+    await says(
+      await put("dumb.gguf", speakingLlama({ metadata: without })),
+      "missing-tokenizer",
+      /tokenizer/,
+    );
+    const other = { "tokenizer.ggml.model": { type: "string", value: "bert" } } as const;
+    await says(await put("bert.gguf", speakingLlama({ metadata: other })), "unsupported-tokenizer", /bert/);
+  });
+
+  it("heads that the engine does not take", async () => {
+    const file = await put("narrow.gguf", speakingLlama({ heads: 4, kvHeads: 2 }));
+    await says(file, "bad-model", /head_size must be a multiple of 32/);
+  });
+
+  it("a tensor that is missing", async () => {
+    const { metadata, tensors } = speakingLlama();
+    const file = { metadata, tensors: tensors.filter(({ name }) => name !== "blk.1.attn_k.weight") };
+    await says(await put("part.gguf", file), "missing-tensor", /blk\.1\.attn_k\.weight/);
+  });
+});
+
+describe("options out of range", () => {
+  it.each([0, -1, 65, 1.5, Number.NaN, "2"])("threads %s", async (threads) => {
+    await expect(loadModel(path, { threads: threads as number })).rejects.toThrow(RangeError);
+    await expect(loadModel(path, { threads: threads as number })).rejects.toThrow(`threads is ${threads}`);
+  });
+
+  it.each([0, 1, 513, 64.5, Number.NaN])("contextLength %s", async (contextLength) => {
+    await expect(loadModel(path, { contextLength })).rejects.toThrow(RangeError);
+    await expect(loadModel(path, { contextLength })).rejects.toThrow(
+      `contextLength is ${contextLength}; give an integer from 2 to 512`,
+    );
+  });
+
+  it("a cache type there is not", async () => {
+    await expect(loadModel(path, { cacheType: "q8" as "f16" })).rejects.toThrow(/cacheType is q8/);
+  });
+
+  it.each([
+    ["--threads", "65"],
+    ["--threads", "x"],
+    ["--context", "513"],
+    ["--context", "1"],
+  ])("%s %s of the command", async (option, value) => {
+    const { code, stderr } = await generate(path, option, value);
+    expect(code).toBe(1);
+    expect(stderr).toContain(value);
+  });
+
+  it.each([0, -5, 2.5, Number.NaN])("a cache of %s", async (capacity) => {
+    await using model = await loadModel(path);
+    await expect(model.parts.target.createSequence({ capacity })).rejects.toThrow(RangeError);
+  });
+});
+
+describe("the engine that the environment asks for", () => {
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    vi.resetModules();
+  });
+  /** A fresh copy, because a module keeps the engine it has loaded. */
+  const freshEngine = async () => {
+    vi.resetModules();
+    return (await import("../src/engine/binding.ts")).engine;
+  };
+
+  it("is refused when it is unknown, with a list of what there is", async () => {
+    vi.stubEnv("ESPALIER_ISA", "sse9");
+    const fresh = await freshEngine();
+    const isas = engine().isas();
+    expect(fresh).toThrow(expect.objectContaining({ name: "EspalierError", code: "no-engine" }));
+    for (const { name } of [{ name: "sse9" }, ...isas]) expect(fresh).toThrow(name);
+    const { loadModel: freshLoad } = await import("../src/engine/load.ts");
+    await expect(freshLoad(path)).rejects.toMatchObject({ code: "no-engine" });
+  });
+
+  it("is used when it can be", async () => {
+    const before = engine().currentIsa();
+    vi.stubEnv("ESPALIER_ISA", "generic");
+    try {
+      expect((await freshEngine())().currentIsa()).toBe("generic");
+    } finally {
+      engine().selectIsa(before);
+    }
+  });
+
+  it("is refused when ESPALIER_NATIVE is no engine", async () => {
+    vi.stubEnv("ESPALIER_NATIVE", join(folder, "none.node"));
+    expect(await freshEngine()).toThrow(expect.objectContaining({ code: "no-engine" }));
+    expect(await freshEngine()).toThrow(/none\.node/);
+  });
+});
+
+/** Bytes of memory that this process holds, or has addresses for. */
+function memory(of: "rss" | "addresses"): number {
+  if (of === "rss") return process.memoryUsage.rss();
+  const pages = execFileSync("cat", [`/proc/${process.pid}/statm`], { encoding: "utf8" }).split(" ")[0];
+  const pageSize = Number(execFileSync("getconf", ["PAGESIZE"], { encoding: "utf8" }));
+  return Number(pages) * pageSize;
+}
+
+function canLimitMemory(): boolean {
+  if (process.platform !== "linux") return false;
+  try {
+    execFileSync("prlimit", ["--pid", `${process.pid}`, "--as"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe("memory", () => {
+  // Half a megabyte of cache for each token, in little weight and time.
+  const deep = () => speakingLlama({ layers: 1024, heads: 2, kvHeads: 2, feedForwardSize: 32 });
+
+  it.skipIf(!canLimitMemory())(
+    "that is not there for a long text is an error, and shorter ones still work",
+    async () => {
+      const model = await loadModel(await put("deep.gguf", deep()), { cacheType: "f32", passTimes: false });
+      try {
+        const sequence = await model.parts.target.createSequence({ capacity: 512 });
+        await sequence.prefill([1, 2, 3]);
+        // The soft limit alone, which goes back up to the hard one afterwards.
+        const limit = (bytes: string) =>
+          execFileSync("prlimit", ["--pid", `${process.pid}`, `--as=${bytes}:`]);
+        limit(`${memory("addresses") + 120 * 2 ** 20}`);
+        try {
+          const text = Array(500).fill(1);
+          await expect(sequence.prefill(text)).rejects.toEqual(
+            expect.objectContaining({
+              name: "EspalierError",
+              code: "out-of-memory",
+              message: expect.stringMatching(/no memory for a cache of \d+ tokens/),
+            }),
+          );
+          expect(sequence.length).toBeLessThan(500);
+          await expect(model.parts.target.createSequence({ capacity: 512 })).rejects.toMatchObject({
+            code: "out-of-memory",
+          });
+          sequence.truncate(3);
+          await sequence.forward(new DraftTree(1, 1), { topK: 1 });
+          sequence.commit([0]);
+          expect(sequence.length).toBe(4);
+        } finally {
+          limit("unlimited");
+        }
+        await sequence[Symbol.asyncDispose]();
+      } finally {
+        await model[Symbol.asyncDispose]();
+      }
+    },
+  );
+
+  it("of 50 models that were loaded and freed does not add up", async () => {
+    // 12 MB of weights, and several in buffers and cache: whichever of them stays 50 times is seen.
+    const shape = { layers: 8, hiddenSize: 512, feedForwardSize: 1024 };
+    const file = await put("fifty.gguf", speakingLlama(shape));
+    const use = async (times: number) => {
+      for (let i = 0; i < times; i++) {
+        await using model = await loadModel(file, { threads: 1 + (i % 2), passTimes: false });
+        await collect(model.generate({ prompt: "memory ".repeat(20), maxTokens: 4 }));
+      }
+      return memory("rss");
+    };
+    const before = await use(8);
+    const after = await use(50);
+    expect((after - before) / 2 ** 20).toBeLessThan(100);
+  });
+});
