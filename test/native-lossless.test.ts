@@ -24,7 +24,7 @@ describeLossless("native engine", {
       endTokens: i === 0 ? [] : [0],
     });
   }),
-  runs: 100,
+  runs: process.env.ESPALIER_TESTS === "few" ? 8 : 100,
   longestPrompt: 150,
   longestText: 40,
 });
