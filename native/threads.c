@@ -18,7 +18,7 @@
 #define RELAX() ((void)0)
 #endif
 
-enum { SPINS_AT_BARRIER = 400, SPINS_BETWEEN_RUNS 400= 400 };
+enum { SPINS_AT_BARRIER = 400, SPINS_BETWEEN_RUNS = 400 };
 
 struct EspPool {
   int threads;
