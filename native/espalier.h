@@ -28,8 +28,10 @@ enum { ESP_MAX_THREADS = 64 };
 EspPool *esp_pool_create(int threads); /* NULL: no memory or no threads to be had */
 void esp_pool_free(EspPool *pool);
 int esp_pool_threads(const EspPool *pool);
-/* Runs body(context, thread) on every thread of the pool, the calling one included, and returns when all are done. */
-void esp_pool_run(EspPool *pool, void (*body)(void *context, int thread), void *context);
+/* How many of them pay at present: fewer than all while other programs keep the cores busy. */
+int esp_pool_advise(EspPool *pool);
+/* Runs body(context, thread) on `threads` threads, the calling one included, and returns when all are done. */
+void esp_pool_run(EspPool *pool, int threads, void (*body)(void *context, int thread), void *context);
 /* To be called by every thread of a running body: returns when all have arrived. */
 void esp_barrier(EspPool *pool);
 
@@ -141,7 +143,7 @@ typedef struct {
   atomic_int *abort; /* nonzero stops between layers; may be NULL */
 } EspPass;
 
-/* Runs the pass on all threads of the pool. Rows stay pending in their caches until commit or rollback. */
+/* Runs the pass on the threads of the pool that pay at present. Rows stay pending in their caches until commit or rollback. */
 EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message);
 
 /* ---- dispatch.c: instruction sets ------------------------------------------------------------------------------- */

@@ -547,7 +547,7 @@ EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message
       .stack = stack,
       .pass = pass,
       .kernels = esp_kernels(),
-      .threads = esp_pool_threads(stack->pool),
+      .threads = esp_pool_advise(stack->pool),
   };
   for (int32_t t = 0; t < pass->tree_count; t++) {
     const EspTree *tree = &pass->trees[t];
@@ -577,7 +577,7 @@ EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message
     return ESP_NO_MEMORY;
   }
   run.own_join = run.own && run.spans <= OWN_SPANS;
-  esp_pool_run(stack->pool, layers, &run);
+  esp_pool_run(stack->pool, run.threads, layers, &run);
   if (!atomic_load(&run.stop)) return ESP_OK;
   for (int32_t t = 0; t < pass->tree_count; t++) esp_cache_rollback(pass->trees[t].cache);
   *message = "aborted";

@@ -1,14 +1,19 @@
 /*
- * threads.c - a pool whose threads run one body together and meet at barriers. A waiting thread spins briefly, then
- * gives its core away, so that other programs on the machine do not stall a pass. Counters only grow and are compared
- * by signed difference, so none is ever reset while somebody may still look at it.
+ * threads.c - a pool whose threads run one body together and meet at barriers. Counters only grow and are compared by
+ * signed difference, so none is ever reset while somebody may still look at it.
+ *
+ * Other programs may want the cores too. A thread that waits spins briefly and then gives its core away; but a barrier
+ * still waits for whoever the system has put aside, often for milliseconds, at every one of the hundred barriers of a pass. So
+ * a pool counts the time that its threads lose to waiting. When runs keep losing much of it, they go on with one thread less; after a
+ * while without loss one more is tried, and after every try that failed the while is longer.
  */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* for the CPU a thread runs on */
 #include "espalier.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <time.h>
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define RELAX() __builtin_ia32_pause()
@@ -20,82 +25,194 @@
 
 enum { SPINS_AT_BARRIER = 400, SPINS_BETWEEN_RUNS = 400 };
 
+/* The share of their time that threads lose to waiting is averaged over about this long; less while one more is tried. */
+#define MEMORY_NS 40e6
+#define TRY_MEMORY_NS 10e6
+/* One thread more is tried after this long without loss; twice as long after every try that failed, up to the second figure. */
+#define TRY_NS 50e6
+#define LONGEST_TRY_NS 400e6
+
+/* The number of a run and how many threads take part, in one word: a worker must never see one without the other. */
+enum { RUN_SHIFT = 8 };
+_Static_assert(ESP_MAX_THREADS < 1 << RUN_SHIFT, "threads of a run do not fit");
+
+typedef struct {
+  EspPool *pool;
+  pthread_t thread;
+  pthread_mutex_t mutex;
+  pthread_cond_t wake;
+  atomic_bool asleep;
+  atomic_int cpu; /* that it was on when it last took part; -1: unknown */
+  int index;
+  _Alignas(64) double lost; /* ns that this thread waited in the run */
+} Worker;
+
 struct EspPool {
   int threads;
   _Alignas(64) atomic_uint arrived; /* threads that have come to barriers, ever */
-  _Alignas(64) atomic_uint run; /* runs begun */
-  _Alignas(64) atomic_int sleepers;
-  pthread_mutex_t mutex;
-  pthread_cond_t wake;
-  bool quit;
+  _Alignas(64) atomic_ullong run; /* runs begun << RUN_SHIFT | threads of the newest */
   void (*body)(void *, int);
   void *context;
+  atomic_bool quit;
   pthread_mutex_t one_run;
-  unsigned passed; /* barriers passed in earlier runs, in units of threads */
-  struct Worker {
-    EspPool *pool;
-    pthread_t thread;
-    int index;
-  } workers[ESP_MAX_THREADS];
+  unsigned passed; /* what `arrived` was when the last run ended */
+  /* How many threads pay. */
+  int advised;
+  bool trying;
+  double share; /* of their time that threads lost of late */
+  double since, patience; /* ns: when `advised` was last thought about, and how long to leave it */
+  Worker workers[ESP_MAX_THREADS]; /* 0 is whoever calls */
 };
 
-/* Barriers this thread has passed, in units of threads; the same on every thread of a pool between two runs. */
-static _Thread_local unsigned barriers;
+/* Of the run that this thread is in. */
+static _Thread_local struct {
+  unsigned barriers; /* what `arrived` will be when the next barrier opens */
+  unsigned threads;
+  double lost;
+} here;
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
 
 void esp_barrier(EspPool *pool) {
-  unsigned threads = (unsigned)pool->threads;
-  if (threads == 1) return;
-  barriers += threads;
+  if (here.threads == 1) return;
+  here.barriers += here.threads;
   atomic_fetch_add_explicit(&pool->arrived, 1, memory_order_acq_rel);
-  for (int spins = 0; (int)(atomic_load_explicit(&pool->arrived, memory_order_acquire) - barriers) < 0; spins++) {
-    if (spins < SPINS_AT_BARRIER) RELAX();
-    else sched_yield();
+  double began = 0;
+  for (int spins = 0; (int)(atomic_load_explicit(&pool->arrived, memory_order_acquire) - here.barriers) < 0; spins++) {
+    if (spins < SPINS_AT_BARRIER) {
+      RELAX();
+    } else {
+      if (began == 0) began = now();
+      sched_yield();
+    }
   }
+  if (began != 0) here.lost += now() - began;
+}
+
+/*
+ * Linux likes to wake a thread on the CPU of the thread that woke it, and may leave the two there for many milliseconds beside idle
+ * CPUs. A worker that finds itself on the CPU of one before it moves to another.
+ */
+static void spread(EspPool *pool, int index) {
+#ifdef __linux__
+  const int cpu = sched_getcpu();
+  atomic_store_explicit(&pool->workers[index].cpu, cpu, memory_order_relaxed);
+  cpu_set_t taken, allowed, others;
+  CPU_ZERO(&taken);
+  for (int i = 0; i < index; i++) {
+    const int other = atomic_load_explicit(&pool->workers[i].cpu, memory_order_relaxed);
+    if (other >= 0 && other < CPU_SETSIZE) CPU_SET(other, &taken);
+  }
+  if (cpu < 0 || cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &taken)) return;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  CPU_AND(&others, &allowed, &taken);
+  CPU_XOR(&others, &others, &allowed);
+  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) != 0) return;
+  atomic_store_explicit(&pool->workers[index].cpu, sched_getcpu(), memory_order_relaxed);
+  sched_setaffinity(0, sizeof allowed, &allowed);
+#else
+  (void)pool, (void)index;
+#endif
+}
+
+/* This thread's part of a run of `threads`. */
+static void take_part(EspPool *pool, int index, int threads) {
+  here.barriers = pool->passed;
+  here.threads = (unsigned)threads;
+  here.lost = 0;
+  if (threads > 1) spread(pool, index);
+  pool->body(pool->context, index);
+  pool->workers[index].lost = here.lost; /* what is lost at the last barrier shows at the others */
+  esp_barrier(pool);
+}
+
+static int threads_of(unsigned long long run) { return (int)(run & ((1u << RUN_SHIFT) - 1)); }
+
+/* Returns the run's word once there is a run after `seen` that this worker belongs to. */
+static unsigned long long wait_for_run(Worker *worker, unsigned long long seen) {
+  EspPool *pool = worker->pool;
+  unsigned long long run;
+  for (int spins = 0; spins < SPINS_BETWEEN_RUNS; spins++) {
+    run = atomic_load_explicit(&pool->run, memory_order_acquire);
+    if (run >> RUN_SHIFT != seen >> RUN_SHIFT && worker->index < threads_of(run)) return run;
+    RELAX();
+  }
+  pthread_mutex_lock(&worker->mutex);
+  atomic_store(&worker->asleep, true);
+  for (;;) {
+    run = atomic_load(&pool->run);
+    if (run >> RUN_SHIFT != seen >> RUN_SHIFT && worker->index < threads_of(run)) break;
+    pthread_cond_wait(&worker->wake, &worker->mutex);
+  }
+  atomic_store(&worker->asleep, false);
+  pthread_mutex_unlock(&worker->mutex);
+  return run;
 }
 
 static void *work(void *argument) {
-  struct Worker *worker = argument;
-  EspPool *pool = worker->pool;
-  for (unsigned run = 1;; run++) {
-    for (int spins = 0; (int)(atomic_load_explicit(&pool->run, memory_order_acquire) - run) < 0; spins++) {
-      if (spins < SPINS_BETWEEN_RUNS) {
-        RELAX();
-        continue;
-      }
-      pthread_mutex_lock(&pool->mutex);
-      atomic_fetch_add(&pool->sleepers, 1);
-      while ((int)(atomic_load(&pool->run) - run) < 0) pthread_cond_wait(&pool->wake, &pool->mutex);
-      atomic_fetch_sub(&pool->sleepers, 1);
-      pthread_mutex_unlock(&pool->mutex);
-    }
-    if (pool->quit) return NULL;
-    pool->body(pool->context, worker->index);
-    esp_barrier(pool);
+  Worker *worker = argument;
+  for (unsigned long long run = 0;;) {
+    run = wait_for_run(worker, run);
+    if (atomic_load(&worker->pool->quit)) return NULL;
+    take_part(worker->pool, worker->index, threads_of(run));
   }
 }
 
-static void begin(EspPool *pool) {
-  atomic_fetch_add(&pool->run, 1);
-  if (atomic_load(&pool->sleepers) > 0) {
-    pthread_mutex_lock(&pool->mutex);
-    pthread_cond_broadcast(&pool->wake);
-    pthread_mutex_unlock(&pool->mutex);
+static void begin(EspPool *pool, int threads) {
+  const unsigned long long run = atomic_load(&pool->run) >> RUN_SHIFT;
+  atomic_store(&pool->run, (run + 1) << RUN_SHIFT | (unsigned)threads);
+  for (int i = 1; i < threads; i++) {
+    Worker *worker = &pool->workers[i];
+    if (!atomic_load(&worker->asleep)) continue;
+    pthread_mutex_lock(&worker->mutex);
+    pthread_cond_signal(&worker->wake);
+    pthread_mutex_unlock(&worker->mutex);
   }
 }
 
-void esp_pool_run(EspPool *pool, void (*body)(void *, int), void *context) {
-  if (pool->threads == 1) {
-    body(context, 0);
-    return;
+/* Learns from a run of `threads` that began at `began`. */
+static void learn(EspPool *pool, int threads, double began) {
+  const double end = now(), took = end - began;
+  double lost = 0;
+  for (int i = 0; i < threads; i++) lost += pool->workers[i].lost;
+  const double share = threads > 1 ? lost / (took * (threads - 1)) : 0; /* 1: while one works, all others wait */
+  pool->share += (share - pool->share) * took / (took + (pool->trying ? TRY_MEMORY_NS : MEMORY_NS));
+  /* Without one of few threads little is left, without one of many nearly all. */
+  const double worth = 0.8 / threads > 0.15 ? 0.8 / threads : 0.15;
+  if (threads > 1 && pool->share > worth) {
+    if (pool->trying && pool->patience < LONGEST_TRY_NS) pool->patience *= 2;
+    pool->trying = false;
+    pool->advised = threads - 1;
+    pool->share = 0;
+    pool->since = end;
+  } else if (end - pool->since > pool->patience) {
+    if (pool->trying || pool->advised == pool->threads) pool->patience = TRY_NS;
+    pool->trying = pool->advised < pool->threads;
+    if (pool->trying) pool->advised++;
+    pool->since = end;
   }
+}
+
+int esp_pool_advise(EspPool *pool) {
   pthread_mutex_lock(&pool->one_run);
+  const int advised = pool->advised;
+  pthread_mutex_unlock(&pool->one_run);
+  return advised;
+}
+
+void esp_pool_run(EspPool *pool, int threads, void (*body)(void *, int), void *context) {
+  pthread_mutex_lock(&pool->one_run);
+  const double began = now();
   pool->body = body;
   pool->context = context;
-  barriers = pool->passed; /* any thread may lead a run */
-  begin(pool);
-  body(context, 0);
-  esp_barrier(pool);
-  pool->passed = barriers;
+  begin(pool, threads);
+  take_part(pool, 0, threads);
+  pool->passed = here.barriers;
+  if (pool->threads > 1) learn(pool, threads, began);
   pthread_mutex_unlock(&pool->one_run);
 }
 
@@ -103,13 +220,16 @@ EspPool *esp_pool_create(int threads) {
   if (threads < 1 || threads > ESP_MAX_THREADS) return NULL;
   EspPool *pool = aligned_alloc(64, (sizeof *pool + 63) / 64 * 64);
   if (!pool) return NULL;
-  *pool = (EspPool){.threads = threads};
-  pthread_mutex_init(&pool->mutex, NULL);
+  *pool = (EspPool){.threads = threads, .advised = threads, .patience = TRY_NS};
   pthread_mutex_init(&pool->one_run, NULL);
-  pthread_cond_init(&pool->wake, NULL);
   for (int i = 1; i < threads; i++) {
-    pool->workers[i] = (struct Worker){.pool = pool, .index = i};
-    if (pthread_create(&pool->workers[i].thread, NULL, work, &pool->workers[i]) != 0) {
+    Worker *worker = &pool->workers[i];
+    *worker = (Worker){.pool = pool, .index = i, .cpu = -1};
+    pthread_mutex_init(&worker->mutex, NULL);
+    pthread_cond_init(&worker->wake, NULL);
+    if (pthread_create(&worker->thread, NULL, work, worker) != 0) {
+      pthread_cond_destroy(&worker->wake);
+      pthread_mutex_destroy(&worker->mutex);
       pool->threads = i; /* those that began are the ones to end */
       esp_pool_free(pool);
       return NULL;
@@ -120,11 +240,14 @@ EspPool *esp_pool_create(int threads) {
 
 void esp_pool_free(EspPool *pool) {
   if (!pool) return;
-  pool->quit = true;
-  begin(pool);
-  for (int i = 1; i < pool->threads; i++) pthread_join(pool->workers[i].thread, NULL);
-  pthread_cond_destroy(&pool->wake);
-  pthread_mutex_destroy(&pool->mutex);
+  atomic_store(&pool->quit, true);
+  begin(pool, pool->threads);
+  for (int i = 1; i < pool->threads; i++) {
+    Worker *worker = &pool->workers[i];
+    pthread_join(worker->thread, NULL);
+    pthread_cond_destroy(&worker->wake);
+    pthread_mutex_destroy(&worker->mutex);
+  }
   pthread_mutex_destroy(&pool->one_run);
   free(pool);
 }
