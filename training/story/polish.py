@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import multiprocessing
+import os
 import random
 import re
 import time
@@ -133,8 +135,11 @@ def ended_text(tokenizer, row: list[int], begin: int) -> str:
     return tokenizer.decode(row[begin : row.index(END, begin)], skip_special_tokens=False) if END in row[begin:] else ""
 
 
-def weak(text: str, r: Request, common: set[str]) -> str:
-    """Why a story is not learnt from, or ""."""
+def weak(text: str, index: int, common: set[str]) -> str:
+    """Why a story, told on request `index`, is not learnt from, or ""."""
+    if not text:
+        return "no end"
+    r = draw(SEED, index)
     reason = fault(text, r, np.zeros(0, np.uint64), common)
     if reason:
         return reason
@@ -156,6 +161,7 @@ def collect(model: Llama, tokenizer, seconds: float, batch: int, limit: int, tem
     device = model.token_embd.weight.device
     generator = torch.Generator(device).manual_seed(first + 1)
     began, index, kept, rows, reasons = time.time(), first, [], [], {}
+    workers = multiprocessing.get_context("fork").Pool(max(1, (os.cpu_count() or 2) - 2))
     while time.time() - began < seconds and index - first < most:
         asked: list[Request] = []
         while len(asked) < batch // MANY:
@@ -168,20 +174,19 @@ def collect(model: Llama, tokenizer, seconds: float, batch: int, limit: int, tem
         prompts = [chat(tokenizer, ask(r, f"{r.trait} {r.object_trait} {r.object} {r.place} " + "word " * rng.choice((60, 120, 180, 260)) + r.object, rng)) for r in asked]
         prompts = [prompt for prompt in prompts for _ in range(MANY)]
         tokens = answers(model, prompts, limit, temperature, generator).tolist()
+        texts = [ended_text(tokenizer, row, len(prompt)) for row, prompt in zip(tokens, prompts, strict=True)]
+        judged = workers.starmap(weak, [(text, asked[j // MANY].index, common) for j, text in enumerate(texts)], chunksize=32)
         for i, r in enumerate(asked):
-            best, best_score = "", 2.0
-            for j in range(i * MANY, (i + 1) * MANY):
-                begin = len(prompts[j])
-                text = ended_text(tokenizer, tokens[j], begin)
-                reason = weak(text, r, common) if text else "no end"
-                reasons[reason or "good"] = reasons.get(reason or "good", 0) + 1
-                if text and j % MANY == 0:
-                    rows.append(tokens[j][: tokens[j].index(END, begin) + 1])
-                score = repeated(text, 2)
-                if text and not reason and score < best_score:
-                    best, best_score = text, score
-            if best:
-                kept.append((r, best))
+            of_r = range(i * MANY, (i + 1) * MANY)
+            for j in of_r:
+                reasons[judged[j] or "good"] = reasons.get(judged[j] or "good", 0) + 1
+            good = [texts[j] for j in of_r if not judged[j]]
+            if good:
+                kept.append((r, min(good, key=lambda text: repeated(text, 2))))
+            if texts[i * MANY]:
+                row = tokens[i * MANY]
+                rows.append(row[: row.index(END, len(prompts[i * MANY])) + 1])
+    workers.terminate()
     return kept, rows, {"requests": index - first, "kept": len(kept), **reasons}
 
 
