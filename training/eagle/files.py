@@ -1,0 +1,137 @@
+"""The file of a head (see README.md here), and a small random target to try everything with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import gguf
+import torch
+
+from story.export import CHAT_TEMPLATE
+
+from .head import Head, HeadShape
+from .target import Target
+
+ARCHITECTURE = "espalier-eagle"
+TYPES = {name: gguf.GGMLQuantizationType[name.upper()] for name in ("f32", "q8_0", "q4_1", "q4_0")}
+
+
+@dataclass
+class HeadFile:
+    head: Head
+    draft_vocab: torch.Tensor  # [rows of the output matrix]: the target's token of each
+    trained_depths: int
+    acceptance: list[float]
+
+
+def add_matrix(writer: gguf.GGUFWriter, name: str, value: torch.Tensor, kind: str) -> None:
+    array = value.detach().float().cpu().numpy()
+    if kind != "f32":
+        array = gguf.quants.quantize(array, TYPES[kind])
+    writer.add_tensor(name, array, raw_dtype=TYPES[kind])
+
+
+def close(writer: gguf.GGUFWriter) -> None:
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def write_head(path: Path, file: HeadFile, target: Target, name: str, layer: str = "q4_1", output: str = "q4_1") -> None:
+    """Writes a head with the matrices of its layer and its output matrix in the block formats that are named."""
+    c, s, a = file.head.shape, target.shape, ARCHITECTURE
+    writer = gguf.GGUFWriter(str(path), a)
+    writer.add_name(name)
+    writer.add_license("apache-2.0")
+    writer.add_string(f"{a}.kind", c.kind)
+    writer.add_block_count(1)
+    writer.add_embedding_length(c.hidden)
+    writer.add_feed_forward_length(c.inner)
+    writer.add_head_count(c.heads)
+    writer.add_head_count_kv(c.kv_heads)
+    writer.add_key_length(c.size)
+    writer.add_layer_norm_rms_eps(c.eps)
+    writer.add_rope_freq_base(c.rope_base)
+    writer.add_array(f"{a}.taps", list(c.taps))
+    writer.add_array(f"{a}.draft_vocab", file.draft_vocab.tolist())
+    writer.add_string(f"{a}.target.name", target.name)
+    writer.add_uint32(f"{a}.target.block_count", s.layers)
+    writer.add_uint32(f"{a}.target.embedding_length", s.hidden)
+    writer.add_uint32(f"{a}.target.vocab_size", s.vocab)
+    writer.add_string(f"{a}.target.tokens_sha256", target.tokens_sha256)
+    writer.add_uint32(f"{a}.trained_depths", file.trained_depths)
+    writer.add_array(f"{a}.acceptance", [float(share) for share in file.acceptance])
+    for tensor, value in file.head.state_dict().items():
+        add_matrix(writer, tensor, value, "f32" if value.ndim == 1 else output if tensor == "output.weight" else layer)
+    close(writer)
+
+
+def read_head(path: Path, target: Target | None = None) -> HeadFile:
+    """A head as the engine will run it, its matrices de-quantised. With `target`, refuses a head that does not fit it."""
+    reader = gguf.GGUFReader(str(path))
+    value = lambda key: reader.fields[f"{ARCHITECTURE}.{key}"].contents()  # noqa: E731
+    if reader.fields["general.architecture"].contents() != ARCHITECTURE:
+        raise ValueError(f"{path} is not the file of a draft head")
+    if target:
+        s = target.shape
+        theirs = [value(f"target.{key}") for key in ("block_count", "embedding_length", "vocab_size", "tokens_sha256")]
+        if theirs != [s.layers, s.hidden, s.vocab, target.tokens_sha256]:
+            raise ValueError(f"{path} is a head of {value('target.name')!r}, not of {target.name!r}")
+    shape = HeadShape(
+        value("kind"), value("embedding_length"), value("feed_forward_length"), value("attention.head_count"),
+        value("attention.head_count_kv"), value("attention.key_length"), value("rope.freq_base"),
+        value("attention.layer_norm_rms_epsilon"), tuple(value("taps")), len(value("draft_vocab")),
+    )  # fmt: skip
+    head = Head(shape).eval()
+    head.load_state_dict({t.name: torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type).copy()).float() for t in reader.tensors})
+    acceptance = value("acceptance")
+    return HeadFile(head, torch.tensor(value("draft_vocab")), value("trained_depths"), acceptance)
+
+
+CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+MERGES = "t h,th e,i n,a n,r e,o n,e r,a t,e n,n d,an d,o u,in g,e s,o r,i s,i t,a l,o f,t o,Ġ the,Ġ a,Ġ of,Ġ to".split(",")
+
+
+def write_random_target(path: Path, seed: int = 1, layers: int = 8, hidden: int = 64, inner: int = 96, heads: int = 2, kv_heads: int = 1) -> None:
+    """A llama model of random weights over bytes and a few merges, with a chat template: it runs, and says nothing of sense."""
+    from tokenizers import pre_tokenizers
+
+    torch.manual_seed(seed)
+    size = hidden // heads
+    tokens = CONTROL + sorted(pre_tokenizers.ByteLevel.alphabet()) + [merge.replace(" ", "") for merge in MERGES]
+    tokens = list(dict.fromkeys(tokens))
+    writer = gguf.GGUFWriter(str(path), "llama")
+    writer.add_name("espalier-random")
+    writer.add_block_count(layers)
+    writer.add_context_length(2048)
+    writer.add_embedding_length(hidden)
+    writer.add_feed_forward_length(inner)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_rope_dimension_count(size)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(tokens)
+    writer.add_token_types([gguf.TokenType.CONTROL if token in CONTROL else gguf.TokenType.NORMAL for token in tokens])
+    writer.add_token_merges(MERGES)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_add_bos_token(False)
+    writer.add_add_space_prefix(False)
+    writer.add_chat_template(CHAT_TEMPLATE)
+    draw = lambda rows, columns, scale=1.0: scale * columns**-0.5 * torch.randn(rows, columns)  # noqa: E731
+    add_matrix(writer, "token_embd.weight", 3 * draw(len(tokens), hidden), "q8_0")
+    add_matrix(writer, "output_norm.weight", 1 + 0.1 * torch.randn(hidden), "f32")
+    for n in range(layers):
+        width = {"attn_q": (heads * size, hidden), "attn_k": (kv_heads * size, hidden), "attn_v": (kv_heads * size, hidden), "attn_output": (hidden, heads * size)}
+        width |= {"ffn_gate": (inner, hidden), "ffn_up": (inner, hidden), "ffn_down": (hidden, inner)}
+        for tensor, (rows, columns) in width.items():
+            add_matrix(writer, f"blk.{n}.{tensor}.weight", draw(rows, columns), "q8_0")
+        for tensor in ("attn_norm", "ffn_norm"):
+            add_matrix(writer, f"blk.{n}.{tensor}.weight", 1 + 0.1 * torch.randn(hidden), "f32")
+    close(writer)

@@ -1,0 +1,147 @@
+"""The draft head, exactly as README.md here defines it. Parameter names are those of the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from story.kernels import rotate
+
+from .target import Target, angles, default_taps
+
+
+@dataclass(frozen=True)
+class HeadShape:
+    kind: str  # "eagle-1" or "eagle-fused"
+    hidden: int
+    inner: int
+    heads: int
+    kv_heads: int
+    size: int
+    rope_base: float
+    eps: float
+    taps: tuple[int, ...]
+    vocab: int  # rows of the output matrix
+
+
+def shape_for(target: Target, kind: str, inner: int, vocab: int) -> HeadShape:
+    s = target.shape
+    taps = default_taps(s.layers) if kind == "eagle-fused" else (s.layers,)
+    return HeadShape(kind, s.hidden, inner, s.heads, s.kv_heads, s.size, s.rope_base, s.eps, taps, vocab)
+
+
+class Norm(nn.Module):
+    def __init__(self, width: int, eps: float):
+        super().__init__()
+        self.weight, self.eps = nn.Parameter(torch.ones(width)), eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), self.eps)
+
+
+class Layer(nn.Module):
+    def __init__(self, c: HeadShape):
+        super().__init__()
+        linear = lambda rows, columns: nn.Linear(columns, rows, bias=False)  # noqa: E731
+        self.attn_norm, self.ffn_norm = Norm(c.hidden, c.eps), Norm(c.hidden, c.eps)
+        self.attn_q, self.attn_output = linear(c.heads * c.size, c.hidden), linear(c.hidden, c.heads * c.size)
+        self.attn_k, self.attn_v = linear(c.kv_heads * c.size, c.hidden), linear(c.kv_heads * c.size, c.hidden)
+        self.ffn_gate, self.ffn_up, self.ffn_down = linear(c.inner, c.hidden), linear(c.inner, c.hidden), linear(c.hidden, c.inner)
+
+
+@dataclass
+class Rows:
+    """Rows that have been through the layer. Keys are turned by their positions."""
+
+    state: torch.Tensor  # [batch, rows, hidden], before the final norm
+    keys: torch.Tensor  # [batch, rows, kv heads, size]
+    values: torch.Tensor
+
+
+class Head(nn.Module):
+    def __init__(self, shape: HeadShape):
+        super().__init__()
+        self.shape = c = shape
+        linear = lambda rows, columns: nn.Linear(columns, rows, bias=False)  # noqa: E731
+        if c.kind == "eagle-fused":
+            self.fuse_norm = nn.ParameterDict({"weight": nn.Parameter(torch.ones(len(c.taps) * c.hidden))})
+            self.fuse = linear(c.hidden, len(c.taps) * c.hidden)
+        self.embd_norm, self.feature_norm = Norm(c.hidden, c.eps), Norm(c.hidden, c.eps)
+        self.fc = linear(c.hidden, 2 * c.hidden)
+        self.blk = nn.ModuleList([Layer(c)])
+        self.output_norm, self.output = Norm(c.hidden, c.eps), linear(c.vocab, c.hidden)
+
+    @torch.no_grad()
+    def begin(self, target: Target, draft_vocab: torch.Tensor) -> None:
+        """First weights: features pass through, the layer adds little, and the output is the target's."""
+        c = self.shape
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 2:
+                nn.init.normal_(parameter, std=0.02 if not name.endswith(("attn_output.weight", "ffn_down.weight")) else 0.005)
+        if c.kind == "eagle-fused":
+            self.fuse.weight[:, -c.hidden :] += torch.eye(c.hidden)
+        self.fc.weight[:, c.hidden :] += torch.eye(c.hidden)
+        self.output.weight.copy_(target.output[draft_vocab.to(target.output.device)])
+        self.output_norm.weight.copy_(target.norm)
+        if c.kind == "eagle-1":
+            self.feature_norm.weight.copy_(target.norm)
+
+    def feature(self, taps: list[torch.Tensor]) -> torch.Tensor:
+        """The target's feature g of committed positions, from its taps [batch, length, hidden]."""
+        c = self.shape
+        if c.kind == "eagle-1":
+            return taps[0]
+        weights = self.fuse_norm["weight"].to(taps[0].dtype).chunk(len(taps))
+        normed = [F.rms_norm(tap, (c.hidden,), weight, c.eps) for tap, weight in zip(taps, weights, strict=True)]
+        return self.fuse(torch.cat(normed, -1))
+
+    def rows(
+        self,
+        embedded: torch.Tensor,
+        feature: torch.Tensor,
+        positions: torch.Tensor,
+        committed: Rows | None = None,
+        seen: torch.Tensor | None = None,
+        own: Rows | None = None,
+        noise: float = 0.0,
+    ) -> Rows:
+        """The layer over rows [batch, rows, hidden] at `positions` [rows].
+
+        Without `committed`, rows are the committed ones themselves, causal. With it they are drafted rows: row r sees the committed rows
+        where `seen` [rows, committed] says so, its ancestors `own` (keys and values [batch, rows, ancestors, kv heads, size]) and itself.
+        `noise` is the width of uniform noise on normed features, for training.
+        """
+        c, layer = self.shape, self.blk[0]
+        batch, count = embedded.shape[:2]
+        normed = self.feature_norm(feature)
+        if noise:
+            normed = normed + self.feature_norm.weight.to(normed.dtype) * noise * (torch.rand_like(normed) * 2 - 1)
+        u = self.fc(torch.cat((self.embd_norm(embedded), normed), -1))
+        y = layer.attn_norm(u)
+        q, k, v = (matrix(y).view(batch, count, -1, c.size) for matrix in (layer.attn_q, layer.attn_k, layer.attn_v))
+        cos, sin = angles(positions, c.size, c.rope_base)
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        if committed is None:
+            heads = [t.transpose(1, 2) for t in (q, k, v)]
+            y = F.scaled_dot_product_attention(*heads, is_causal=True, enable_gqa=True).transpose(1, 2).flatten(2)
+        else:
+            keys, values = k.unsqueeze(2), v.unsqueeze(2)
+            if own is not None:
+                keys, values = torch.cat((own.keys, keys), 2), torch.cat((own.values, values), 2)
+            q = q.unflatten(2, (c.kv_heads, -1))
+            scores = torch.einsum("bmkgd,bpkd->bkgmp", q, committed.keys).masked_fill(~seen, float("-inf"))
+            scores = torch.cat((scores, torch.einsum("bmkgd,bmokd->bkgmo", q, keys)), -1) * c.size**-0.5
+            weights = scores.float().softmax(-1).to(q.dtype)
+            before, after = weights.split((committed.keys.shape[1], keys.shape[2]), -1)
+            y = torch.einsum("bkgmp,bpkd->bmkgd", before, committed.values) + torch.einsum("bkgmo,bmokd->bmkgd", after, values)
+            y = y.flatten(2)
+        a = u + layer.attn_output(y)
+        y = layer.ffn_norm(a)
+        return Rows(a + layer.ffn_down(F.silu(layer.ffn_gate(y)) * layer.ffn_up(y)), k, v)
+
+    def guess(self, state: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities over the draft vocabulary, fp32."""
+        return self.output(self.output_norm(state)).float().log_softmax(-1)
