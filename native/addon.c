@@ -342,12 +342,20 @@ static napi_value create_stack(napi_env env, napi_callback_info info) {
   }
   spec.embedding = matrix_property(env, object, "embedding", true, &bases, &ok);
   spec.head = matrix_property(env, object, "head", true, &bases, &ok);
-  void *final_norm = NULL;
-  ok = ok && array_property(env, object, "finalNorm", napi_float32_array, hidden, true, &final_norm);
+  spec.join = matrix_property(env, object, "join", true, &bases, &ok);
+  spec.fuse = matrix_property(env, object, "fuse", true, &bases, &ok);
+  void *final_norm = NULL, *token_norm = NULL, *feature_norm = NULL, *fuse_norm = NULL;
+  ok = ok && array_property(env, object, "finalNorm", napi_float32_array, hidden, true, &final_norm) &&
+       array_property(env, object, "tokenNorm", napi_float32_array, hidden, true, &token_norm) &&
+       array_property(env, object, "featureNorm", napi_float32_array, hidden, true, &feature_norm) &&
+       array_property(env, object, "fuseNorm", napi_float32_array, spec.fuse ? (size_t)spec.fuse->cols : 0, true, &fuse_norm);
   const char *message = "internal: the specification of a stack";
   EspStack *stack = NULL;
   if (ok) {
     spec.final_norm = final_norm;
+    spec.token_norm = token_norm;
+    spec.feature_norm = feature_norm;
+    spec.fuse_norm = fuse_norm;
     spec.layer = layers;
     stack = esp_stack_create(&spec, pool->handle, &message);
   }
@@ -448,6 +456,9 @@ static void execute(napi_env env, void *data) {
   }
 }
 
+/* Of an EspStatus. */
+static const char *const codes[] = {"ok", "aborted", "invalid", "full", "no-memory"};
+
 static void complete(napi_env env, napi_status status, void *data) {
   Job *job = data;
   napi_value value = NULL, text = NULL, code = NULL;
@@ -455,7 +466,6 @@ static void complete(napi_env env, napi_status status, void *data) {
     napi_get_undefined(env, &value);
     napi_resolve_deferred(env, job->deferred, value);
   } else {
-    static const char *const codes[] = {"ok", "aborted", "invalid", "full", "no-memory"};
     napi_create_string_utf8(env, status == napi_ok ? job->message : "cancelled", NAPI_AUTO_LENGTH, &text);
     napi_create_string_utf8(env, codes[job->status], NAPI_AUTO_LENGTH, &code);
     napi_create_error(env, code, text, &value);
@@ -530,23 +540,23 @@ static bool read_trees(napi_env env, napi_value list, int32_t count, EspTree *tr
 }
 
 /*
- * ({stack, trees: [{cache, tokens, parents, size, first}], from, to, input?, lastOnly, topK, tokens?,
- * logProbs?, logits?, taps?, hiddenOut?, abort?, commit}) -> Promise; rejects with code "aborted", "invalid", "full" or
- * "no-memory"
+ * The job of {stack, trees: [{cache, tokens, parents, size, first}], from, to, input?, fuse?, lastOnly, topK, tokens?,
+ * logProbs?, logits?, taps?, hiddenOut?, abort?, commit}; NULL with an exception pending.
  */
-static napi_value forward(napi_env env, napi_callback_info info) {
-  napi_value request, value, list;
+static Job *read_pass(napi_env env, napi_value request) {
+  napi_value value, list;
   bool given;
   uint32_t count;
-  if (!arguments(env, info, 1, &request)) return NULL;
-  CALL(env, napi_get_named_property(env, request, "stack", &value));
+  if (napi_get_named_property(env, request, "stack", &value) != napi_ok) return NULL;
   EspStack *stack = unwrap(env, value, BOX_STACK);
   if (!stack) return NULL;
-  CALL(env, napi_get_named_property(env, request, "trees", &list));
-  CALL(env, napi_get_array_length(env, list, &count));
-  if (count < 1 || count > ESP_MAX_TREES) return fail(env, "internal: a pass takes 1 to 64 trees");
-  Job *job = calloc(1, sizeof *job + count * sizeof *job->trees);
-  if (!job) return fail(env, "internal: no memory for a job");
+  Job *job = NULL;
+  if (napi_get_named_property(env, request, "trees", &list) == napi_ok && napi_get_array_length(env, list, &count) == napi_ok &&
+      count >= 1 && count <= ESP_MAX_TREES) job = calloc(1, sizeof *job + count * sizeof *job->trees);
+  if (!job) {
+    fail(env, "internal: a pass takes 1 to 64 trees, and memory");
+    return NULL;
+  }
   job->kind = JOB_FORWARD;
   job->stack = stack;
   EspPass *pass = &job->pass;
@@ -554,16 +564,19 @@ static napi_value forward(napi_env env, napi_callback_info info) {
   pass->tree_count = (int32_t)count;
   int64_t rows = 0;
   void *input, *tokens, *log_probs, *logits, *taps, *hidden, *abort;
-  const size_t width = (size_t)esp_stack_spec(stack)->hidden, vocab = (size_t)esp_stack_spec(stack)->vocab;
+  const EspStackSpec *spec = esp_stack_spec(stack);
+  const size_t width = (size_t)spec->hidden, vocab = (size_t)spec->vocab;
   bool ok = read_trees(env, list, pass->tree_count, job->trees, &rows) &&
             int_property(env, request, "from", &pass->from) && int_property(env, request, "to", &pass->to) &&
             int_property(env, request, "topK", &pass->top_k) && pass->top_k >= 0 && pass->top_k <= ESP_MAX_TOP_K &&
             napi_get_named_property(env, request, "lastOnly", &value) == napi_ok &&
             napi_get_value_bool(env, value, &pass->last_only) == napi_ok &&
             napi_get_named_property(env, request, "commit", &value) == napi_ok &&
-            napi_get_value_bool(env, value, &job->commit) == napi_ok;
+            napi_get_value_bool(env, value, &job->commit) == napi_ok && property(env, request, "fuse", &value, &given) &&
+            (!given || napi_get_value_bool(env, value, &pass->fuse) == napi_ok);
+  const size_t input_width = pass->fuse && spec->fuse ? (size_t)spec->fuse->cols : width;
   const size_t outputs = pass->last_only ? count : (size_t)rows, listed = outputs * (size_t)pass->top_k;
-  ok = ok && array_property(env, request, "input", napi_float32_array, (size_t)rows * width, true, &input) &&
+  ok = ok && array_property(env, request, "input", napi_float32_array, (size_t)rows * input_width, true, &input) &&
        array_property(env, request, "tokens", napi_int32_array, listed, listed == 0, &tokens) &&
        array_property(env, request, "logProbs", napi_float32_array, listed, listed == 0, &log_probs) &&
        array_property(env, request, "logits", napi_float32_array, outputs * vocab, true, &logits) &&
@@ -580,15 +593,37 @@ static napi_value forward(napi_env env, napi_callback_info info) {
   }
   if (!ok) {
     free(job);
-    return fail(env, "internal: the request of a pass");
+    fail(env, "internal: the request of a pass");
+    return NULL;
   }
   pass->input = input;
   pass->top_tokens = tokens;
   pass->top_log_probs = log_probs;
   pass->logits = logits;
   pass->abort = abort;
-  return start(env, job, request);
+  return job;
 }
+
+/* (a pass) -> Promise; rejects with code "aborted", "invalid", "full" or "no-memory" */
+static napi_value forward(napi_env env, napi_callback_info info) {
+  napi_value request;
+  if (!arguments(env, info, 1, &request)) return NULL;
+  Job *job = read_pass(env, request);
+  return job ? start(env, job, request) : NULL;
+}
+
+/* (a pass) -> nothing, when it is done; throws with such a code. For passes that are shorter than a way to another thread. */
+static napi_value forward_now(napi_env env, napi_callback_info info) {
+  napi_value request;
+  if (!arguments(env, info, 1, &request)) return NULL;
+  Job *job = read_pass(env, request);
+  if (!job) return NULL;
+  execute(env, job);
+  if (job->status != ESP_OK) napi_throw_error(env, codes[job->status], job->message);
+  free(job);
+  return NULL;
+}
+
 
 NAPI_MODULE_INIT(/* env, exports */) {
   const struct { const char *name; napi_callback call; } functions[] = {
@@ -608,6 +643,7 @@ NAPI_MODULE_INIT(/* env, exports */) {
       {"cacheRollback", cache_rollback},
       {"cacheTruncate", cache_truncate},
       {"forward", forward},
+      {"forwardNow", forward_now},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;

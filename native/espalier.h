@@ -110,8 +110,16 @@ typedef struct {
   float norm_epsilon;
   const EspLayer *layer; /* layers; copied */
   const float *final_norm; /* hidden, copied; NULL: the stack ends without norm and head */
-  const EspMatrix *embedding; /* [vocab, hidden] or NULL: rows come in as hidden states */
+  const EspMatrix *embedding; /* [tokens, hidden], as many tokens as the vocabulary without join; NULL: rows come in as hidden states */
   const EspMatrix *head; /* [vocab, hidden] or NULL; may be the embedding */
+  /*
+   * A draft head's input (EAGLE): a row is a token and a feature, and join makes one hidden state of the two, each normed. With fuse, a
+   * feature is made of several hidden states, each normed. All NULL in a decoder.
+   */
+  const EspMatrix *join; /* [hidden, 2 * hidden] */
+  const float *token_norm, *feature_norm; /* hidden; copied */
+  const EspMatrix *fuse; /* [hidden, parts * hidden], parts 1 to 8 */
+  const float *fuse_norm; /* parts * hidden; copied */
 } EspStackSpec;
 
 /* NULL with a message when the shapes contradict each other. The matrices must outlive the stack. */
@@ -131,7 +139,8 @@ typedef struct {
   const EspTree *trees;
   int32_t tree_count;
   int32_t from, to; /* layers [from, to) */
-  const float *input; /* rows x hidden; NULL: embed the tokens */
+  const float *input; /* rows x hidden: hidden states, or features with join; NULL: embed the tokens */
+  bool fuse; /* input is rows x parts * hidden, to be fused */
   bool last_only; /* the head for the last row of each tree alone (one output row per tree) */
   int32_t top_k; /* 0: none */
   int32_t *top_tokens; /* output rows x top_k */

@@ -42,6 +42,7 @@ typedef struct {
   bool fold; /* attention joins spans as it goes */
   bool own, own_join; /* each thread prepares the input of products, of the output product, for itself */
   atomic_bool stop;
+  EspActivations head_in; /* output rows, in the memory of the stack's hidden_in */
   int32_t threads;
   Claim claims[2][ESP_MAX_THREADS]; /* of this phase and of the next */
 } Run;
@@ -105,7 +106,9 @@ static void begin_rows(Worker *worker, int32_t layer, int32_t from, int32_t to) 
   for (int32_t row = from; row < to; row++) {
     const EspTree *tree = tree_of(run, row);
     float *x = stack->x + (size_t)row * (size_t)spec->hidden;
-    if (run->pass->input) {
+    if (spec->join) {
+      /* The joined input comes later. */
+    } else if (run->pass->input) {
       memcpy(x, run->pass->input + (size_t)row * (size_t)spec->hidden, (size_t)spec->hidden * sizeof *x);
     } else {
       run->kernels->dequantize_row(spec->embedding, tree->tokens[run->row_node[row]], x);
@@ -133,6 +136,62 @@ static void prepare(Worker *worker, const float *weight, EspActivations *to_in, 
     run->kernels->quantize(worker->normed, to_in, row, 0, spec->hidden / ESP_BLOCK);
   }
 }
+
+/* ---- a draft head's input --------------------------------------------------------------------------------------- */
+
+static void prepare_fuse(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  (void)layer;
+  const Run *run = worker->run;
+  EspStack *stack = run->stack;
+  const EspStackSpec *spec = &stack->spec;
+  const int32_t width = spec->fuse->cols;
+  for (int32_t row = from; row < to; row++) {
+    for (int32_t part = 0; part * spec->hidden < width; part++) {
+      const size_t at = (size_t)part * (size_t)spec->hidden;
+      run->kernels->rms_norm(run->pass->input + (size_t)row * (size_t)width + at, spec->fuse_norm + at, worker->normed + at,
+                             spec->hidden, spec->norm_epsilon);
+    }
+    run->kernels->quantize(worker->normed, &stack->fuse_in, row, 0, width / ESP_BLOCK);
+  }
+}
+
+static void project_fuse(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  (void)layer;
+  EspStack *stack = worker->run->stack;
+  worker->run->kernels->matmul(stack->spec.fuse, &stack->fuse_in, from, to, stack->product, stack->product_stride);
+}
+
+static void prepare_join(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  (void)layer;
+  const Run *run = worker->run;
+  EspStack *stack = run->stack;
+  const EspStackSpec *spec = &stack->spec;
+  const size_t hidden = (size_t)spec->hidden;
+  for (int32_t row = from; row < to; row++) {
+    float *x = stack->x + (size_t)row * hidden;
+    run->kernels->dequantize_row(spec->embedding, tree_of(run, row)->tokens[run->row_node[row]], x);
+    run->kernels->rms_norm(x, spec->token_norm, worker->normed, spec->hidden, spec->norm_epsilon);
+    const float *feature = run->pass->fuse ? stack->product + (size_t)row * stack->product_stride
+                                           : run->pass->input + (size_t)row * hidden;
+    run->kernels->rms_norm(feature, spec->feature_norm, worker->normed + hidden, spec->hidden, spec->norm_epsilon);
+    run->kernels->quantize(worker->normed, &stack->join_in, row, 0, spec->join->cols / ESP_BLOCK);
+  }
+}
+
+static void project_join(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  (void)layer;
+  const Run *run = worker->run;
+  EspStack *stack = run->stack;
+  const int32_t first = from * ESP_GROUP, last = to * ESP_GROUP < stack->spec.hidden ? to * ESP_GROUP : stack->spec.hidden;
+  run->kernels->matmul(stack->spec.join, &stack->join_in, from, to, stack->product, stack->product_stride);
+  for (int32_t row = 0; row < run->rows; row++) {
+    memcpy(stack->x + (size_t)row * (size_t)stack->spec.hidden + first, stack->product + (size_t)row * stack->product_stride + first,
+           (size_t)(last - first) * sizeof(float));
+  }
+}
+
+/* ---- pieces of a layer ------------------------------------------------------------------------------------------ */
+
 static void prepare_attention(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   prepare(worker, worker->run->stack->layer[layer].attention_norm, &worker->run->stack->hidden_in, from, to);
 }
@@ -341,13 +400,13 @@ static void copy_tap(const Worker *worker, int32_t done) {
 
 static void prepare_head(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   (void)layer;
-  const Run *run = worker->run;
+  Run *run = worker->run;
   EspStack *stack = run->stack;
   const EspStackSpec *spec = &stack->spec;
   for (int32_t i = from; i < to; i++) {
     const float *x = stack->x + (size_t)run->output_row[i] * (size_t)spec->hidden;
     run->kernels->rms_norm(x, spec->final_norm, worker->normed, spec->hidden, spec->norm_epsilon);
-    run->kernels->quantize(worker->normed, &stack->hidden_in, i, 0, spec->hidden / ESP_BLOCK);
+    run->kernels->quantize(worker->normed, &run->head_in, i, 0, spec->hidden / ESP_BLOCK);
   }
 }
 
@@ -359,7 +418,7 @@ static void project_head(Worker *worker, int32_t layer, int32_t from, int32_t to
   const int32_t chunks = (groups + HEAD_CHUNK - 1) / HEAD_CHUNK;
   for (int32_t chunk = from; chunk < to; chunk++) {
     const int32_t first = chunk * HEAD_CHUNK, last = first + HEAD_CHUNK < groups ? first + HEAD_CHUNK : groups;
-    run->kernels->matmul(stack->spec.head, &stack->hidden_in, first, last, stack->logits, stack->logits_stride);
+    run->kernels->matmul(stack->spec.head, &run->head_in, first, last, stack->logits, stack->logits_stride);
     if (run->pass->top_k == 0) continue;
     const int32_t begin = first * ESP_GROUP, end = last * ESP_GROUP < vocab ? last * ESP_GROUP : vocab;
     for (int32_t i = 0; i < run->output_rows; i++) {
@@ -403,14 +462,20 @@ static void layers(void *context, int thread) {
   Worker self = {
       .run = run,
       .thread = thread,
-      .normed = stack->normed + (size_t)thread * (size_t)(spec->hidden > spec->heads * spec->head_size
-                                                              ? spec->hidden
-                                                              : spec->heads * spec->head_size),
+      .normed = stack->normed + (size_t)thread * stack->normed_size,
       .work.scratch = stack->scratch + (size_t)thread * stack->scratch_size,
   };
   Worker *worker = &self;
   const int32_t rows = run->rows;
   phase(worker, 0, rows, 1, begin_rows);
+  if (spec->join && pass->fuse) {
+    phase(worker, 0, rows, 1, prepare_fuse);
+    phase(worker, 0, spec->fuse->groups, grain_of(run, spec->fuse->groups), project_fuse);
+  }
+  if (spec->join) {
+    phase(worker, 0, rows, 1, prepare_join);
+    phase(worker, 0, spec->join->groups, grain_of(run, spec->join->groups), project_join);
+  }
   if (thread == 0) copy_tap(worker, pass->from);
   for (int32_t layer = pass->from; layer < pass->to; layer++) {
     const EspLayer *weights = &stack->layer[layer];
@@ -449,6 +514,8 @@ static const char *check(const EspStack *stack, const EspPass *pass) {
   if (pass->tree_count < 1 || pass->tree_count > ESP_MAX_TREES) return "a pass takes 1 to 64 trees";
   if (pass->from < 0 || pass->from > pass->to || pass->to > spec->layers) return "no such range of layers";
   if (!pass->input && (pass->from != 0 || !spec->embedding)) return "layers after the first need hidden states as input";
+  if (spec->join && (!pass->input || pass->from != 0)) return "a draft head needs features as input";
+  if (pass->fuse && (!spec->join || !spec->fuse)) return "there is nothing to fuse hidden states with";
   if (pass->top_k < 0 || pass->top_k > ESP_MAX_TOP_K || pass->top_k > spec->vocab) return "top_k is out of range";
   if ((pass->top_k > 0 || pass->logits) && (!spec->head || pass->to != spec->layers)) return "there is no head to run";
   for (int32_t i = 0; i < pass->tap_count; i++) {
@@ -468,8 +535,8 @@ static const char *check(const EspStack *stack, const EspPass *pass) {
       return "a tree has no new nodes or too many";
     }
     rows += tree->size - tree->first;
-    for (int32_t node = tree->first; node < tree->size && !pass->input; node++) {
-      if (tree->tokens[node] < 0 || tree->tokens[node] >= spec->vocab) return "a token is not in the vocabulary";
+    for (int32_t node = tree->first; node < tree->size && (!pass->input || spec->join); node++) {
+      if (tree->tokens[node] < 0 || tree->tokens[node] >= spec->embedding->rows) return "a token is not in the vocabulary";
     }
   }
   return rows > ESP_MAX_NODES ? "the trees have too many nodes together" : NULL;
@@ -563,8 +630,12 @@ EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message
   if (pass->top_k == 0 && !pass->logits) run.output_rows = 0;
   run.own = run.rows <= OWN_ROWS;
   shape(&stack->hidden_in, run.rows, stack->spec.hidden);
+  run.head_in = stack->hidden_in;
+  shape(&run.head_in, run.output_rows, stack->spec.hidden);
   shape(&stack->attended_in, run.rows, stack->spec.heads * stack->spec.head_size);
   shape(&stack->feed_in, run.rows, stack->spec.feed);
+  if (stack->spec.join) shape(&stack->join_in, run.rows, stack->spec.join->cols);
+  if (stack->spec.fuse) shape(&stack->fuse_in, run.rows, stack->spec.fuse->cols);
   const size_t logits = (size_t)run.output_rows * stack->logits_stride;
   if (logits > stack->logits_room) {
     free(stack->logits);
@@ -606,7 +677,15 @@ static const char *contradiction(const EspStackSpec *spec) {
   if (!(spec->rope_base > 0 && spec->rope_base < 1e30)) return "rope_base is out of range";
   if (!(spec->norm_epsilon >= 0 && spec->norm_epsilon < 1)) return "norm_epsilon is out of range";
   if (spec->vocab < 1 || spec->vocab > 1 << 24) return "vocab is out of range";
-  if (spec->embedding && !fits(spec->embedding, spec->vocab, spec->hidden)) return "the embedding has another shape";
+  if (spec->embedding && !fits(spec->embedding, spec->join ? spec->embedding->rows : spec->vocab, spec->hidden)) {
+    return "the embedding has another shape";
+  }
+  if (spec->join && (!spec->embedding || !spec->token_norm || !spec->feature_norm)) return "join needs an embedding and norms";
+  if (spec->join && !fits(spec->join, spec->hidden, 2 * spec->hidden)) return "the joining matrix has another shape";
+  if (spec->fuse && (!spec->join || !spec->fuse_norm)) return "fuse needs join and a norm";
+  if (spec->fuse && (spec->fuse->rows != spec->hidden || spec->fuse->cols % spec->hidden || spec->fuse->cols / spec->hidden > 8)) {
+    return "the fusing matrix has another shape";
+  }
   if (spec->head && !fits(spec->head, spec->vocab, spec->hidden)) return "the head has another shape";
   if (spec->head && !spec->final_norm) return "a head needs the final norm";
   const int32_t query = spec->heads * spec->head_size, key = spec->kv_heads * spec->head_size;
@@ -658,7 +737,16 @@ static void copy_norms(EspStack *stack) {
     layer->feed_norm = memcpy(to + hidden, layer->feed_norm, hidden * sizeof *to);
     to += 2 * hidden;
   }
-  if (stack->spec.final_norm) stack->spec.final_norm = memcpy(to, stack->spec.final_norm, hidden * sizeof *to);
+  const struct { const float **norm; size_t size; } others[] = {
+      {&stack->spec.final_norm, hidden},
+      {&stack->spec.token_norm, hidden},
+      {&stack->spec.feature_norm, hidden},
+      {&stack->spec.fuse_norm, stack->spec.fuse ? (size_t)stack->spec.fuse->cols : 0},
+  };
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    if (*others[i].norm) *others[i].norm = memcpy(to, *others[i].norm, others[i].size * sizeof *to);
+    to += others[i].size;
+  }
 }
 
 static size_t padded(int32_t rows) { return ((size_t)rows + ESP_GROUP - 1) / ESP_GROUP * ESP_GROUP; }
@@ -677,7 +765,7 @@ EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char *
   stack->pool = pool;
   stack->layer = malloc((size_t)spec->layers * sizeof *stack->layer);
   stack->frequencies = malloc((size_t)spec->rope_dims / 2 * sizeof *stack->frequencies);
-  stack->norms = room((2 * (size_t)spec->layers + 1) * (size_t)spec->hidden, sizeof(float), &bad);
+  stack->norms = room((2 * (size_t)spec->layers + 3) * (size_t)spec->hidden + (spec->fuse ? (size_t)spec->fuse->cols : 0), sizeof(float), &bad);
   if (stack->layer && stack->frequencies && stack->norms) {
     memcpy(stack->layer, spec->layer, (size_t)spec->layers * sizeof *stack->layer);
     copy_norms(stack);
@@ -702,8 +790,13 @@ EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char *
   make_activations(&stack->hidden_in, ESP_MAX_NODES, spec->hidden, &bad);
   make_activations(&stack->attended_in, ESP_MAX_NODES, query, &bad);
   make_activations(&stack->feed_in, ESP_MAX_NODES, spec->feed, &bad);
+  if (spec->join) make_activations(&stack->join_in, ESP_MAX_NODES, spec->join->cols, &bad);
+  if (spec->fuse) make_activations(&stack->fuse_in, ESP_MAX_NODES, spec->fuse->cols, &bad);
   for (size_t i = 0; i < threads; i++) make_activations(&stack->own_in[i], OWN_ROWS, widest, &bad);
-  stack->normed = room(threads * (size_t)widest, sizeof(float), &bad);
+  stack->normed_size = (size_t)widest;
+  if (spec->join && (size_t)spec->join->cols > stack->normed_size) stack->normed_size = (size_t)spec->join->cols;
+  if (spec->fuse && (size_t)spec->fuse->cols > stack->normed_size) stack->normed_size = (size_t)spec->fuse->cols;
+  stack->normed = room(threads * stack->normed_size, sizeof(float), &bad);
   stack->scratch_size = ESP_QUERIES * (2 * (size_t)ESP_SPAN + 2 * (size_t)spec->head_size);
   stack->scratch = room(threads * stack->scratch_size, sizeof(float), &bad);
   if (spec->head) {
@@ -731,6 +824,8 @@ void esp_stack_free(EspStack *stack) {
   free_activations(&stack->hidden_in);
   free_activations(&stack->attended_in);
   free_activations(&stack->feed_in);
+  free_activations(&stack->join_in);
+  free_activations(&stack->fuse_in);
   for (int i = 0; i < ESP_MAX_THREADS; i++) free_activations(&stack->own_in[i]);
   free(stack);
 }

@@ -22,7 +22,9 @@ struct EspStack {
   float *cosines, *sines; /* rows x rope_dims; sines with their sign */
   EspActivations hidden_in, attended_in, feed_in; /* shared by all threads */
   EspActivations own_in[ESP_MAX_THREADS]; /* when each thread prepares a product's input for itself */
-  float *normed; /* threads x hidden */
+  EspActivations join_in, fuse_in; /* of a draft head */
+  float *normed; /* threads x normed_size */
+  size_t normed_size;
   float *scratch; /* threads x scratch_size */
   size_t scratch_size;
   /* Grown before a pass when needed. */

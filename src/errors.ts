@@ -14,6 +14,7 @@ export type EspalierErrorCode =
   | "bad-chat-template"
   | "missing-tensor"
   | "bad-model"
+  | "wrong-head"
   | "context-overflow"
   | "out-of-memory"
   | "no-engine"

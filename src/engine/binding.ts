@@ -46,6 +46,12 @@ export interface StackSpec {
   readonly finalNorm?: Float32Array;
   readonly embedding?: Matrix;
   readonly head?: Matrix;
+  /** A draft head's input; see EspStackSpec in native/espalier.h. */
+  readonly join?: Matrix;
+  readonly tokenNorm?: Float32Array;
+  readonly featureNorm?: Float32Array;
+  readonly fuse?: Matrix | undefined;
+  readonly fuseNorm?: Float32Array | undefined;
 }
 
 export interface PassTree {
@@ -66,6 +72,8 @@ export interface PassRequest {
   readonly to: number;
   /** rows x hidden; without it the tokens are embedded. */
   readonly input?: Float32Array | undefined;
+  /** The input is rows x (parts * hidden), to be fused by a draft head. */
+  readonly fuse?: boolean;
   /** Output rows are the last of each tree alone. */
   readonly lastOnly: boolean;
   readonly topK: number;
@@ -108,6 +116,8 @@ export interface Binding {
   cacheRollback(cache: Cache): void;
   cacheTruncate(cache: Cache, length: number): boolean;
   forward(request: PassRequest): Promise<void>;
+  /** The same on the JavaScript thread, for passes that are shorter than the way to another one. */
+  forwardNow(request: PassRequest): void;
 }
 
 let loaded: Binding | undefined;

@@ -5,7 +5,7 @@ import { EspalierError } from "../errors.ts";
 import type { Pass, Target, Want } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { TokenId } from "../types.ts";
-import type { Binding, PassFailure, PassRequest, Pool, Stack } from "./binding.ts";
+import type { Binding, Matrix, PassFailure, PassRequest, Pool, Stack } from "./binding.ts";
 import { NativePass, Rows } from "./native-pass.ts";
 import { NativeSequence } from "./native-sequence.ts";
 import type { Weights } from "./weights.ts";
@@ -74,6 +74,13 @@ export class NativeTarget implements Target {
     }
   }
 
+  /** Its threads and its embedding, for stacks that go with it; they live as long as the target. */
+  get pool(): Pool {
+    return this.#pool;
+  }
+  get embedding(): Matrix {
+    return this.#weights.embedding;
+  }
   get vocabSize(): number {
     return this.config.vocabSize;
   }

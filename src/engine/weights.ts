@@ -38,8 +38,40 @@ export async function readWeights(
   tensors: ModelTensors,
   onProgress?: (fraction: number) => void,
 ): Promise<Weights> {
-  const matrices = new Map<TensorInfo, Matrix>();
   const all = new Set([tensors.embedding, tensors.head, ...tensors.layers.flatMap(matricesOf)]);
+  const { arena, matrix } = await readMatrices(binding, gguf, all, onProgress);
+  try {
+    const layers: StackLayer[] = [];
+    for (const layer of tensors.layers) {
+      layers.push({
+        attentionNorm: await readVector(gguf, layer.attentionNorm),
+        feedNorm: await readVector(gguf, layer.feedForwardNorm),
+        query: matrix(layer.query),
+        key: matrix(layer.key),
+        value: matrix(layer.value),
+        output: matrix(layer.output),
+        gate: matrix(layer.gate),
+        up: matrix(layer.up),
+        down: matrix(layer.down),
+      });
+    }
+    const finalNorm = await readVector(gguf, tensors.outputNorm);
+    return { arena, embedding: matrix(tensors.embedding), layers, finalNorm, head: matrix(tensors.head) };
+  } catch (error) {
+    binding.release(arena);
+    throw error;
+  }
+}
+
+/** Reads matrices into an arena of their own; throws as {@link readWeights} does, and then nothing is left of it. */
+export async function readMatrices(
+  binding: Binding,
+  gguf: Gguf,
+  tensors: Iterable<TensorInfo>,
+  onProgress?: (fraction: number) => void,
+): Promise<{ arena: Arena; matrix: (tensor: TensorInfo) => Matrix }> {
+  const matrices = new Map<TensorInfo, Matrix>();
+  const all = new Set(tensors);
   let bytes = 0;
   for (const tensor of all) bytes += binding.matrixBytes(tensor.type.id, tensor.shape[1]!, tensor.shape[0]!);
   const arena = binding.createArena(bytes);
@@ -63,23 +95,7 @@ export async function readWeights(
       }
     }
     await fill(binding, gguf, parts, onProgress);
-    const matrix = (tensor: TensorInfo) => matrices.get(tensor)!;
-    const layers: StackLayer[] = [];
-    for (const layer of tensors.layers) {
-      layers.push({
-        attentionNorm: await readVector(gguf, layer.attentionNorm),
-        feedNorm: await readVector(gguf, layer.feedForwardNorm),
-        query: matrix(layer.query),
-        key: matrix(layer.key),
-        value: matrix(layer.value),
-        output: matrix(layer.output),
-        gate: matrix(layer.gate),
-        up: matrix(layer.up),
-        down: matrix(layer.down),
-      });
-    }
-    const finalNorm = await readVector(gguf, tensors.outputNorm);
-    return { arena, embedding: matrix(tensors.embedding), layers, finalNorm, head: matrix(tensors.head) };
+    return { arena, matrix: (tensor) => matrices.get(tensor)! };
   } catch (error) {
     binding.release(arena);
     throw error;
@@ -130,7 +146,7 @@ async function fill(
 }
 
 /** A norm's weights: F32 or F16 in the file. */
-async function readVector(gguf: Gguf, tensor: TensorInfo): Promise<Float32Array> {
+export async function readVector(gguf: Gguf, tensor: TensorInfo): Promise<Float32Array> {
   const bytes = new Uint8Array(tensor.byteLength);
   await gguf.read(tensor, bytes);
   const view = new DataView(bytes.buffer);

@@ -1,0 +1,209 @@
+/**
+ * @file Reads the file of a draft head (`training/eagle/README.md` has the format) and checks that it belongs to a target. Nothing
+ * in it is trusted: sizes, shapes and token ids that contradict each other or the target end in an EspalierError.
+ */
+
+import { createHash } from "node:crypto";
+import { EspalierError } from "../errors.ts";
+import type { ModelConfig } from "./config.ts";
+import { matrixTypes } from "./ggml-types.ts";
+import type { Gguf } from "./gguf.ts";
+import { Metadata } from "./metadata.ts";
+import type { LayerTensors } from "./model-tensors.ts";
+import type { TensorInfo } from "./tensor-table.ts";
+
+export const headArchitecture = "espalier-eagle";
+
+/** What feeds a head: the last hidden state (EAGLE, arXiv:2401.15077), or several fused ones (EAGLE-3, arXiv:2503.01840). */
+export const headKinds = ["eagle-1", "eagle-fused"] as const;
+
+export interface HeadConfig {
+  readonly kind: (typeof headKinds)[number];
+  readonly name: string;
+  /** The target's. */
+  readonly hiddenSize: number;
+  readonly feedForwardSize: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  readonly normEpsilon: number;
+  readonly ropeBase: number;
+  /** The target's layers after which the hidden state is read, ascending: one for "eagle-1". */
+  readonly taps: readonly number[];
+  /** The target's token of each output, all different. */
+  readonly draftVocab: Int32Array;
+}
+
+export interface HeadTensors {
+  readonly fuseNorm: TensorInfo | undefined;
+  readonly fuse: TensorInfo | undefined;
+  readonly tokenNorm: TensorInfo;
+  readonly featureNorm: TensorInfo;
+  readonly join: TensorInfo;
+  readonly layer: LayerTensors;
+  readonly outputNorm: TensorInfo;
+  readonly output: TensorInfo;
+}
+
+/** What a head must agree with. */
+export interface HeadTarget {
+  readonly config: ModelConfig;
+  /** {@link hashTokens} of its vocabulary. */
+  readonly tokensHash: string;
+}
+
+/** Hex SHA-256 over the texts of a vocabulary, each as UTF-8 with a zero byte after it: two files with the same one share their ids. */
+export function hashTokens(tokens: Iterable<string>): string {
+  const hash = createHash("sha256");
+  for (const token of tokens) hash.update(`${token}\0`);
+  return hash.digest("hex");
+}
+
+const most = { size: 65_536, feed: 1_048_576, heads: 1024, parts: 8 };
+
+/** Throws EspalierError "bad-model" for a file that is no head or contradicts itself, "wrong-head" for the head of another target. */
+export function readHeadConfig(gguf: Gguf, target: HeadTarget): HeadConfig {
+  const metadata = new Metadata(gguf);
+  const key = (name: string) => `${headArchitecture}.${name}`;
+  const architecture = metadata.string("general.architecture");
+  if (architecture !== headArchitecture) {
+    throw metadata.bad(
+      `this is no draft head: its architecture is ${JSON.stringify(architecture)}, a head's is "${headArchitecture}"`,
+    );
+  }
+  const kindName = metadata.string(key("kind"));
+  const kind = headKinds.find((known) => known === kindName);
+  if (kind === undefined) {
+    throw metadata.bad(`a head of kind ${JSON.stringify(kindName)}; supported: ${headKinds.join(", ")}`);
+  }
+  checkTarget(gguf, metadata, key, target);
+  const count = (name: string, max: number) => metadata.integer(key(name), { min: 1, max });
+  const { hiddenSize } = target.config;
+  if (count("embedding_length", most.size) !== hiddenSize)
+    throw metadata.bad("its own hidden size is not its target's");
+  if (count("block_count", 1024) !== 1) throw metadata.bad("a head has one layer");
+  const heads = count("attention.head_count", most.heads);
+  const kvHeads = count("attention.head_count_kv", most.heads);
+  if (heads % kvHeads !== 0) {
+    throw metadata.bad(`${heads} attention heads cannot share ${kvHeads} key and value heads`);
+  }
+  return {
+    kind,
+    name: metadata.string("general.name") ?? headArchitecture,
+    hiddenSize,
+    feedForwardSize: count("feed_forward_length", most.feed),
+    heads,
+    kvHeads,
+    headSize: count("attention.key_length", 1024),
+    normEpsilon: metadata.float(key("attention.layer_norm_rms_epsilon"), { min: 1e-12, max: 0.1 }),
+    ropeBase: metadata.float(key("rope.freq_base"), { min: 1, max: 1e12 }),
+    taps: readTaps(metadata, key("taps"), kind, target.config.layers),
+    draftVocab: readDraftVocab(metadata, key("draft_vocab"), target.config.vocabSize),
+  };
+}
+
+function checkTarget(
+  gguf: Gguf,
+  metadata: Metadata,
+  key: (name: string) => string,
+  { config, tokensHash }: HeadTarget,
+): void {
+  const range = { min: 1, max: 4_194_304 };
+  const facts = [
+    ["layers", metadata.integer(key("target.block_count"), range), config.layers],
+    ["hidden size", metadata.integer(key("target.embedding_length"), range), config.hiddenSize],
+    ["vocabulary size", metadata.integer(key("target.vocab_size"), range), config.vocabSize],
+    ["tokens", metadata.string(key("target.tokens_sha256")), tokensHash],
+  ] as const;
+  const name = metadata.string(key("target.name")) ?? "another model";
+  for (const [what, wanted, given] of facts) {
+    if (wanted === given) continue;
+    const detail = what === "tokens" ? "other tokens" : `${what} ${wanted}, this one has ${given}`;
+    throw new EspalierError(
+      "wrong-head",
+      `${gguf.path} is a draft head for ${name} (${detail}); give one that was trained for this model`,
+    );
+  }
+}
+
+function readTaps(
+  metadata: Metadata,
+  key: string,
+  kind: HeadConfig["kind"],
+  layers: number,
+): readonly number[] {
+  const taps = metadata.integers(key);
+  const parts =
+    kind === "eagle-1" ? taps?.length === 1 : taps && taps.length > 1 && taps.length <= most.parts;
+  if (!taps || !parts || taps.some((tap, i) => tap < 0 || tap > layers || tap <= (taps[i - 1] ?? -1))) {
+    throw metadata.bad(
+      `metadata "${key}" is [${taps?.slice(0, 10).join(", ")}]; it must name layers of the target, ascending, one for "eagle-1" and 2 to ${most.parts} else`,
+    );
+  }
+  return taps;
+}
+
+function readDraftVocab(metadata: Metadata, key: string, vocabSize: number): Int32Array {
+  const tokens = Int32Array.from(metadata.integers(key) ?? []);
+  const seen = new Uint8Array(vocabSize);
+  for (const token of tokens) {
+    if (!(token >= 0 && token < vocabSize) || seen[token]) {
+      throw metadata.bad(`metadata "${key}" has token ${token} twice, or beyond the target's ${vocabSize}`);
+    }
+    seen[token] = 1;
+  }
+  if (tokens.length === 0) throw metadata.bad(`metadata "${key}" is missing or empty`);
+  return tokens;
+}
+
+/** Finds every weight. Throws EspalierError "missing-tensor", "unsupported-weight-type", or "bad-model" for a wrong shape. */
+export function findHeadTensors(gguf: Gguf, config: HeadConfig): HeadTensors {
+  const { hiddenSize, feedForwardSize, taps } = config;
+  const queryRows = config.heads * config.headSize;
+  const keyRows = config.kvHeads * config.headSize;
+
+  function find(name: string, shape: readonly number[], types: readonly string[]): TensorInfo {
+    const tensor = gguf.tensors.get(name);
+    if (tensor === undefined) {
+      throw new EspalierError("missing-tensor", `${gguf.path}: there is no tensor "${name}"`);
+    }
+    const actual = tensor.shape.filter((size, axis) => size !== 1 || axis === 0);
+    if (actual.length !== shape.length || actual.some((size, axis) => size !== shape[axis])) {
+      throw new EspalierError(
+        "bad-model",
+        `${gguf.path}: tensor "${name}" is ${tensor.shape.join(" x ")}, a head like this needs ${shape.join(" x ")}`,
+      );
+    }
+    if (!types.includes(tensor.type.name)) {
+      throw new EspalierError(
+        "unsupported-weight-type",
+        `${gguf.path}: tensor "${name}" is of type ${tensor.type.name}; supported for it: ${types.join(", ")}`,
+      );
+    }
+    return tensor;
+  }
+  const matrix = (name: string, columns: number, rows: number) =>
+    find(`${name}.weight`, [columns, rows], matrixTypes);
+  const norm = (name: string, size = hiddenSize) => find(`${name}.weight`, [size], ["F32"]);
+  const fused = config.kind === "eagle-fused";
+  return {
+    fuseNorm: fused ? norm("fuse_norm", taps.length * hiddenSize) : undefined,
+    fuse: fused ? matrix("fuse", taps.length * hiddenSize, hiddenSize) : undefined,
+    tokenNorm: norm("embd_norm"),
+    featureNorm: norm("feature_norm"),
+    join: matrix("fc", 2 * hiddenSize, hiddenSize),
+    layer: {
+      attentionNorm: norm("blk.0.attn_norm"),
+      query: matrix("blk.0.attn_q", hiddenSize, queryRows),
+      key: matrix("blk.0.attn_k", hiddenSize, keyRows),
+      value: matrix("blk.0.attn_v", hiddenSize, keyRows),
+      output: matrix("blk.0.attn_output", queryRows, hiddenSize),
+      feedForwardNorm: norm("blk.0.ffn_norm"),
+      gate: matrix("blk.0.ffn_gate", hiddenSize, feedForwardSize),
+      up: matrix("blk.0.ffn_up", hiddenSize, feedForwardSize),
+      down: matrix("blk.0.ffn_down", feedForwardSize, hiddenSize),
+    },
+    outputNorm: norm("output_norm"),
+    output: matrix("output", hiddenSize, config.draftVocab.length),
+  };
+}

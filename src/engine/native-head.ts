@@ -1,0 +1,280 @@
+/**
+ * @file A draft head in the native engine: one layer behind an input of its own, on the target's threads. Its drafting passes are
+ * shorter than the way to another thread, so they run on this one.
+ */
+
+import { openGguf } from "../checkpoint/gguf.ts";
+import {
+  findHeadTensors,
+  type HeadConfig,
+  type HeadTarget,
+  type HeadTensors,
+  readHeadConfig,
+} from "../checkpoint/head-file.ts";
+import { EspalierError } from "../errors.ts";
+import type { DraftHead, HeadPass, HeadSequence } from "../target/draft-head.ts";
+import type { NodeIndex, TokenId } from "../types.ts";
+import {
+  type Arena,
+  type Binding,
+  type Cache,
+  commitStatus,
+  type PassFailure,
+  type PassRequest,
+  type Stack,
+} from "./binding.ts";
+import type { NativeTarget } from "./native-target.ts";
+import { readMatrices, readVector } from "./weights.ts";
+
+const MAX_NODES = 128;
+/** The output of the head's one layer. */
+const STATE = Int32Array.of(1);
+
+/** Opens a head for `target`. Throws EspalierError: what is wrong with the file, or that it belongs to another model. */
+export async function loadHead(path: string, target: NativeTarget, tokensHash: string): Promise<NativeHead> {
+  await using gguf = await openGguf(path);
+  const fits: HeadTarget = { config: target.config, tokensHash };
+  const config = readHeadConfig(gguf, fits);
+  const tensors = findHeadTensors(gguf, config);
+  const { binding } = target;
+  const { layer, fuse, fuseNorm } = tensors;
+  const { arena, matrix } = await readMatrices(binding, gguf, matricesOf(tensors));
+  try {
+    const stack = binding.createStack(target.pool, {
+      hidden: config.hiddenSize,
+      feed: config.feedForwardSize,
+      heads: config.heads,
+      kvHeads: config.kvHeads,
+      headSize: config.headSize,
+      vocab: config.draftVocab.length,
+      ropeDims: config.headSize,
+      ropeNeox: false,
+      ropeBase: config.ropeBase,
+      normEpsilon: config.normEpsilon,
+      layers: [
+        {
+          attentionNorm: await readVector(gguf, layer.attentionNorm),
+          feedNorm: await readVector(gguf, layer.feedForwardNorm),
+          query: matrix(layer.query),
+          key: matrix(layer.key),
+          value: matrix(layer.value),
+          output: matrix(layer.output),
+          gate: matrix(layer.gate),
+          up: matrix(layer.up),
+          down: matrix(layer.down),
+        },
+      ],
+      finalNorm: await readVector(gguf, tensors.outputNorm),
+      head: matrix(tensors.output),
+      embedding: target.embedding,
+      join: matrix(tensors.join),
+      tokenNorm: await readVector(gguf, tensors.tokenNorm),
+      featureNorm: await readVector(gguf, tensors.featureNorm),
+      fuse: fuse && matrix(fuse),
+      fuseNorm: fuseNorm && (await readVector(gguf, fuseNorm)),
+    });
+    return new NativeHead(binding, config, arena, stack);
+  } catch (cause) {
+    binding.release(arena);
+    if (cause instanceof EspalierError) throw cause;
+    throw new EspalierError("bad-model", `the engine does not take ${path}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}
+
+function matricesOf({ fuse, join, layer, output }: HeadTensors) {
+  const { query, key, value, output: attended, gate, up, down } = layer;
+  return [...(fuse ? [fuse] : []), join, query, key, value, attended, gate, up, down, output];
+}
+
+export class NativeHead implements DraftHead {
+  readonly binding: Binding;
+  readonly config: HeadConfig;
+  readonly stack: Stack;
+  readonly maxNodes = MAX_NODES;
+  readonly featureSize: number;
+  readonly #arena: Arena;
+  #disposed = false;
+
+  /** Takes over the weights. */
+  constructor(binding: Binding, config: HeadConfig, arena: Arena, stack: Stack) {
+    this.binding = binding;
+    this.config = config;
+    this.stack = stack;
+    this.#arena = arena;
+    this.featureSize = config.taps.length * config.hiddenSize;
+  }
+
+  get name(): string {
+    return this.config.name;
+  }
+  get taps(): readonly number[] {
+    return this.config.taps;
+  }
+  get hiddenSize(): number {
+    return this.config.hiddenSize;
+  }
+  get draftVocab(): ArrayLike<TokenId> {
+    return this.config.draftVocab;
+  }
+
+  createSequence({ capacity }: { readonly capacity: number }): NativeHeadSequence {
+    if (this.#disposed) throw new Error("this draft head was freed");
+    const cache = this.binding.createCache(this.stack, capacity, true);
+    if (!cache) throw this.outOfMemory(capacity);
+    return new NativeHeadSequence(this, cache, capacity);
+  }
+
+  outOfMemory(rows: number): EspalierError {
+    return new EspalierError(
+      "out-of-memory",
+      `no memory for a draft head's cache of ${rows} tokens; give a smaller context`,
+    );
+  }
+
+  /** Frees the weights; its sequences must be freed before. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.binding.release(this.stack);
+    this.binding.release(this.#arena);
+  }
+}
+
+class NativeHeadSequence implements HeadSequence {
+  readonly capacity: number;
+  readonly #head: NativeHead;
+  readonly #cache: Cache;
+  #length = 0;
+  #disposed = false;
+  #reading: Promise<unknown> = Promise.resolve();
+
+  constructor(head: NativeHead, cache: Cache, capacity: number) {
+    this.#head = head;
+    this.#cache = cache;
+    this.capacity = capacity;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  async read(tokens: Int32Array, features: Float32Array, signal?: AbortSignal): Promise<void> {
+    const { binding, featureSize, maxNodes } = this.#head;
+    for (let done = 0; done < tokens.length; ) {
+      this.#checkAlive();
+      signal?.throwIfAborted();
+      const size = Math.min(maxNodes, tokens.length - done);
+      const reading = binding.forward({
+        ...this.#request(0),
+        trees: [
+          {
+            cache: this.#cache,
+            tokens: tokens.slice(done, done + size),
+            parents: Int32Array.from({ length: size }, (_, i) => i - 1),
+            size,
+            first: 0,
+          },
+        ],
+        input: features.slice(done * featureSize, (done + size) * featureSize),
+        fuse: this.#fuses,
+        commit: true,
+      });
+      this.#reading = reading.catch(() => {});
+      try {
+        await reading;
+      } catch (error) {
+        throw this.#explained(error as PassFailure, size);
+      }
+      this.#length += size;
+      done += size;
+    }
+  }
+
+  forward({
+    tree,
+    first,
+    input,
+    from,
+    topK,
+    lastOnly = false,
+  }: Parameters<HeadSequence["forward"]>[0]): HeadPass {
+    this.#checkAlive();
+    const { binding, config, hiddenSize, maxNodes } = this.#head;
+    if (tree.size > maxNodes)
+      throw new RangeError(`a draft of ${tree.size} nodes; a head takes at most ${maxNodes}`);
+    const size = tree.size - first;
+    const k = Math.min(topK, config.draftVocab.length);
+    const rows = lastOnly ? 1 : size;
+    const tokens = new Int32Array(rows * k);
+    const logProbs = new Float32Array(rows * k);
+    const states = new Float32Array(size * hiddenSize);
+    try {
+      binding.forwardNow({
+        ...this.#request(k),
+        trees: [{ cache: this.#cache, tokens: tree.tokens, parents: tree.parents, size: tree.size, first }],
+        input,
+        fuse: from === "target" && this.#fuses,
+        tokens,
+        logProbs,
+        taps: STATE,
+        hiddenOut: states,
+        lastOnly,
+        commit: false,
+      });
+    } catch (error) {
+      throw this.#explained(error as PassFailure, size);
+    }
+    for (let i = 0; i < tokens.length; i++) tokens[i] = config.draftVocab[tokens[i]!]!;
+    return { size, k, tokens, logProbs, states };
+  }
+
+  commit(path: readonly NodeIndex[]): void {
+    this.#checkAlive();
+    const status = this.#head.binding.cacheCommit(this.#cache, Int32Array.from(path));
+    if (status === commitStatus.noMemory) throw this.#head.outOfMemory(this.#length + path.length);
+    if (status !== commitStatus.ok)
+      throw new RangeError(`commit: [${path.join(", ")}] is no path of pending nodes, or does not fit`);
+    this.#length += path.length;
+  }
+
+  rollback(): void {
+    this.#checkAlive();
+    this.#head.binding.cacheRollback(this.#cache);
+  }
+
+  truncate(length: number): void {
+    this.#checkAlive();
+    if (!Number.isInteger(length) || !this.#head.binding.cacheTruncate(this.#cache, length)) {
+      throw new RangeError(`truncate: length is ${length}; give an integer from 0 to ${this.#length}`);
+    }
+    this.#length = length;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    await this.#reading;
+    this.#head.binding.release(this.#cache);
+  }
+
+  get #fuses(): boolean {
+    return this.#head.config.kind === "eagle-fused";
+  }
+
+  #request(topK: number): Omit<PassRequest, "trees" | "commit"> {
+    return { stack: this.#head.stack, from: 0, to: 1, lastOnly: false, topK };
+  }
+
+  #explained(error: PassFailure, rows: number): Error {
+    if (error.code === "no-memory") return this.#head.outOfMemory(this.#length + rows);
+    return error.code === "invalid" || error.code === "full"
+      ? new RangeError(`draft head: ${error.message}`, { cause: error })
+      : error;
+  }
+
+  #checkAlive(): void {
+    if (this.#disposed) throw new Error("this sequence was freed");
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * @file The contract of a draft head: it guesses what its target says next from what the target thought last (EAGLE,
+ * arXiv:2401.15077). Row i of a text holds token i + 1 and the feature of position i, and guesses token i + 2.
+ */
+
+import type { DraftTree } from "../tree/draft-tree.ts";
+import type { NodeIndex, TokenId } from "../types.ts";
+
+/** One row per new node. Its arrays are valid until the sequence's next pass. */
+export interface HeadPass {
+  readonly size: number;
+  /** Tokens given per row: the most likely of the draft vocabulary. */
+  readonly k: number;
+  /** size x k ids of the target's vocabulary, most likely first. */
+  readonly tokens: Int32Array;
+  /** size x k natural-log probabilities within the draft vocabulary. */
+  readonly logProbs: Float32Array;
+  /** size x hiddenSize: what children of a node take in place of the target's feature. */
+  readonly states: Float32Array;
+}
+
+/** One text in a head's cache, or the draft of one. Calls must not overlap. */
+export interface HeadSequence extends AsyncDisposable {
+  /** Rows committed. */
+  readonly length: number;
+  readonly capacity: number;
+  /** Commits rows: tokens, and rows x featureSize features of the target. */
+  read(tokens: Int32Array, features: Float32Array, signal?: AbortSignal): Promise<void>;
+  /**
+   * Rows for the nodes of `tree` from `first` on; those before are pending already. With `"target"` the input has featureSize values a
+   * row, the target's hidden states one after another; with `"head"` hiddenSize, the states of the nodes' parents. Throws RangeError
+   * above DraftHead.maxNodes.
+   */
+  forward(request: {
+    readonly tree: DraftTree;
+    readonly first: NodeIndex;
+    readonly input: Float32Array;
+    readonly from: "target" | "head";
+    readonly topK: number;
+    /** Guesses for the last new node alone; states are those of all. */
+    readonly lastOnly?: boolean;
+  }): HeadPass;
+  commit(path: readonly NodeIndex[]): void;
+  rollback(): void;
+  truncate(length: number): void;
+}
+
+export interface DraftHead extends AsyncDisposable {
+  readonly name: string;
+  /** The target's layers after which a feature's hidden states are taken. */
+  readonly taps: readonly number[];
+  readonly hiddenSize: number;
+  /** taps x hiddenSize. */
+  readonly featureSize: number;
+  /** Tokens it can guess. */
+  readonly draftVocab: ArrayLike<TokenId>;
+  readonly maxNodes: number;
+  /** Throws EspalierError "out-of-memory". */
+  createSequence(options: { readonly capacity: number }): HeadSequence;
+}

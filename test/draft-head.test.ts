@@ -1,0 +1,175 @@
+/** @file Draft heads in the engine against training's own pass (`python -m eagle.export --random` wrote the fixtures). */
+
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openGguf } from "../src/checkpoint/gguf.ts";
+import { hashTokens } from "../src/checkpoint/head-file.ts";
+import { loadHead } from "../src/engine/native-head.ts";
+import type { NativeTarget } from "../src/engine/native-target.ts";
+import { DraftTree } from "../src/tree/draft-tree.ts";
+import { openTarget } from "./native-model.ts";
+
+interface Reference {
+  readonly tokens: readonly number[];
+  readonly taps: Readonly<Record<string, readonly (readonly number[])[]>>;
+  readonly rows: readonly (readonly number[])[];
+  readonly nodes: readonly {
+    readonly token: number;
+    readonly parent: number;
+    readonly depth: number;
+    readonly state: readonly number[];
+    readonly topTokens: readonly number[];
+    readonly topLogProbs: readonly number[];
+  }[];
+}
+
+const fixture = (name: string) => fileURLToPath(new URL(`fixtures/heads/${name}`, import.meta.url));
+
+/** Root mean square of the difference over that of what is expected. */
+function error(got: ArrayLike<number>, wanted: readonly number[]): number {
+  let difference = 0;
+  let size = 0;
+  for (const [i, value] of wanted.entries()) {
+    difference += (got[i]! - value) ** 2;
+    size += value ** 2;
+  }
+  return Math.sqrt(difference / size);
+}
+
+let target: NativeTarget;
+let tokensHash: string;
+
+beforeAll(async () => {
+  target = await openTarget(fixture("target.gguf"), { threads: 2 });
+  await using gguf = await openGguf(fixture("target.gguf"));
+  const tokens = gguf.metadata.get("tokenizer.ggml.tokens");
+  tokensHash = hashTokens(tokens!.value as readonly string[]);
+});
+afterAll(() => target[Symbol.asyncDispose]());
+
+describe.each(["eagle-fused", "eagle-1"])("a head of kind %s", (kind) => {
+  const reference = readFile(fixture(`${kind}.json`), "utf8").then((text) => JSON.parse(text) as Reference);
+
+  /** Features of the positions from `first` on, the hidden states of each one after another. */
+  function features({ taps, rows }: Reference, first: number): Float32Array {
+    return Float32Array.from(
+      rows.slice(first).flatMap((_, i) => Object.values(taps).flatMap((tap) => tap[first + i]!)),
+    );
+  }
+
+  test.each([0, 5, 11])(
+    "computes what training computes, with %d rows read before the chain that ends in the root",
+    async (read) => {
+      const expected = await reference;
+      const { tokens, nodes, rows } = expected;
+      await using head = await loadHead(fixture(`${kind}.gguf`), target, tokensHash);
+      await using sequence = head.createSequence({ capacity: 64 });
+      await sequence.read(
+        Int32Array.from(tokens.slice(1, read + 1)),
+        features(expected, 0).slice(0, read * head.featureSize),
+      );
+      expect(sequence.length).toBe(read);
+
+      const tree = new DraftTree(tokens[read + 1]!, 64);
+      for (let row = read + 1; row < rows.length; row++) tree.push(tree.size - 1, tokens[row + 1]!, 1);
+      const root = tree.size - 1;
+      const chain = sequence.forward({
+        tree,
+        first: 0,
+        input: features(expected, read),
+        from: "target",
+        topK: 8,
+        lastOnly: true,
+      });
+      const width = head.hiddenSize;
+      for (let i = 0; i <= root; i++) {
+        expect(error(chain.states.subarray(i * width, (i + 1) * width), rows[read + i]!)).toBeLessThan(0.03);
+      }
+
+      // Level by level, each node behind its parent's state as the engine gave it.
+      const states = [chain.states.slice(root * width)];
+      const top = [{ tokens: [...chain.tokens], logProbs: [...chain.logProbs] }];
+      const place = [root];
+      for (let depth = 1; nodes.some((node) => node.depth === depth); depth++) {
+        const first = tree.size;
+        const level = [...nodes.entries()].filter(([, node]) => node.depth === depth);
+        for (const [i, { parent, token }] of level) place[i] = tree.push(place[parent]!, token, 1);
+        const input = Float32Array.from(level.flatMap(([, { parent }]) => [...states[parent]!]));
+        const pass = sequence.forward({ tree, first, input, from: "head", topK: 8 });
+        for (const [at, [i]] of level.entries()) {
+          states[i] = pass.states.slice(at * width, (at + 1) * width);
+          top[i] = {
+            tokens: [...pass.tokens.subarray(8 * at, 8 * at + 8)],
+            logProbs: [...pass.logProbs.subarray(8 * at, 8 * at + 8)],
+          };
+        }
+      }
+      for (const [i, node] of nodes.entries()) {
+        expect(error(states[i]!, node.state)).toBeLessThan(0.03);
+        // int8 inputs may swap near ties: what counts is the probability each token gets.
+        for (const [rank, token] of node.topTokens.entries()) {
+          const at = top[i]!.tokens.indexOf(token);
+          if (at >= 0) expect(Math.abs(top[i]!.logProbs[at]! - node.topLogProbs[rank]!)).toBeLessThan(0.25);
+          else expect(rank).toBeGreaterThan(4);
+        }
+        expect(top[i]!.tokens.slice(0, 3)).toContain(node.topTokens[0]);
+      }
+      sequence.commit(tree.path(root));
+      expect(sequence.length).toBe(rows.length);
+    },
+  );
+});
+
+describe("files of heads", () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "espalier-head-"));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  test("a head of another vocabulary is refused, and says whose it is", async () => {
+    await expect(loadHead(fixture("eagle-1.gguf"), target, "0".repeat(64))).rejects.toMatchObject({
+      code: "wrong-head",
+      message: expect.stringContaining("other tokens"),
+    });
+  });
+
+  test("a model is no head", async () => {
+    await expect(loadHead(fixture("target.gguf"), target, tokensHash)).rejects.toMatchObject({
+      code: "bad-model",
+      message: expect.stringContaining('its architecture is "llama"'),
+    });
+  });
+
+  test.each([
+    [
+      "another kind",
+      "eagle-fused",
+      "eagle-fuzzy",
+      "bad-model",
+      /kind "eagle-fuzzy"; supported: eagle-1, eagle-fused/,
+    ],
+    ["a missing tensor", "fuse_norm.weight", "fuse_norm.waight", "missing-tensor", /fuse_norm\.weight/],
+  ])("%s is named", async (_, from, to, code, message) => {
+    const bytes = await readFile(fixture("eagle-fused.gguf"));
+    bytes.write(to, bytes.indexOf(from, from === "eagle-fused" ? bytes.indexOf("espalier-eagle.kind") : 0));
+    const path = join(folder, `${to}.gguf`);
+    await writeFile(path, bytes);
+    await expect(loadHead(path, target, tokensHash)).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(message),
+    });
+  });
+
+  test("a truncated head is an error wherever it ends", async () => {
+    const bytes = await readFile(fixture("eagle-fused.gguf"));
+    for (const part of [0, 0.01, 0.1, 0.4, 0.9, 0.999]) {
+      const path = join(folder, `cut-${part}.gguf`);
+      await writeFile(path, bytes.subarray(0, Math.floor(bytes.length * part)));
+      await expect(loadHead(path, target, tokensHash)).rejects.toMatchObject({ name: "EspalierError" });
+    }
+  });
+});
