@@ -18,8 +18,8 @@ export class LossyTarget extends ToyTarget {
   override async createSequence(options: { capacity: number }): Promise<TargetSequence> {
     const sequence = await super.createSequence(options);
     const forward = sequence.forward.bind(sequence);
-    sequence.forward = async (tree, want) => {
-      const pass = await forward(tree, want);
+    sequence.forward = async (tree, want, first) => {
+      const pass = await forward(tree, want, first);
       return tree.size > 1 && sequence.length >= this.#from ? swapped(pass) : pass;
     };
     return sequence;

@@ -92,6 +92,47 @@ export function describeTarget(name: string, makeTarget: () => Promise<Target>):
       await close();
     });
 
+    it("gives a tree that grows the same rows, level by level", async () => {
+      const { target, sequence, next, text, truth, close } = await setUp();
+      const prompt = text(9);
+      await sequence.prefill(prompt);
+      for (const nodes of [2, 9, 24]) {
+        const whole = randomTree(next, target.vocabSize, nodes);
+        const tree = new DraftTree(whole.root, nodes);
+        for (let first = 0; first < nodes; first = tree.size) {
+          const size = first === 0 ? 1 : Math.min(nodes, first + 1 + next(6));
+          while (tree.size < size) tree.push(whole.parents[tree.size]!, whole.tokens[tree.size]!, 0.5);
+          const pass = await sequence.forward(tree, WANT, first);
+          expect(pass.size).toBe(size - first);
+          const rows = Array.from({ length: pass.size }, (_, row) => rowOf(pass, row));
+          for (let node = first; node < size; node++) {
+            const path = tree.path(node).map((at) => tree.tokens[at]!);
+            expect(rows[node - first]).toEqual(await truth([...prompt, ...path]));
+          }
+        }
+        const path = tree.path(nodes - 1);
+        sequence.commit(path);
+        expect(sequence.length).toBe(prompt.length + path.length);
+        sequence.truncate(prompt.length);
+      }
+      await close();
+    });
+
+    it("refuses to go on with a tree that is not pending, or has no new node", async () => {
+      const { sequence, close } = await setUp();
+      const tree = new DraftTree(1, 3);
+      tree.push(0, 2, 0.5);
+      await expect(sequence.forward(tree, { topK: 1 }, 1)).rejects.toThrow(RangeError);
+      await sequence.forward(tree, { topK: 1 });
+      await expect(sequence.forward(tree, { topK: 1 }, 2)).rejects.toThrow(RangeError);
+      sequence.rollback();
+      tree.push(0, 3, 0.5);
+      await expect(sequence.forward(tree, { topK: 1 }, 2)).rejects.toThrow(RangeError);
+      await sequence.forward(tree, { topK: 1 });
+      sequence.rollback();
+      await close();
+    });
+
     it("orders the top tokens by logit, ties by id, and gives their log-probabilities", async () => {
       const { sequence, text, close } = await setUp();
       for (const token of text(6)) {

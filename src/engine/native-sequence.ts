@@ -71,8 +71,8 @@ export class NativeSequence implements TargetSequence {
     }
   }
 
-  async forward(tree: DraftTree, want: Want): Promise<Pass> {
-    const [pass] = await this.#target.forwardAll([{ sequence: this, tree }], want);
+  async forward(tree: DraftTree, want: Want, first = 0): Promise<Pass> {
+    const [pass] = await this.#target.forwardAll([{ sequence: this, tree, first }], want);
     return pass!;
   }
 

@@ -4,7 +4,7 @@ import type { ModelConfig } from "../checkpoint/config.ts";
 import { EspalierError } from "../errors.ts";
 import type { Pass, Target, Want } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
-import type { TokenId } from "../types.ts";
+import type { NodeIndex, TokenId } from "../types.ts";
 import type { Binding, Matrix, PassFailure, PassRequest, Pool, Stack } from "./binding.ts";
 import { NativePass, Rows } from "./native-pass.ts";
 import { NativeSequence } from "./native-sequence.ts";
@@ -110,20 +110,29 @@ export class NativeTarget implements Target {
 
   /**
    * One pass over the trees of several sequences, which then cost little more than one tree of as many nodes: at most 64
-   * trees and {@link maxNodes} nodes together, no sequence twice.
+   * trees and {@link maxNodes} nodes together, no sequence twice. Nodes before `first` are pending already.
    */
   async forwardAll(
-    batch: readonly { readonly sequence: NativeSequence; readonly tree: DraftTree }[],
+    batch: readonly {
+      readonly sequence: NativeSequence;
+      readonly tree: DraftTree;
+      readonly first?: NodeIndex;
+    }[],
     want: Want,
   ): Promise<Pass[]> {
-    const count = batch.reduce((sum, { tree }) => sum + tree.size, 0);
+    const count = batch.reduce((sum, { tree, first = 0 }) => sum + tree.size - first, 0);
     if (count > this.maxNodes) {
       throw new RangeError(`a pass of ${count} nodes; the engine takes at most ${this.maxNodes}`);
     }
     const rows = new Rows(this, count, want);
     await this.run({
       ...rows.outputs,
-      trees: batch.map(({ sequence, tree }) => {
+      trees: batch.map(({ sequence, tree, first = 0 }) => {
+        if (tree.size > this.maxNodes || first >= tree.size) {
+          throw new RangeError(
+            `a tree of ${tree.size} nodes, ${first} of them pending; a pass needs a new one, of at most ${this.maxNodes}`,
+          );
+        }
         this.checkTokens(tree.tokens.subarray(0, tree.size));
         sequence.checkRoom(1 + tree.depths.subarray(0, tree.size).reduce((a, b) => Math.max(a, b)));
         return {
@@ -131,15 +140,15 @@ export class NativeTarget implements Target {
           tokens: tree.tokens,
           parents: tree.parents,
           size: tree.size,
-          first: 0,
+          first,
         };
       }),
       commit: false,
     });
-    let first = 0;
-    return batch.map(({ tree }) => {
-      const pass = new NativePass(rows, first, tree.size);
-      first += tree.size;
+    let row = 0;
+    return batch.map(({ tree, first = 0 }) => {
+      const pass = new NativePass(rows, row, tree.size - first);
+      row += pass.size;
       return pass;
     });
   }
@@ -160,7 +169,8 @@ export class NativeTarget implements Target {
       });
     };
     const done = this.#last.then(start, start).catch((error: PassFailure) => {
-      throw error.code === "no-memory" ? this.outOfMemory(length) : error;
+      if (error.code === "no-memory") throw this.outOfMemory(length);
+      throw error.code === "invalid" ? new RangeError(`forward: ${error.message}`, { cause: error }) : error;
     });
     this.#last = done.catch(() => {});
     return done;

@@ -16,7 +16,7 @@ export interface Want {
   readonly taps?: readonly number[];
 }
 
-/** One row per node of the tree that was passed. Its arrays are valid until the sequence's next pass. */
+/** One row per node that was passed, in their order. Its arrays are valid until the sequence's next pass. */
 export interface Pass {
   /** Number of rows. */
   readonly size: number;
@@ -51,10 +51,12 @@ export interface TargetSequence extends AsyncDisposable {
   /** Reads tokens and commits them. Throws EspalierError "context-overflow" when they do not fit. */
   prefill(tokens: readonly TokenId[], options?: PrefillOptions): Promise<void>;
   /**
-   * Runs the tree on top of the committed text; the rows stay pending until commit or rollback. Throws EspalierError
-   * "context-overflow" when the deepest path, root included, does not fit, and RangeError above Target.maxNodes.
+   * Runs the tree on top of the committed text; its nodes stay pending until commit or rollback. With `first`, the nodes
+   * before it are pending already from passes over the same tree, which has grown since; row 0 is then node `first`. Throws
+   * EspalierError "context-overflow" when the deepest path, root included, does not fit, and RangeError above Target.maxNodes
+   * or when nodes before `first` are not pending.
    */
-  forward(tree: DraftTree, want: Want): Promise<Pass>;
+  forward(tree: DraftTree, want: Want, first?: NodeIndex): Promise<Pass>;
   /** Keeps the pending rows of `path`, which starts with node 0 and goes from parent to child; drops the others. */
   commit(path: readonly NodeIndex[]): void;
   /** Drops all pending rows. */

@@ -99,6 +99,7 @@ class ToySequence implements TargetSequence {
   /** Hash of the text up to and with each committed token. */
   readonly #hashes: number[] = [];
   #pending: DraftTree | undefined;
+  #pendingSize = 0;
   #pass: ToyPass | undefined;
   #busy = false;
   #disposed = false;
@@ -134,7 +135,7 @@ class ToySequence implements TargetSequence {
     });
   }
 
-  async forward(tree: DraftTree, want: Want): Promise<Pass> {
+  async forward(tree: DraftTree, want: Want, first = 0): Promise<Pass> {
     if (tree.size > this.#target.maxNodes) {
       throw new RangeError(
         `forward: the tree has ${tree.size} nodes, a pass at most ${this.#target.maxNodes}`,
@@ -142,6 +143,10 @@ class ToySequence implements TargetSequence {
     }
     this.#check(tree.tokens.subarray(0, tree.size));
     this.#needRoom(1 + Math.max(...tree.depths.subarray(0, tree.size)));
+    if (first > 0 && !(this.#pending === tree && first <= this.#pendingSize && first < tree.size)) {
+      throw new RangeError(`forward: nodes before ${first} are not pending, or there is none after them`);
+    }
+    if (first > 0) this.#pending = undefined;
     return this.#exclusive(async () => {
       const contexts: TokenId[][] = [];
       const hashes: number[] = [];
@@ -153,7 +158,8 @@ class ToySequence implements TargetSequence {
       }
       await Promise.resolve();
       this.#pending = tree;
-      return this.#rows(contexts, hashes, want);
+      this.#pendingSize = tree.size;
+      return this.#rows(contexts.slice(first), hashes.slice(first), want);
     });
   }
 
