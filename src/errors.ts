@@ -15,6 +15,7 @@ export type EspalierErrorCode =
   | "missing-tensor"
   | "bad-model"
   | "wrong-head"
+  | "other-vocabulary"
   | "context-overflow"
   | "out-of-memory"
   | "no-engine"

@@ -12,6 +12,7 @@ import { engine } from "../src/engine/binding.ts";
 import { loadModel } from "../src/engine/load.ts";
 import type { EspalierErrorCode } from "../src/errors.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
+import { byteVocabulary } from "./byte-vocabulary.ts";
 import { type GgufFile, writeGguf } from "./gguf-writer.ts";
 import { speakingLlama } from "./native-model.ts";
 import { collect } from "./toy-model.ts";
@@ -156,6 +157,95 @@ describe("what is wrong with a file is said by loadModel and by the command", ()
     const { metadata, tensors } = speakingLlama();
     const file = { metadata, tensors: tensors.filter(({ name }) => name !== "blk.1.attn_k.weight") };
     await says(await put("part.gguf", file), "missing-tensor", /blk\.1\.attn_k\.weight/);
+  });
+});
+
+describe("a draft model", () => {
+  it("drafts where no method is named, is counted, and changes no token", async () => {
+    const draftModel = await put("draft.gguf", speakingLlama({ layers: 1 }));
+    await using model = await loadModel(path, { draftModel });
+    expect(model.defaultMethod).toBe("draft-model");
+    expect(model.methodNames).toContain("draft-model");
+    const request = { prompt: "abababab", maxTokens: 60, budget: 8 };
+    const plain = await collect(model.generate({ ...request, method: "plain" }));
+    const drafted = await collect(model.generate(request));
+    expect(drafted.tokens).toEqual(plain.tokens);
+    const { method, byDrafter, passes, draftMs, passMs, decodeMs } = drafted.end.stats;
+    expect(method).toBe("draft-model");
+    expect(byDrafter.model!.drafted).toBeGreaterThan(byDrafter.model!.accepted);
+    expect(byDrafter.model!.passes).toBeGreaterThanOrEqual(passes - 1);
+    expect(draftMs).toBeGreaterThan(0);
+    expect(draftMs + passMs).toBeLessThanOrEqual(decodeMs);
+    const again = await collect(model.generate(request));
+    expect(again.end.stats.byDrafter.model!.passes).toBe(byDrafter.model!.passes);
+    const other = await collect(model.generate({ ...request, method: "prompt-lookup" }));
+    expect(other.end.stats.byDrafter.lookup!.passes).toBe(0);
+  });
+
+  it("that is the model itself is right all the time", async () => {
+    await using model = await loadModel(path, { draftModel: path, passTimes: false });
+    const request = { prompt: "abababab", maxTokens: 90, budget: 64 };
+    const { stats } = (await collect(model.generate(request))).end;
+    // A step drafts 8 levels; now and then the right path is not among the most valuable of a level.
+    expect(stats.mat).toBeGreaterThan(6);
+    expect(stats.mat).toBeLessThanOrEqual(9);
+  });
+
+  it("keeps up with a conversation", async () => {
+    const draftModel = await put("draft.gguf", speakingLlama({ layers: 1 }));
+    await using model = await loadModel(path, { draftModel });
+    await using session = await model.createSession();
+    let tokens = [1, 2, 3];
+    for (const more of [[4, 5], [6], []]) {
+      tokens = [...tokens, ...more];
+      const request = { tokens, maxTokens: 20 };
+      const plain = await collect(model.generate({ ...request, method: "plain" }));
+      expect((await collect(session.generate(request))).tokens).toEqual(plain.tokens);
+      tokens = [...tokens, ...plain.tokens];
+    }
+  });
+
+  it("of another vocabulary is refused, with the first difference", async () => {
+    const refused = async (name: string, file: GgufFile, message: RegExp) => {
+      const draftModel = await put(name, file);
+      await expect(loadModel(path, { draftModel })).rejects.toEqual(
+        expect.objectContaining({
+          name: "EspalierError",
+          code: "other-vocabulary",
+          message: expect.stringMatching(message),
+        }),
+      );
+      const { code, stderr } = await generate(path, "--draft-model", draftModel);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(message);
+    };
+    const { tokens } = byteVocabulary(["a c"]);
+    const renamed = { "tokenizer.ggml.tokens": { type: "array", of: "string", value: tokens } } as const;
+    await refused(
+      "renamed.gguf",
+      speakingLlama({ metadata: renamed }),
+      /renamed\.gguf cannot draft for .*good\.gguf.*token 256 is "ac" there, "ab" here/,
+    );
+    const more = byteVocabulary(["a b", "a c"]).tokens;
+    const longer = {
+      "tokenizer.ggml.tokens": { type: "array", of: "string", value: more },
+      "tokenizer.ggml.token_type": undefined,
+    } as const;
+    await refused(
+      "longer.gguf",
+      speakingLlama({ vocabSize: more.length, metadata: longer }),
+      /260 tokens there, 259 here/,
+    );
+  });
+
+  it("that is missing is an error, and so is its method without one", async () => {
+    await expect(loadModel(path, { draftModel: join(folder, "none.gguf") })).rejects.toMatchObject({
+      code: "file-not-found",
+    });
+    await using model = await loadModel(path);
+    expect(model.methodNames).not.toContain("draft-model");
+    const failed = collect(model.generate({ prompt: "a", method: "draft-model" }));
+    await expect(failed).rejects.toThrow(/draft-model needs a draft model: .*--draft-model/);
   });
 });
 

@@ -1,4 +1,4 @@
-import type { ToyOptions } from "../src/target/toy.ts";
+import { type ToyOptions, ToyTarget } from "../src/target/toy.ts";
 import { describeLossless } from "./lossless-contract.ts";
 import { raggedTokenizer, toyModel } from "./toy-model.ts";
 
@@ -19,6 +19,9 @@ describeLossless("toy target", {
   models: KINDS.flatMap((kind) => [
     async () => toyModel(kind, { tokenizer: raggedTokenizer }),
     async () => toyModel(kind, { endTokens: [], passTimes }),
+    // Drafts of a model that often agrees and runs out of context sooner, and of one that never does agree.
+    async () => toyModel(kind, { draftModel: new ToyTarget({ ...kind, longRange: 0, contextLength: 50 }) }),
+    async () => toyModel(kind, { draftModel: new ToyTarget({ ...kind, seed: 9 }), passTimes }),
   ]),
   runs: 150,
   longestPrompt: 24,

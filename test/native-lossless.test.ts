@@ -12,6 +12,10 @@ const KINDS = [
   { shape: { hiddenSize: 96, heads: 3, kvHeads: 1, vocabSize: 64, matrixType: "Q4_0" }, threads: 1 },
 ] as const;
 
+/** The same weights in one layer fewer, so that it is right now and then. */
+const draftModel = (shape: (typeof KINDS)[number]["shape"], seed: number) =>
+  nativeTarget(randomLlama({ ...shape, layers: 1 }, seed), { threads: 1, inline: seed === 0 });
+
 describeLossless("native engine", {
   models: KINDS.map(({ shape, threads }, i) => async () => {
     return new Model({
@@ -22,6 +26,7 @@ describeLossless("native engine", {
       }),
       tokenizer: raggedTokenizer,
       endTokens: i === 0 ? [] : [0],
+      ...(i === 2 ? {} : { draftModel: await draftModel(shape, i) }),
     });
   }),
   runs: process.env.ESPALIER_TESTS === "few" ? 8 : 100,

@@ -5,6 +5,7 @@ import type { Input, Output } from "../src/cli/io.ts";
 import { run } from "../src/cli/program.ts";
 import type { LoadOptions } from "../src/engine/load.ts";
 import type { Model } from "../src/session/model.ts";
+import type { ModelParts } from "../src/session/parts.ts";
 import { type ToyOptions, ToyTarget } from "../src/target/toy.ts";
 import { toyModel } from "./toy-model.ts";
 
@@ -32,8 +33,13 @@ export interface CliResult {
 }
 
 /** A toy that has a chat template; its characters go from "0" to "_". */
-export function talkingToy(options: ToyOptions = {}, target = new ToyTarget(options)): Model {
+export function talkingToy(
+  options: ToyOptions = {},
+  target = new ToyTarget(options),
+  parts: Partial<ModelParts> = {},
+): Model {
   return toyModel(options, {
+    ...parts,
     target,
     chatTemplate: { render: (messages) => `${messages.map(({ content }) => content).join(":")}?` },
   });

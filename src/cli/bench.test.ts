@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LossyTarget } from "../../test/lossy-target.ts";
 import { lastJson, runCli, talkingToy } from "../../test/run-cli.ts";
 import { methodNames } from "../methods/registry.ts";
+import { ToyTarget } from "../target/toy.ts";
 import type { Figures } from "./tally.ts";
 
 let folder: string;
@@ -24,7 +25,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 const toy = { order: 1, longRange: 0 };
-const model = () => talkingToy(toy);
+const model = () => talkingToy(toy, undefined, { draftModel: new ToyTarget({ ...toy, sharpness: 3 }) });
 type ByMethod = Record<string, Figures>;
 
 describe("bench", () => {
@@ -54,9 +55,11 @@ describe("bench", () => {
       expect(figures.tokensPerSecond).toBeGreaterThan(0);
       expect(figures.outsidePasses).toBeGreaterThan(0);
       expect(figures.outsidePasses).toBeLessThan(1);
+      expect(figures.drafting).toBeLessThan(figures.outsidePasses);
     }
     expect(all.plain).toMatchObject({ mat: 1, overPlain: { median: 1, low: 1, high: 1 } });
     expect(all["token-recycling"]!.mat).toBeGreaterThan(1);
+    expect(all["draft-model"]!.mat).toBeGreaterThan(1.5);
     expect((json.meanOverCategories as Record<string, number>).plain).toBe(1);
   });
 
@@ -65,7 +68,7 @@ describe("bench", () => {
     const { code, stdout } = await runCli(line, { model });
     expect(code).toBe(0);
     expect(stdout).toMatch(
-      /^category +method +prompts +tokens +MAT +tokens\/s +over plain +quartiles +outside\nx +/,
+      /^category +method +prompts +tokens +MAT +tokens\/s +over plain +quartiles +outside +drafting\nx +/,
     );
     expect(stdout).toMatch(/\nall prompts +prompt-lookup +2 /);
     expect(stdout).not.toContain("token-recycling");

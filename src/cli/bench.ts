@@ -1,8 +1,7 @@
 /** @file `espalier bench`: every method over prompt files, by category, against plain decoding in the same run. */
 
 import { cpus } from "node:os";
-import { type Command, Option } from "commander";
-import { methodNames } from "../methods/registry.ts";
+import type { Command } from "commander";
 import type { Model } from "../session/model.ts";
 import { addBenchEngine } from "./bench-engine.ts";
 import { type EngineInfo, engineOf } from "./engine-info.ts";
@@ -19,7 +18,7 @@ import { commit } from "./version.ts";
 
 interface Options extends ModelOptions {
   readonly prompts: readonly string[];
-  readonly methods: readonly string[];
+  readonly methods?: readonly string[];
   readonly limit?: number;
   readonly maxTokens: number;
   readonly temperature: number;
@@ -59,12 +58,9 @@ export function addBench(program: Command, io: Io, exit: Exit): void {
     .enablePositionalOptions()
     // Not mandatory for commander, which would ask for them in `bench engine` as well.
     .addOption(shared.model().makeOptionMandatory(false))
+    .addOption(shared.draftModel())
     .option("--prompts <files>", "prompt files (JSON Lines), separated by commas", list(String))
-    .addOption(
-      new Option("--methods <names>", "methods beside plain, separated by commas")
-        .argParser(list(methodName))
-        .default(methodNames(), "all"),
-    )
+    .option("--methods <names>", "methods beside plain, separated by commas (default: all)", list(methodName))
     .option("--limit <n>", "at most n prompts of each file, spread over its categories", integer({ min: 1 }))
     .addOption(shared.maxTokens().default(128))
     .addOption(shared.temperature())
@@ -117,7 +113,8 @@ async function measure(
     signal,
     ...(budget === undefined ? {} : { budget }),
   };
-  const methods = [...new Set([BASELINE, ...options.methods])];
+  const methods = [...new Set([BASELINE, ...(options.methods ?? model.methodNames)])];
+  for (const method of methods) model.method(method);
   await loadStates(model, options.state, methods);
   const tally = new Tally();
   let firstDivergence: Divergence | null = null;
@@ -163,7 +160,18 @@ function divergence(prompt: Prompt, answers: ReadonlyMap<string, readonly Answer
 
 function show(result: Result, io: Io): string {
   const rows = [
-    ["category", "method", "prompts", "tokens", "MAT", "tokens/s", "over plain", "quartiles", "outside"],
+    [
+      "category",
+      "method",
+      "prompts",
+      "tokens",
+      "MAT",
+      "tokens/s",
+      "over plain",
+      "quartiles",
+      "outside",
+      "drafting",
+    ],
   ];
   const all = Object.entries({ ...result.categories, "all prompts": result.methods });
   for (const [category, figures] of all) {
@@ -180,12 +188,14 @@ function show(result: Result, io: Io): string {
     result.equal
       ? "equal: every method gave plain decoding's tokens"
       : `NOT EQUAL: ${JSON.stringify(result.firstDivergence)}`,
-    "over plain: median over the prompts; outside: part of the time that passes of the model do not take",
+    "over plain: median over the prompts",
+    "outside: part of the time that passes of the model do not take; drafting: what drafts take of it",
     dim(`${cpu}, ${cores} cores, ${threads} threads, ${isa}, ${result.commit}`, io.stdout, io),
   ].join("\n");
 }
 
-function cells({ prompts, tokens, mat, tokensPerSecond, overPlain, outsidePasses }: Figures): string[] {
+function cells(figures: Figures): string[] {
+  const { prompts, tokens, mat, tokensPerSecond, overPlain, outsidePasses, drafting } = figures;
   return [
     String(prompts),
     String(tokens),
@@ -194,5 +204,6 @@ function cells({ prompts, tokens, mat, tokensPerSecond, overPlain, outsidePasses
     overPlain.median.toFixed(2),
     `${overPlain.low.toFixed(2)}-${overPlain.high.toFixed(2)}`,
     `${(outsidePasses * 100).toFixed(1)} %`,
+    `${(drafting * 100).toFixed(1)} %`,
   ];
 }

@@ -43,6 +43,7 @@ export function addChat(program: Command, io: Io, exit: Exit): void {
     .command("chat")
     .description("Talk with a model.")
     .addOption(shared.model())
+    .addOption(shared.draftModel())
     .option("--system <text>", "system message: what the model is told before the conversation")
     .addOption(shared.method())
     .addOption(shared.maxTokens())

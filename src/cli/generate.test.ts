@@ -7,6 +7,7 @@ import { stripVTControlCharacters } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { lastJson, runCli, talkingToy } from "../../test/run-cli.ts";
 import { collect, toyModel } from "../../test/toy-model.ts";
+import { ToyTarget } from "../target/toy.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -112,9 +113,16 @@ describe("what it prints", () => {
     expect(stripVTControlCharacters(painted.stdout)).toBe(bare.stdout);
   });
 
-  test("--threads and --context reach the load", async () => {
-    const { loads } = await runCli(`${BASE} --threads 2 --context 64`);
-    expect(loads).toMatchObject([{ name: "toy", threads: 2, contextLength: 64 }]);
+  test("--threads, --context and --draft-model reach the load", async () => {
+    const { loads } = await runCli(`${BASE} --threads 2 --context 64 --draft-model small`);
+    expect(loads).toMatchObject([{ name: "toy", threads: 2, contextLength: 64, draftModel: "small" }]);
+  });
+
+  test("with a draft model the figures say how much of the time it took", async () => {
+    const model = () => talkingToy({}, undefined, { draftModel: new ToyTarget() });
+    const { stderr } = await runCli(BASE, { model });
+    expect(stderr).toMatch(/draft-model, \d+ % of the time drafting/);
+    expect((await runCli(`${BASE} --method plain`, { model })).stderr).toMatch(/· plain\n$/);
   });
 });
 

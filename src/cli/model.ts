@@ -1,7 +1,6 @@
 /** @file Loads the model a command was given, with progress, and frees it whatever happens. */
 
 import { existsSync } from "node:fs";
-import { defaultMethod } from "../methods/registry.ts";
 import type { Model } from "../session/model.ts";
 import type { Io } from "./io.ts";
 import { showProgress } from "./progress.ts";
@@ -9,13 +8,14 @@ import { showProgress } from "./progress.ts";
 /** Options of every command that runs a model. */
 export interface ModelOptions {
   readonly model: string;
+  readonly draftModel?: string;
   readonly threads?: number;
   readonly context?: number;
 }
 
 /** Loads the model, runs `work` on it, and frees it. */
 export async function withModel<T>(
-  { model: name, threads, context }: ModelOptions,
+  { model: name, draftModel, threads, context }: ModelOptions,
   io: Io,
   work: (model: Model) => Promise<T>,
 ): Promise<T> {
@@ -23,6 +23,7 @@ export async function withModel<T>(
   let model: Model;
   try {
     model = await io.loadModel(name, {
+      ...(draftModel === undefined ? {} : { draftModel }),
       ...(threads === undefined ? {} : { threads }),
       ...(context === undefined ? {} : { contextLength: context }),
       onProgress: (fraction) => progress.update(Math.floor(fraction * 100)),
@@ -43,7 +44,7 @@ export async function withModel<T>(
  */
 export async function withState<T>(
   model: Model,
-  { state: file, method = defaultMethod }: { readonly state?: string; readonly method?: string },
+  { state: file, method = model.defaultMethod }: { readonly state?: string; readonly method?: string },
   work: () => Promise<T>,
 ): Promise<T> {
   if (file === undefined) return work();

@@ -67,6 +67,11 @@ export const shared = {
       "-m, --model <model>",
       "a GGUF file, or the name of a model in the cache",
     ).makeOptionMandatory(),
+  draftModel: () =>
+    new Option(
+      "--draft-model <model>",
+      "a smaller model of the same vocabulary, to draft with (method draft-model)",
+    ),
   threads: () =>
     new Option("--threads <n>", "threads (default: one for each core)").argParser(
       integer({ min: 1, max: 64 }),
@@ -79,7 +84,7 @@ export const shared = {
   method: () =>
     new Option(
       "--method <name>",
-      `how to draft: ${methodNames().join(", ")} (default: ${defaultMethod})`,
+      `how to draft: ${methodNames().join(", ")} (default: ${defaultMethod}; with --draft-model, draft-model)`,
     ).argParser(methodName),
   /** For commands that save it again. */
   keptState: () =>

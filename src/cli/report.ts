@@ -6,11 +6,13 @@ import type { GenerateStats } from "../session/api.ts";
 /** What one generation did, as a line of text. */
 export function statsLine(stats: GenerateStats): string {
   const cached = stats.cachedTokens === 0 ? "" : ` (${stats.cachedTokens} cached)`;
+  const drafting = `, ${((stats.draftMs / stats.decodeMs) * 100).toFixed(0)} % of the time drafting`;
+  const drafted = Object.keys(stats.byDrafter).length > 0 && stats.passes > 0;
   return [
     `${stats.tokens} tokens at ${stats.tokensPerSecond.toFixed(1)} a second`,
     `${stats.passes} passes, ${stats.mat.toFixed(2)} tokens each`,
     `prompt of ${stats.promptTokens}${cached} in ${stats.prefillMs.toFixed(0)} ms`,
-    stats.method,
+    `${stats.method}${drafted ? drafting : ""}`,
   ].join(" · ");
 }
 

@@ -25,6 +25,8 @@ export interface Figures {
   readonly prefillMs: number;
   /** Part of the decoding time that was not spent waiting for the target: drafting, verifying, sampling, text. */
   readonly outsidePasses: number;
+  /** Part of the decoding time that went into drafts, passes of draft models included. */
+  readonly drafting: number;
   /** Tokens per second over plain decoding's on the same prompt: median and quartiles over the prompts. */
   readonly overPlain: Ratio;
 }
@@ -36,6 +38,7 @@ interface Entry {
   readonly passes: number;
   readonly decodeMs: number;
   readonly passMs: number;
+  readonly draftMs: number;
   readonly prefillMs: number;
   readonly overPlain: number;
 }
@@ -54,6 +57,7 @@ export class Tally {
         passes: sum((answer) => answer.stats.passes),
         decodeMs: sum((answer) => answer.stats.decodeMs),
         passMs: sum((answer) => answer.stats.passMs),
+        draftMs: sum((answer) => answer.stats.draftMs),
         prefillMs: sum((answer) => answer.stats.prefillMs),
       };
     });
@@ -100,7 +104,7 @@ function rate({ tokens, decodeMs }: Pick<Entry, "tokens" | "decodeMs">): number 
 }
 
 function sumUp(entries: readonly Entry[]): Figures {
-  const sum = (of: "tokens" | "passes" | "decodeMs" | "passMs" | "prefillMs") =>
+  const sum = (of: "tokens" | "passes" | "decodeMs" | "passMs" | "draftMs" | "prefillMs") =>
     entries.reduce((total, entry) => total + entry[of], 0);
   const tokens = sum("tokens");
   const passes = sum("passes");
@@ -113,6 +117,7 @@ function sumUp(entries: readonly Entry[]): Figures {
     tokensPerSecond: rate({ tokens, decodeMs }),
     prefillMs: sum("prefillMs"),
     outsidePasses: 1 - sum("passMs") / decodeMs,
+    drafting: sum("draftMs") / decodeMs,
     overPlain: summarize(entries.map(({ overPlain }) => overPlain)),
   };
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LossyTarget } from "../../test/lossy-target.ts";
 import { lastJson, runCli, talkingToy } from "../../test/run-cli.ts";
+import { ToyTarget } from "../target/toy.ts";
 
 let folder: string;
 let prompts: string;
@@ -21,8 +22,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const model = () => talkingToy({ order: 1, longRange: 0 });
-const lossy = (from: number) => () => talkingToy({}, new LossyTarget({ order: 1, longRange: 0 }, from));
+const toy = { order: 1, longRange: 0 };
+const model = () => talkingToy(toy, undefined, { draftModel: new ToyTarget({ ...toy, sharpness: 3 }) });
+const lossy = (from: number) => () => talkingToy({}, new LossyTarget(toy, from));
 
 describe("equal", () => {
   test.each([
@@ -30,6 +32,7 @@ describe("equal", () => {
     "--method all",
     "--temperature 0.9 --seed 3",
     "--method token-recycling,prompt-lookup --budget 6",
+    "--method draft-model,plain",
   ])("%s", async (more) => {
     const line = `verify --model toy --prompts ${prompts} --max-tokens 24 --json ${more}`.trim();
     const { code, stdout, alive } = await runCli(line, { model });
@@ -93,6 +96,8 @@ describe("what it refuses", () => {
     expect((await runCli(line, { model: small })).stderr).toMatch(
       /^error: prompt "one": the prompt has 10 tokens/,
     );
+    const without = await runCli(`${line} --method draft-model`, { model: () => talkingToy() });
+    expect(without.stderr).toContain("method draft-model needs a draft model");
     const state = await runCli(`${line} --method prompt-lookup --state x`, { model });
     expect(state.stderr).toContain("none of prompt-lookup keeps a state");
   });

@@ -1,7 +1,6 @@
 /** @file `espalier verify`: the proof on real prompts that a method's text is the one of plain decoding. */
 
 import type { Command } from "commander";
-import { defaultMethod, methodNames } from "../methods/registry.ts";
 import type { Model } from "../session/model.ts";
 import { interruptible } from "./interrupt.ts";
 import { type Exit, FAILED, INTERRUPTED, type Io, writeJson } from "./io.ts";
@@ -13,7 +12,7 @@ import { type Answer, type Divergence, firstDifference, runPrompt, type TurnRequ
 
 interface Options extends ModelOptions {
   readonly prompts: readonly string[];
-  readonly method: readonly string[];
+  readonly method?: readonly string[] | "all";
   readonly limit?: number;
   readonly maxTokens: number;
   readonly temperature: number;
@@ -48,8 +47,13 @@ export function addVerify(program: Command, io: Io, exit: Exit): void {
     .command("verify")
     .description("Check on real prompts that drafting does not change the text.")
     .addOption(shared.model())
+    .addOption(shared.draftModel())
     .requiredOption("--prompts <files>", "prompt files (JSON Lines), separated by commas", list(String))
-    .option("--method <names>", "methods to check, separated by commas, or all", methodList, [defaultMethod])
+    .option(
+      "--method <names>",
+      "methods to check, separated by commas, or all (default: as generate has)",
+      methodList,
+    )
     .option("--limit <n>", "at most n prompts of each file, spread over its categories", integer({ min: 1 }))
     .addOption(shared.maxTokens().default(128))
     .addOption(shared.temperature())
@@ -76,9 +80,8 @@ export function addVerify(program: Command, io: Io, exit: Exit): void {
     });
 }
 
-function methodList(text: string): string[] {
-  const drafted = methodNames().filter((name) => name !== "plain");
-  return text === "all" ? drafted : list(methodName)(text);
+function methodList(text: string): string[] | "all" {
+  return text === "all" ? "all" : list(methodName)(text);
 }
 
 async function verify(
@@ -88,7 +91,9 @@ async function verify(
   signal: AbortSignal,
   io: Io,
 ): Promise<Verdict> {
-  const { method: methods, maxTokens, temperature, seed, budget } = options;
+  const { method: names = [model.defaultMethod], maxTokens, temperature, seed, budget } = options;
+  const methods = names === "all" ? model.methodNames.filter((name) => name !== "plain") : names;
+  for (const method of methods) model.method(method);
   const request: TurnRequest = {
     maxTokens,
     temperature,

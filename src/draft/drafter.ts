@@ -26,13 +26,15 @@ export interface StepOutcome {
   readonly position: number;
 }
 
-/** Guesses the continuation of one text. */
-export interface Drafter {
+/** Guesses the continuation of one text. One that holds memory outside JavaScript has a dispose method. */
+export interface Drafter extends Partial<AsyncDisposable> {
   readonly name: string;
   /** The most likely tokens it learns from in every row of a pass, and in every row of the prompt; 0 for none. */
   readonly rows: { readonly pass: number; readonly prompt: number };
+  /** Passes of a model of its own, so far; tables make none. */
+  readonly passes?: number;
   /** A new text begins (or goes on with another turn): `tokens` is all of it so far, root included. */
-  begin(tokens: readonly TokenId[]): void;
+  begin(tokens: readonly TokenId[], signal?: AbortSignal): void | Promise<void>;
   /** At most `width` candidates for each of `nodes`; an empty list is a fine answer. */
   expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Candidates[] | Promise<Candidates[]>;
   /** Learns from a verified step. */

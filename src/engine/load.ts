@@ -2,19 +2,23 @@
 
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
-import { readConfig } from "../checkpoint/config.ts";
+import { type ModelConfig, readConfig } from "../checkpoint/config.ts";
 import { openGguf } from "../checkpoint/gguf.ts";
 import { resolveModel } from "../checkpoint/model-cache.ts";
 import { findTensors } from "../checkpoint/model-tensors.ts";
 import { readChatTemplate, readTokenizerSpec } from "../checkpoint/tokenizer-spec.ts";
+import { EspalierError } from "../errors.ts";
 import type { PassCosts } from "../plan/cost.ts";
 import { quickPassTimes } from "../plan/measure.ts";
 import { Model } from "../session/model.ts";
 import { ChatTemplate } from "../text/chat-template.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { engine } from "./binding.ts";
-import { NativeTarget } from "./native-target.ts";
+import { NativeTarget, type NativeTargetOptions } from "./native-target.ts";
 import { readWeights } from "./weights.ts";
+
+/** Draft models of at most this size run on the JavaScript thread: a pass takes a tenth of a millisecond or so. */
+const INLINE_BYTES = 4 << 20;
 
 export interface LoadOptions {
   /** Threads of a pass, 1 to 64; default: as many as this process may use. */
@@ -23,6 +27,8 @@ export interface LoadOptions {
   readonly contextLength?: number;
   /** How keys and values are kept; "f32" takes twice the memory of "f16", the default. */
   readonly cacheType?: "f16" | "f32";
+  /** Path or name of a smaller model of the same vocabulary; it drafts (method "draft-model") where requests name no method. */
+  readonly draftModel?: string;
   /**
    * Milliseconds of a pass by rows, which choose the default budget of drafts. Default: measured here, in a few passes;
    * `false`: not known, so that every tree has the same number of nodes.
@@ -33,8 +39,8 @@ export interface LoadOptions {
 }
 
 /**
- * Loads a GGUF model, given its path or its name in the cache. Throws EspalierError: what is wrong with the file, or that
- * there is no memory or no engine. Dispose the model (`await using`) to free it.
+ * Loads a GGUF model, given its path or its name. Throws EspalierError: what is wrong with a file, that the draft model has
+ * another vocabulary ("other-vocabulary"), or that there is no memory or no engine. Dispose the model (`await using`) to free it.
  */
 export async function loadModel(pathOrName: string, options: LoadOptions = {}): Promise<Model> {
   const { threads = defaultThreads(), contextLength, cacheType = "f16", passTimes, onProgress } = options;
@@ -47,39 +53,37 @@ export async function loadModel(pathOrName: string, options: LoadOptions = {}): 
   const binding = engine();
   const path = await resolveModel(pathOrName);
   await using gguf = await openGguf(path);
-  const trained = readConfig(gguf);
-  if (
-    contextLength !== undefined &&
-    !(Number.isInteger(contextLength) && contextLength >= 2 && contextLength <= trained.contextLength)
-  ) {
-    throw new RangeError(
-      `contextLength is ${contextLength}; give an integer from 2 to ${trained.contextLength}, what the model was trained for`,
-    );
-  }
-  const config = contextLength === undefined ? trained : { ...trained, contextLength };
+  const config = limited(readConfig(gguf), contextLength);
   const tensors = findTensors(gguf, config);
   const spec = readTokenizerSpec(gguf);
   const template = readChatTemplate(gguf);
-  const reading = readWeights(binding, gguf, tensors, onProgress);
-  // The weights are read by other threads meanwhile.
-  let tokenizer: Tokenizer;
+  const settings: NativeTargetOptions = { threads, cacheType };
+  const draftModel =
+    options.draftModel === undefined
+      ? undefined
+      : await loadDraftModel(options.draftModel, path, spec.tokens, settings);
+  let target: NativeTarget | undefined;
   try {
-    tokenizer = new Tokenizer(spec);
-    // The first text builds the vocabulary.
-    tokenizer.encode("a", { special: false });
-  } catch (error) {
-    await reading.then(
-      ({ arena }) => binding.release(arena),
-      () => {},
-    );
-    throw error;
-  }
-  const target = new NativeTarget(binding, config, await reading, { threads, cacheType });
-  try {
+    const reading = readWeights(binding, gguf, tensors, onProgress);
+    // The weights are read by other threads meanwhile.
+    let tokenizer: Tokenizer;
+    try {
+      tokenizer = new Tokenizer(spec);
+      // The first text builds the vocabulary.
+      tokenizer.encode("a", { special: false });
+    } catch (error) {
+      await reading.then(
+        ({ arena }) => binding.release(arena),
+        () => {},
+      );
+      throw error;
+    }
+    target = new NativeTarget(binding, config, await reading, settings);
     const name = (id: number | undefined) => (id === undefined ? "" : spec.tokens[id]!);
     return new Model({
       name: basename(path, ".gguf"),
       target,
+      draftModel,
       tokenizer,
       endTokens: tokenizer.endTokens,
       chatTemplate:
@@ -89,9 +93,46 @@ export async function loadModel(pathOrName: string, options: LoadOptions = {}): 
       passTimes: passTimes === false ? undefined : (passTimes ?? (await quickPassTimes(target))),
     });
   } catch (error) {
-    await target[Symbol.asyncDispose]();
+    await target?.[Symbol.asyncDispose]();
+    await draftModel?.[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** A model for drafting what has the vocabulary `tokens`, which is that of `of`. */
+async function loadDraftModel(
+  pathOrName: string,
+  of: string,
+  tokens: readonly string[],
+  settings: NativeTargetOptions,
+): Promise<NativeTarget> {
+  await using gguf = await openGguf(await resolveModel(pathOrName));
+  const config = readConfig(gguf);
+  const tensors = findTensors(gguf, config);
+  const own = readTokenizerSpec(gguf).tokens;
+  const different = tokens.findIndex((token, id) => token !== own[id]);
+  if (own.length !== tokens.length || different >= 0) {
+    const how =
+      own.length !== tokens.length
+        ? `${own.length} tokens there, ${tokens.length} here`
+        : `token ${different} is ${JSON.stringify(own[different])} there, ${JSON.stringify(tokens[different])} here`;
+    throw new EspalierError(
+      "other-vocabulary",
+      `${gguf.path} cannot draft for ${of}: their vocabularies differ (${how}); give a draft model of the same vocabulary`,
+    );
+  }
+  const weights = await readWeights(engine(), gguf, tensors);
+  return new NativeTarget(engine(), config, weights, { ...settings, inline: gguf.fileSize <= INLINE_BYTES });
+}
+
+/** The configuration with the context that is asked for. */
+function limited(trained: ModelConfig, contextLength = trained.contextLength): ModelConfig {
+  if (!(Number.isInteger(contextLength) && contextLength >= 2 && contextLength <= trained.contextLength)) {
+    throw new RangeError(
+      `contextLength is ${contextLength}; give an integer from 2 to ${trained.contextLength}, what the model was trained for`,
+    );
+  }
+  return { ...trained, contextLength };
 }
 
 /** One thread for each core that this process may use. */

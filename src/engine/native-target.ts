@@ -18,6 +18,8 @@ export interface NativeTargetOptions {
   readonly threads: number;
   /** How keys and values are kept: 16-bit floats, or 32-bit ones in twice the memory. Default "f16". */
   readonly cacheType?: "f16" | "f32";
+  /** Trees run on the JavaScript thread: for a model so small that handing a pass over takes as long as the pass. Default false. */
+  readonly inline?: boolean;
 }
 
 export class NativeTarget implements Target {
@@ -29,17 +31,19 @@ export class NativeTarget implements Target {
   readonly #pool: Pool;
   readonly #stack: Stack;
   readonly #half: boolean;
+  readonly #inline: boolean;
   #last: Promise<unknown> = Promise.resolve();
   #disposed = false;
 
   /** Takes over the weights: they are freed with the target, or when this throws. */
   constructor(binding: Binding, config: ModelConfig, weights: Weights, options: NativeTargetOptions) {
-    const { threads, cacheType = "f16" } = options;
+    const { threads, cacheType = "f16", inline = false } = options;
     this.binding = binding;
     this.config = config;
     this.threads = threads;
     this.#weights = weights;
     this.#half = cacheType === "f16";
+    this.#inline = inline;
     const pool = binding.createPool(threads);
     if (!pool) {
       binding.release(weights.arena);
@@ -160,13 +164,8 @@ export class NativeTarget implements Target {
   ): Promise<void> {
     const start = () => {
       if (this.#disposed) throw new Error("this model was freed");
-      return this.binding.forward({
-        lastOnly: false,
-        ...request,
-        stack: this.#stack,
-        from: 0,
-        to: this.config.layers,
-      });
+      const pass = { lastOnly: false, ...request, stack: this.#stack, from: 0, to: this.config.layers };
+      return this.#inline && !request.commit ? this.binding.forwardNow(pass) : this.binding.forward(pass);
     };
     const done = this.#last.then(start, start).catch((error: PassFailure) => {
       if (error.code === "no-memory") throw this.outOfMemory(length);

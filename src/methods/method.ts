@@ -3,6 +3,7 @@
 import type { Drafter } from "../draft/drafter.ts";
 import type { RecycleMatrix } from "../draft/recycle.ts";
 import type { Structure } from "../structure/structure.ts";
+import type { Target } from "../target/target.ts";
 
 /** The parts that draft for one text. */
 export interface Composition {
@@ -20,7 +21,9 @@ export interface Method {
   compose(): Composition;
 }
 
-/** What a method must know of the model. */
+/** What a method must know of the model, and what a user may add to it. */
 export interface MethodOptions {
   readonly vocabSize: number;
+  /** A smaller model of the same vocabulary. */
+  readonly draftModel?: Target | undefined;
 }

@@ -68,7 +68,7 @@ describe("BudgetPlan", () => {
         let chosen = 0;
         for (let step = 0; step < 600; step++) {
           chosen = plan.choose(gains, gains.length);
-          plan.observe(chosen, sum(chosen), truth[chosen - 1]!);
+          plan.observe({ nodes: chosen, tokens: sum(chosen), passMs: truth[chosen - 1]!, draftMs: 0 });
         }
         const best = Math.max(...gains.map((_, i) => rate(i + 1)));
         expect(rate(chosen)).toBeGreaterThan(best * 0.99);
@@ -83,7 +83,7 @@ describe("BudgetPlan", () => {
     let chosen = 0;
     for (let step = 0; step < 300; step++) {
       chosen = plan.choose(gains, 8);
-      plan.observe(chosen, 1 + 0.3 * (chosen - 1), 10 * chosen);
+      plan.observe({ nodes: chosen, tokens: 1 + 0.3 * (chosen - 1), passMs: 10 * chosen, draftMs: 0 });
     }
     expect(chosen).toBe(1);
   });

@@ -3,6 +3,8 @@
  * time would give. A first, rough rule: what passes cost is measured and kept fresh, what nodes are worth drafters say.
  */
 
+import type { Prices } from "../structure/structure.ts";
+
 /** Measured milliseconds of a pass by its number of rows; ascending rows, the first entry for 1. */
 export type PassCosts = readonly { readonly rows: number; readonly ms: number }[];
 
@@ -10,6 +12,8 @@ export type PassCosts = readonly { readonly rows: number; readonly ms: number }[
 const STEP = 1 / 16;
 /** Errors count as at most this part of a time: a pass that another program held up says little. */
 const CLIP = 0.5;
+/** Rows of a pass over which the price of one is taken. */
+const USUAL_ROWS = 8;
 /** Steps that the running rate remembers. */
 const MEMORY = 1 - 1 / 64;
 
@@ -100,6 +104,11 @@ export class BudgetPlan {
     this.#ms = cost.ms(1);
   }
 
+  /** Tokens that a millisecond is worth: what drafting gives of late, and at least what plain decoding would. */
+  get #rate(): number {
+    return Math.max(this.#tokens / this.#ms, 1 / this.#cost.ms(1));
+  }
+
   /** The largest tree worth growing. */
   get most(): number {
     return this.#cost.most;
@@ -107,13 +116,21 @@ export class BudgetPlan {
 
   /** Nodes to keep of a tree whose nodes come in falling order of value. */
   choose(values: ArrayLike<number>, size: number): number {
-    return chooseBudget(values, size, this.#cost, this.#tokens / this.#ms);
+    return chooseBudget(values, size, this.#cost, this.#rate);
   }
 
-  /** A pass of `nodes` nodes took `ms` and gave `tokens` tokens. */
-  observe(nodes: number, tokens: number, ms: number): void {
-    this.#cost.observe(nodes, ms);
+  /** What drafts have to be worth. */
+  get prices(): Prices {
+    const rows = Math.min(USUAL_ROWS, this.most);
+    const ms = rows === 1 ? 0 : (this.#cost.ms(rows) - this.#cost.ms(1)) / (rows - 1);
+    return { ms: this.#rate, node: this.#rate * ms };
+  }
+
+  /** A step gave `tokens` tokens: a pass of `nodes` nodes took `passMs`, and drafting them took `draftMs`. */
+  observe(step: { nodes: number; tokens: number; passMs: number; draftMs: number }): void {
+    const { nodes, tokens, passMs, draftMs } = step;
+    this.#cost.observe(nodes, passMs);
     this.#tokens = this.#tokens * MEMORY + tokens;
-    this.#ms = this.#ms * MEMORY + this.#cost.ms(nodes);
+    this.#ms = this.#ms * MEMORY + this.#cost.ms(nodes) + draftMs;
   }
 }

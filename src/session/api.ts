@@ -37,7 +37,7 @@ export interface GenerateRequest extends SamplingOptions {
   readonly maxTokens?: number;
   /** Text that ends the generation; it is not part of the result. */
   readonly stop?: readonly string[];
-  /** How to draft: a name out of `methodNames()`; default `defaultMethod`. */
+  /** How to draft: a name out of the model's `methodNames`; default: the model's `defaultMethod`. */
   readonly method?: string;
   /** Most nodes of a draft tree, root included, >= 1. Default: chosen from the measured cost of a pass. */
   readonly budget?: number;
@@ -58,6 +58,8 @@ export interface DrafterStats {
   readonly drafted: number;
   /** Those that were accepted. */
   readonly accepted: number;
+  /** Passes of its own model after the prompt; 0 for drafters that have none. */
+  readonly passes: number;
 }
 
 export interface GenerateStats {
@@ -78,6 +80,8 @@ export interface GenerateStats {
   readonly decodeMs: number;
   /** Part of decodeMs spent waiting for target passes. */
   readonly passMs: number;
+  /** Part of decodeMs spent on drafts: growing trees, passes of draft models, learning. */
+  readonly draftMs: number;
   /** tokens / decodeMs, per second. */
   readonly tokensPerSecond: number;
   readonly byDrafter: Readonly<Record<string, DrafterStats>>;

@@ -5,7 +5,7 @@ import type { History } from "../sampling/history.ts";
 import type { TargetSequence } from "../target/target.ts";
 import type { TokenId } from "../types.ts";
 
-export class Cache {
+export class Cache implements AsyncDisposable {
   readonly sequence: TargetSequence;
   /** The tokens in `sequence`. */
   #tokens: readonly TokenId[] = [];
@@ -44,5 +44,13 @@ export class Cache {
       this.#compositions.set(method, composition);
     }
     return composition;
+  }
+
+  /** Frees the sequence, and what drafters hold. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { drafters } of this.#compositions.values()) {
+      for (const drafter of drafters) await drafter[Symbol.asyncDispose]?.();
+    }
+    await this.sequence[Symbol.asyncDispose]();
   }
 }

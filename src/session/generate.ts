@@ -44,7 +44,7 @@ export async function* generate(
   const tree = new DraftTree(0, budget);
   const decoding: Decoding = { sequence, history, sampler, structure, drafters, want, tree, plan: chosen };
   const output = new Output(model.tokenizer, request.stop);
-  const stats = new StatsCounter(drafters.map(({ name }) => name));
+  const stats = new StatsCounter(drafters);
   const endTokens = new Set(model.endTokens);
   const room = contextLength - prompt.length;
   const most = Math.min(request.maxTokens, room);
@@ -53,13 +53,15 @@ export async function* generate(
 
   try {
     if (!(await prefill())) reason = "aborted";
-    for (const drafter of drafters) drafter.begin(prompt);
     while (reason === undefined) {
       const start = performance.now();
       // A tree never guesses past the last token that may still come, so maxTokens and the context hold by themselves.
-      const result = await step(decoding, { nodes: budget, depth: most - output.tokens - 1 });
+      const result = await step(decoding, {
+        nodes: budget,
+        depth: most - output.tokens - 1,
+        prices: chosen?.prices,
+      });
       stats.countStep(result);
-      stats.passMs += result.passMs;
       reason = accept(result);
       if (reason === undefined && output.tokens === most)
         reason = request.maxTokens <= room ? "max-tokens" : "context-full";
@@ -86,7 +88,7 @@ export async function* generate(
     }),
   };
 
-  /** Reads the prompt but for its last token, the first root; false when it was aborted. */
+  /** Target and drafters read the prompt, the target all but the first root, its last token; false when it was aborted. */
   async function prefill(): Promise<boolean> {
     const start = performance.now();
     const topK = Math.max(0, ...drafters.map(({ rows }) => rows.prompt));
@@ -99,6 +101,7 @@ export async function* generate(
           for (const drafter of drafters) if (drafter.rows.prompt > 0) drafter.observePrompt?.(tokens, pass);
         },
       });
+      for (const drafter of drafters) await drafter.begin(prompt, signal);
       return true;
     } catch (error) {
       if (signal?.aborted) return false;

@@ -1,7 +1,8 @@
 /** @file A model that is ready: it generates, keeps what its methods learn, and owns the target. */
 
 import { readState, writeState } from "../draft/state-file.ts";
-import { createMethod, defaultMethod } from "../methods/registry.ts";
+import type { MethodOptions } from "../methods/method.ts";
+import { createMethod, defaultMethodOf, usableMethods } from "../methods/registry.ts";
 import { BudgetPlan, CostCurve } from "../plan/cost.ts";
 import type { GenerateEvent, GenerateRequest } from "./api.ts";
 import { Cache } from "./cache.ts";
@@ -12,12 +13,20 @@ import { Session } from "./session.ts";
 
 export class Model implements AsyncDisposable {
   readonly parts: ModelParts;
+  readonly #options: MethodOptions;
   readonly #cost: CostCurve | undefined;
   readonly #methods = new Map<string, Planned>();
 
-  /** Throws RangeError when `parts.passTimes` makes no sense. */
+  /** Throws RangeError when `parts.passTimes` makes no sense, or the draft model has another vocabulary. */
   constructor(parts: ModelParts) {
+    const { target, draftModel } = parts;
+    if (draftModel && draftModel.vocabSize !== target.vocabSize) {
+      throw new RangeError(
+        `the draft model has ${draftModel.vocabSize} tokens and the model ${target.vocabSize}; give one of the same vocabulary`,
+      );
+    }
     this.parts = parts;
+    this.#options = { vocabSize: target.vocabSize, draftModel };
     this.#cost = parts.passTimes && new CostCurve(parts.passTimes);
   }
 
@@ -27,6 +36,16 @@ export class Model implements AsyncDisposable {
 
   get vocabSize(): number {
     return this.parts.target.vocabSize;
+  }
+
+  /** Names of the methods that can be used with this model and what was loaded beside it. */
+  get methodNames(): string[] {
+    return usableMethods(this.#options);
+  }
+
+  /** The method of requests that name none: "draft-model" when there is a draft model, else `defaultMethod`. */
+  get defaultMethod(): string {
+    return defaultMethodOf(this.#options);
   }
 
   /** The longest text, prompt included, in tokens. */
@@ -43,11 +62,11 @@ export class Model implements AsyncDisposable {
     const checked = checkRequest(request, this.parts, this.contextLength);
     const method = this.method(checked.method);
     const capacity = Math.min(this.contextLength, checked.prompt.length + checked.maxTokens);
-    const sequence = await this.parts.target.createSequence({ capacity });
+    const cache = new Cache(await this.parts.target.createSequence({ capacity }));
     try {
-      yield* generate(this.parts, method, new Cache(sequence), checked, this.contextLength);
+      yield* generate(this.parts, method, cache, checked, this.contextLength);
     } finally {
-      await sequence[Symbol.asyncDispose]();
+      await cache[Symbol.asyncDispose]();
     }
   }
 
@@ -67,10 +86,10 @@ export class Model implements AsyncDisposable {
   }
 
   /** The method of that name with all it has learnt from this model. Each method learns for itself. */
-  method(name: string): Planned {
+  method(name = this.defaultMethod): Planned {
     let planned = this.#methods.get(name);
     if (planned === undefined) {
-      const method = createMethod(name, { vocabSize: this.vocabSize });
+      const method = createMethod(name, this.#options);
       planned = { method, plan: this.#cost && new BudgetPlan(this.#cost) };
       this.#methods.set(name, planned);
     }
@@ -78,7 +97,7 @@ export class Model implements AsyncDisposable {
   }
 
   /** Writes what `method` has learnt to a file. Throws RangeError for a method that keeps nothing. */
-  async saveState(file: string, method = defaultMethod): Promise<void> {
+  async saveState(file: string, method = this.defaultMethod): Promise<void> {
     await writeState(file, this.#matrixOf(method));
   }
 
@@ -86,12 +105,13 @@ export class Model implements AsyncDisposable {
    * Reads what {@link saveState} wrote, in place of what `method` has learnt. Throws EspalierError "file-not-found", or
    * "bad-state" when the file is damaged or of a model with another vocabulary.
    */
-  async loadState(file: string, method = defaultMethod): Promise<void> {
+  async loadState(file: string, method = this.defaultMethod): Promise<void> {
     await readState(file, this.#matrixOf(method));
   }
 
-  /** Frees the target. */
+  /** Frees the target and the draft model. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.parts.draftModel?.[Symbol.asyncDispose]();
     await this.parts.target[Symbol.asyncDispose]();
   }
 

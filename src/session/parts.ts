@@ -23,6 +23,8 @@ export interface MessageRenderer {
 export interface ModelParts {
   readonly name: string;
   readonly target: Target;
+  /** A smaller model of the same vocabulary, for drafting. */
+  readonly draftModel?: Target | undefined;
   readonly tokenizer: TextCodec;
   readonly chatTemplate?: MessageRenderer | undefined;
   /** Tokens that end a text. */

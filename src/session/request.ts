@@ -1,7 +1,6 @@
 /** @file Checks a request and turns it into what the steps need: prompt tokens, limits and settings. */
 
 import { EspalierError } from "../errors.ts";
-import { defaultMethod } from "../methods/registry.ts";
 import { type SamplingSettings, samplingSettings } from "../sampling/options.ts";
 import type { TokenId } from "../types.ts";
 import type { GenerateRequest } from "./api.ts";
@@ -13,7 +12,8 @@ export interface CheckedRequest {
   /** What the request allows; the context may allow less. */
   readonly maxTokens: number;
   readonly stop: readonly string[];
-  readonly method: string;
+  /** Undefined for the model's default. */
+  readonly method: string | undefined;
   readonly budget: number | undefined;
   readonly signal: AbortSignal | undefined;
 }
@@ -54,7 +54,7 @@ export function checkRequest(
     sampling,
     maxTokens: maxTokens ?? Infinity,
     stop,
-    method: request.method ?? defaultMethod,
+    method: request.method,
     budget,
     signal: request.signal,
   };

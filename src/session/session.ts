@@ -51,6 +51,6 @@ export class Session implements AsyncDisposable {
     if (this.#state === "busy")
       throw new Error("the session is busy; finish its generation before it is freed");
     this.#state = "disposed";
-    await this.#cache.sequence[Symbol.asyncDispose]();
+    await this.#cache[Symbol.asyncDispose]();
   }
 }

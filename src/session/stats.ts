@@ -1,10 +1,13 @@
 /** @file Counts what a generation cost and what its drafts were worth. */
 
-import type { StepOutcome } from "../draft/drafter.ts";
+import type { Drafter } from "../draft/drafter.ts";
 import type { DrafterStats, GenerateStats } from "./api.ts";
+import type { Step } from "./step.ts";
 
 export class StatsCounter {
-  readonly #drafters: readonly string[];
+  readonly #drafters: readonly Drafter[];
+  /** Passes that each drafter had made before. */
+  readonly #passesBefore: readonly number[];
   readonly #drafted: number[];
   /** Of each generated token, the bit set of the drafters that had guessed it. */
   readonly #sources: number[] = [];
@@ -14,14 +17,18 @@ export class StatsCounter {
   #nodes = 0;
   prefillMs = 0;
   decodeMs = 0;
-  passMs = 0;
+  #passMs = 0;
+  #draftMs = 0;
 
-  constructor(drafters: readonly string[]) {
+  constructor(drafters: readonly Drafter[]) {
     this.#drafters = drafters;
+    this.#passesBefore = drafters.map(({ passes = 0 }) => passes);
     this.#drafted = drafters.map(() => 0);
   }
 
-  countStep({ tree, path }: StepOutcome): void {
+  countStep({ tree, path, passMs, draftMs }: Step): void {
+    this.#passMs += passMs;
+    this.#draftMs += draftMs;
     this.#passes++;
     this.#nodes += tree.size;
     for (let node = 1; node < tree.size; node++) {
@@ -38,7 +45,7 @@ export class StatsCounter {
   namesOf(sources: number): readonly string[] {
     let names = this.#names.get(sources);
     if (names === undefined) {
-      names = this.#drafters.filter((_, i) => sources & (1 << i));
+      names = this.#drafters.filter((_, i) => sources & (1 << i)).map(({ name }) => name);
       this.#names.set(sources, names);
     }
     return names;
@@ -50,8 +57,12 @@ export class StatsCounter {
       (_, i) => this.#sources.slice(0, fixed.tokens).filter((sources) => sources & (1 << i)).length,
     );
     const byDrafter: Record<string, DrafterStats> = {};
-    for (const [i, name] of this.#drafters.entries()) {
-      byDrafter[name] = { drafted: this.#drafted[i]!, accepted: accepted[i]! };
+    for (const [i, { name, passes = 0 }] of this.#drafters.entries()) {
+      byDrafter[name] = {
+        drafted: this.#drafted[i]!,
+        accepted: accepted[i]!,
+        passes: passes - this.#passesBefore[i]!,
+      };
     }
     return {
       ...fixed,
@@ -60,7 +71,8 @@ export class StatsCounter {
       nodes: this.#nodes,
       prefillMs: this.prefillMs,
       decodeMs: this.decodeMs,
-      passMs: this.passMs,
+      passMs: this.#passMs,
+      draftMs: this.#draftMs,
       tokensPerSecond: this.decodeMs === 0 ? 0 : (1000 * fixed.tokens) / this.decodeMs,
       byDrafter,
     };

@@ -24,9 +24,12 @@ export interface Decoding {
   readonly plan?: BudgetPlan | undefined;
 }
 
-/** A step's outcome, and the milliseconds that it waited for the target. */
+/** A step's outcome, and what it cost. */
 export interface Step extends StepOutcome {
+  /** Milliseconds that it waited for the target. */
   readonly passMs: number;
+  /** Milliseconds that the tree took to grow, and the drafters to learn. */
+  readonly draftMs: number;
 }
 
 export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
@@ -34,18 +37,21 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
   const position = sequence.length;
 
   tree.reset(history.tokens[position]!);
+  const start = performance.now();
   await structure.grow(tree, drafters, budget);
   if (plan) tree.truncate(plan.choose(tree.values, tree.size));
-  const start = performance.now();
+  const grown = performance.now();
   const pass = await sequence.forward(tree, want);
-  const passMs = performance.now() - start;
+  const passMs = performance.now() - grown;
   const { path, bonus } = verify(tree, pass, sampler, history);
   sequence.commit(path);
 
-  const outcome = { tree, pass, path, bonus, position, passMs };
+  const outcome = { tree, pass, path, bonus, position };
+  const learning = performance.now();
   for (const drafter of drafters) drafter.observe(outcome);
-  plan?.observe(tree.size, path.length, passMs);
-  return outcome;
+  const draftMs = grown - start + performance.now() - learning;
+  plan?.observe({ nodes: tree.size, tokens: path.length, passMs, draftMs });
+  return { ...outcome, passMs, draftMs };
 }
 
 /** What `sampler` and `drafters` read of a row, together. */

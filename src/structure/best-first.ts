@@ -4,10 +4,11 @@
  * Theorem 3.1 (arXiv:2406.17276) calls optimal, found without growing a whole layer first.
  */
 
-import type { Candidates, Drafter } from "../draft/drafter.ts";
+import type { Drafter } from "../draft/drafter.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
-import type { NodeIndex, TokenId } from "../types.ts";
+import type { NodeIndex } from "../types.ts";
 import { Frontier } from "./frontier.ts";
+import { type Fused, fuse } from "./fuse.ts";
 import type { Budget, Structure } from "./structure.ts";
 
 /** Limits which ranks below which nodes may be drafted at all. Places are numbered from 0, the root's. */
@@ -27,7 +28,7 @@ export class BestFirst implements Structure {
   /** By tree node, where it is in the shape. */
   readonly #places: number[] = [0];
   readonly #ask: NodeIndex[] = [0];
-  readonly #merged: Merged[] = [];
+  readonly #fused: Fused[] = [];
 
   constructor(shape?: Shape) {
     this.#shape = shape;
@@ -39,13 +40,13 @@ export class BestFirst implements Structure {
     let node: NodeIndex = 0;
     while (tree.size < budget.nodes) {
       if (tree.depths[node]! < budget.depth) {
-        this.#merged.length = 0;
+        this.#fused.length = 0;
         this.#ask[0] = node;
         for (let i = 0; i < drafters.length; i++) {
           const answer = drafters[i]!.expand(tree, this.#ask, this.#shape?.width ?? WIDTH);
           // Tables answer at once; awaiting them would cost more than the answer.
           const answers = answer instanceof Promise ? await answer : answer;
-          this.#merge(answers[0]!, 1 << i);
+          fuse(this.#fused, answers[0]!, 1 << i);
         }
         this.#offer(node, tree.values[node]!);
       }
@@ -56,32 +57,11 @@ export class BestFirst implements Structure {
     }
   }
 
-  /** Fuses one drafter's candidates with those of the drafters before: a token is one node, whoever proposed it. */
-  #merge(candidates: Candidates, source: number): void {
-    const merged = this.#merged;
-    for (let i = 0; i < candidates.tokens.length; i++) {
-      const token = candidates.tokens[i]!;
-      const prob = candidates.probs[i]!;
-      const same = merged.find((entry) => entry.token === token);
-      if (same === undefined) merged.push({ token, prob, sources: source });
-      else {
-        same.prob = Math.max(same.prob, prob);
-        same.sources |= source;
-      }
-    }
-  }
-
   #offer(parent: NodeIndex, value: number): void {
-    for (let rank = 0; rank < this.#merged.length; rank++) {
-      const { token, prob, sources } = this.#merged[rank]!;
+    for (let rank = 0; rank < this.#fused.length; rank++) {
+      const { token, prob, sources } = this.#fused[rank]!;
       if (this.#shape && this.#shape.child(this.#places[parent]!, rank) < 0) continue;
       this.#frontier.push({ parent, token, prob, value: value * prob, sources, rank });
     }
   }
-}
-
-interface Merged {
-  readonly token: TokenId;
-  prob: number;
-  sources: number;
 }

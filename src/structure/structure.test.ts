@@ -4,7 +4,9 @@ import type { Candidates, Drafter } from "../draft/drafter.ts";
 import { gumbel, positionKey, uniform } from "../random.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import { BestFirst } from "./best-first.ts";
+import { ByLevel } from "./by-level.ts";
 import { type Candidate, Frontier } from "./frontier.ts";
+import type { Structure } from "./structure.ts";
 import { RECYCLING_TEMPLATE } from "./template.ts";
 
 /** Guesses made from a hash of the node's token and depth: `width` tokens of falling probability. */
@@ -29,7 +31,12 @@ function hashDrafter(seed: number, width: number, vocabSize: number, later = fal
   };
 }
 
-async function grown(drafters: Drafter[], nodes: number, depth: number, structure = new BestFirst()) {
+async function grown(
+  drafters: Drafter[],
+  nodes: number,
+  depth: number,
+  structure: Structure = new BestFirst(),
+) {
   const tree = new DraftTree(3, 128);
   await structure.grow(tree, drafters, { nodes, depth });
   tree.check();
@@ -98,6 +105,66 @@ describe("BestFirst", () => {
     const now = await grown([hashDrafter(1, 4, 9)], 20, 5);
     const later = await grown([hashDrafter(1, 4, 9, true)], 20, 5);
     expect(later.tokens.slice(0, later.size)).toEqual(now.tokens.slice(0, now.size));
+  });
+});
+
+describe("ByLevel", () => {
+  const options = { width: 4, depth: 5 };
+  const counting = (drafter: Drafter) => {
+    const questions: number[] = [];
+    const expand: Drafter["expand"] = (tree, nodes, width) => {
+      questions.push(nodes.length);
+      return drafter.expand(tree, nodes, width);
+    };
+    return { questions, drafter: { ...drafter, expand } };
+  };
+
+  it("asks once a level, about its most valuable nodes, and keeps the most valuable of all levels", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(),
+        fc.integer({ min: 1, max: 30 }),
+        fc.nat(7),
+        fc.boolean(),
+        async (seed, n, depth, later) => {
+          const { drafter, questions } = counting(hashDrafter(seed, 4, 20, later));
+          const tree = await grown([drafter], n, depth, new ByLevel(options));
+          const levels = Math.min(depth, options.depth);
+          expect(questions).toEqual(n === 1 ? [] : [1, 4, 4, 4, 4].slice(0, levels));
+          const all = await grown([drafter], 128, depth, new ByLevel(options));
+          expect(all.size).toBe(1 + 4 * levels);
+          const best = [...all.values.slice(0, all.size)].sort((a, b) => b - a).slice(0, n);
+          expect([...tree.values.slice(0, tree.size)]).toEqual(best);
+        },
+      ),
+    );
+  });
+
+  it("fuses drafters", async () => {
+    const drafters = [hashDrafter(1, 4, 6), hashDrafter(2, 4, 6)];
+    const tree = await grown(drafters, 30, 3, new ByLevel(options));
+    expect(new Set(tree.sources.slice(1, tree.size))).toEqual(new Set([1, 2, 3]));
+  });
+
+  it("leaves out nodes that are not worth their price, and asks no further than pays", async () => {
+    const halves: Drafter = {
+      ...hashDrafter(0, 0, 1),
+      expand: (_, nodes) => nodes.map(() => ({ tokens: [1, 2], probs: [0.5, 0.2] })),
+    };
+    const { drafter, questions } = counting(halves);
+    const draft = async (prices?: { ms: number; node: number }) => {
+      questions.length = 0;
+      const tree = new DraftTree(3, 128);
+      await new ByLevel(options).grow(tree, [drafter], { nodes: 128, depth: 5, prices });
+      return [...tree.values.slice(1, tree.size)];
+    };
+    expect((await draft()).length).toBe(2 + 4 * 4);
+    expect(questions.length).toBe(5);
+    expect(await draft({ ms: 0, node: 0.15 })).toEqual([0.5, 0.25, 0.2]);
+    expect(questions).toEqual([1, 2]);
+    // However dear time is, the first question is asked: else nothing would ever be known of what questions take.
+    expect(await draft({ ms: 1e9, node: 0 })).toEqual([0.5, 0.2]);
+    expect(questions).toEqual([1]);
   });
 });
 

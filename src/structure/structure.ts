@@ -9,6 +9,16 @@ export interface Budget {
   readonly nodes: number;
   /** Nodes on a path, root not included, >= 0. */
   readonly depth: number;
+  /** Known when passes were measured. */
+  readonly prices?: Prices | undefined;
+}
+
+/** What a step pays, in the tokens that the time would give otherwise. */
+export interface Prices {
+  /** For a millisecond. */
+  readonly ms: number;
+  /** For one more node in the target's pass. */
+  readonly node: number;
 }
 
 /** Does not know which drafters it grows from. */
