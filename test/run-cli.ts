@@ -1,5 +1,6 @@
 /** @file Runs a command line of `espalier` inside the test, on a toy model, and tells what it wrote. */
 
+import { devNull } from "node:os";
 import { Readable, Writable } from "node:stream";
 import type { Input, Output } from "../src/cli/io.ts";
 import { run } from "../src/cli/program.ts";
@@ -16,6 +17,7 @@ export interface CliOptions {
   readonly stdin?: readonly string[];
   /** All three streams say that they are a terminal. */
   readonly terminal?: boolean;
+  /** Default: a cache that cannot be written, so that tests leave nothing behind. */
   readonly env?: Readonly<Record<string, string>>;
   /** Sees everything as it is written and may press ctrl-C. */
   readonly watch?: (text: string, press: () => void) => void;
@@ -46,7 +48,7 @@ export function talkingToy(
 }
 
 export async function runCli(line: string | readonly string[], options: CliOptions = {}): Promise<CliResult> {
-  const { model = () => talkingToy(), terminal = false, env = {}, watch } = options;
+  const { model = () => talkingToy(), terminal = false, env = { ESPALIER_CACHE: devNull }, watch } = options;
   const listeners = new Set<() => void>();
   const exits: number[] = [];
   const press = () => {

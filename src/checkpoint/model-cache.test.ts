@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -42,6 +42,12 @@ test.each(["c", "", "../own", "models/a", "notes.txt", "."])(
     await expect(failed).rejects.toMatchObject({ code: "file-not-found" });
   },
 );
+
+test.each(["espalier-tiny", "espalier-tiny-draft"])("%s is there without a cache", async (name) => {
+  const path = await resolveModel(name, { ESPALIER_CACHE: join(folder, "none") });
+  expect(path).toContain(join("models", "espalier-tiny", `${name}.gguf`));
+  expect((await stat(path)).size).toBeGreaterThan(1e6);
+});
 
 test("without a cache nothing is found, and that is said", async () => {
   await expect(resolveModel("a", { ESPALIER_CACHE: join(folder, "none") })).rejects.toThrow(

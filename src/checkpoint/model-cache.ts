@@ -4,6 +4,7 @@ import { readdir, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, isAbsolute, join } from "node:path";
 import { EspalierError } from "../errors.ts";
+import { embeddedPath } from "./embedded.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -37,11 +38,13 @@ export async function cachedModels(env: Environment = process.env): Promise<stri
 }
 
 /**
- * The path of a model given that path, or a name in the cache; a file at the path comes first. Throws EspalierError
+ * The path of a model given that path, the name of an embedded model, or a name in the cache, looked for in this order. Throws EspalierError
  * "file-not-found", which lists the names there are and how to get one.
  */
 export async function resolveModel(nameOrPath: string, env: Environment = process.env): Promise<string> {
   if (await isFile(nameOrPath)) return nameOrPath;
+  const embedded = embeddedPath(nameOrPath);
+  if (embedded !== undefined) return embedded;
   const isName = nameOrPath !== "" && basename(nameOrPath) === nameOrPath;
   if (isName && (await isFile(cachedModelPath(nameOrPath, env)))) return cachedModelPath(nameOrPath, env);
   const names = await cachedModels(env);

@@ -16,7 +16,6 @@ interface Options extends Omit<ModelOptions, "context"> {
   readonly context: readonly number[];
   readonly rounds: number;
   readonly prefill: number;
-  readonly json?: true;
 }
 
 /** What `bench engine --json` prints. */

@@ -25,7 +25,6 @@ interface Options extends ModelOptions {
   readonly seed: number;
   readonly budget?: number;
   readonly state?: string;
-  readonly json?: true;
 }
 
 /** What `bench --json` prints. */
@@ -39,6 +38,8 @@ interface Result {
   readonly machine: { readonly cpu: string; readonly cores: number } & EngineInfo;
   readonly commit: string;
 }
+
+const PROMPTS = "--prompts <files>";
 
 const EXAMPLES = `
 Examples:
@@ -56,10 +57,10 @@ export function addBench(program: Command, io: Io, exit: Exit): void {
     .command("bench")
     .description("Measure every method over prompt files, by category.")
     .enablePositionalOptions()
-    // Not mandatory for commander, which would ask for them in `bench engine` as well.
-    .addOption(shared.model().makeOptionMandatory(false))
+    .addOption(shared.model())
     .addOption(shared.draftModel())
-    .option("--prompts <files>", "prompt files (JSON Lines), separated by commas", list(String))
+    // Not mandatory for commander, which would ask for them in `bench engine` as well.
+    .option(PROMPTS, "prompt files (JSON Lines), separated by commas", list(String))
     .option("--methods <names>", "methods beside plain, separated by commas (default: all)", list(methodName))
     .option("--limit <n>", "at most n prompts of each file, spread over its categories", integer({ min: 1 }))
     .addOption(shared.maxTokens().default(128))
@@ -90,11 +91,7 @@ export function addBench(program: Command, io: Io, exit: Exit): void {
 }
 
 function complete(given: Partial<Options>, command: Command): Options {
-  for (const name of ["model", "prompts"] as const) {
-    if (given[name] !== undefined) continue;
-    const { flags } = command.options.find((option) => option.attributeName() === name)!;
-    command.error(`error: required option '${flags}' not specified`);
-  }
+  if (given.prompts === undefined) command.error(`error: required option '${PROMPTS}' not specified`);
   return given as Options;
 }
 

@@ -22,7 +22,6 @@ interface Options extends ModelOptions, Sampling {
   readonly budget?: number;
   readonly state?: string;
   readonly color?: true;
-  readonly json?: true;
 }
 
 const EXAMPLES = `

@@ -1,6 +1,7 @@
 /** @file `espalier info`: what is in a model's file, read without loading the weights. */
 
 import type { Command } from "commander";
+import { embeddedModel } from "../checkpoint/embedded.ts";
 import { type Gguf, openGguf } from "../checkpoint/gguf.ts";
 import { type Io, writeJson } from "./io.ts";
 import { shared } from "./options.ts";
@@ -35,7 +36,7 @@ export function addInfo(program: Command, io: Io): void {
   program
     .command("info")
     .description("Show what is in a model's file: architecture, sizes, weight types, tokenizer.")
-    .argument("<model>", "a GGUF file, or the name of a model in the cache")
+    .argument("[model]", "a GGUF file, or the name of a model in the cache", embeddedModel)
     .addOption(shared.json())
     .action(async (model: string, options: { json?: true }) => {
       const info = await readInfo(await io.findModel(model));

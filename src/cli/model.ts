@@ -1,7 +1,9 @@
 /** @file Loads the model a command was given, with progress, and frees it whatever happens. */
 
 import { existsSync } from "node:fs";
+import { embeddedModel } from "../checkpoint/embedded.ts";
 import type { Model } from "../session/model.ts";
+import { welcome } from "./first-run.ts";
 import type { Io } from "./io.ts";
 import { showProgress } from "./progress.ts";
 
@@ -11,14 +13,16 @@ export interface ModelOptions {
   readonly draftModel?: string;
   readonly threads?: number;
   readonly context?: number;
+  readonly json?: true;
 }
 
 /** Loads the model, runs `work` on it, and frees it. */
 export async function withModel<T>(
-  { model: name, draftModel, threads, context }: ModelOptions,
+  { model: name, draftModel, threads, context, json }: ModelOptions,
   io: Io,
   work: (model: Model) => Promise<T>,
 ): Promise<T> {
+  if (name === embeddedModel && !json) await welcome(io);
   const progress = showProgress(`loading ${name}`, 100, io);
   let model: Model;
   try {

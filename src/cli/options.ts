@@ -1,6 +1,7 @@
 /** @file Options that several commands share, and the parsers that refuse what is not a number of the right kind. */
 
 import { InvalidArgumentError, Option } from "commander";
+import { embeddedModel } from "../checkpoint/embedded.ts";
 import { defaultMethod, methodNames } from "../methods/registry.ts";
 
 export interface Range {
@@ -65,8 +66,8 @@ export const shared = {
   model: () =>
     new Option(
       "-m, --model <model>",
-      "a GGUF file, or the name of a model in the cache",
-    ).makeOptionMandatory(),
+      "a GGUF file, or the name of a model in the cache; the default is small and tells short stories",
+    ).default(embeddedModel),
   draftModel: () =>
     new Option(
       "--draft-model <model>",

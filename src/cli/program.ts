@@ -13,8 +13,9 @@ import { version } from "./version.ts";
 
 const MORE = `
 Examples:
+  espalier chat
+  espalier generate --prompt "Once upon a time" --color
   espalier chat --model smollm2-135m
-  espalier generate --model smollm2-135m --prompt "Once upon a time" --max-tokens 100 --color
   espalier verify --model model.gguf --prompts prompts.jsonl --method all
   espalier bench --model model.gguf --prompts prompts.jsonl --limit 20
 

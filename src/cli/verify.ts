@@ -19,7 +19,6 @@ interface Options extends ModelOptions {
   readonly seed: number;
   readonly budget?: number;
   readonly state?: string;
-  readonly json?: true;
 }
 
 /** What `verify --json` prints. */

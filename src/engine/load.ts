@@ -3,6 +3,7 @@
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
 import { type ModelConfig, readConfig } from "../checkpoint/config.ts";
+import { embeddedDraftModel, embeddedModel } from "../checkpoint/embedded.ts";
 import { openGguf } from "../checkpoint/gguf.ts";
 import { resolveModel } from "../checkpoint/model-cache.ts";
 import { findTensors } from "../checkpoint/model-tensors.ts";
@@ -27,7 +28,10 @@ export interface LoadOptions {
   readonly contextLength?: number;
   /** How keys and values are kept; "f32" takes twice the memory of "f16", the default. */
   readonly cacheType?: "f16" | "f32";
-  /** Path or name of a smaller model of the same vocabulary; it drafts (method "draft-model") where requests name no method. */
+  /**
+   * Path or name of a smaller model of the same vocabulary; it drafts (method "draft-model") where requests name no method.
+   * Default: none, but the embedded model has one of its own.
+   */
   readonly draftModel?: string;
   /**
    * Milliseconds of a pass by rows, which choose the default budget of drafts. Default: measured here, in a few passes;
@@ -39,10 +43,13 @@ export interface LoadOptions {
 }
 
 /**
- * Loads a GGUF model, given its path or its name. Throws EspalierError: what is wrong with a file, that the draft model has
+ * Loads a GGUF model, given its path or its name; without either the embedded model, which tells short stories. Throws EspalierError: what is wrong with a file, that the draft model has
  * another vocabulary ("other-vocabulary"), or that there is no memory or no engine. Dispose the model (`await using`) to free it.
  */
-export async function loadModel(pathOrName: string, options: LoadOptions = {}): Promise<Model> {
+export async function loadModel(
+  pathOrName: string = embeddedModel,
+  options: LoadOptions = {},
+): Promise<Model> {
   const { threads = defaultThreads(), contextLength, cacheType = "f16", passTimes, onProgress } = options;
   if (!Number.isInteger(threads) || threads < 1 || threads > 64) {
     throw new RangeError(`threads is ${threads}; give an integer from 1 to 64`);
@@ -58,10 +65,9 @@ export async function loadModel(pathOrName: string, options: LoadOptions = {}): 
   const spec = readTokenizerSpec(gguf);
   const template = readChatTemplate(gguf);
   const settings: NativeTargetOptions = { threads, cacheType };
+  const draftName = options.draftModel ?? (pathOrName === embeddedModel ? embeddedDraftModel : undefined);
   const draftModel =
-    options.draftModel === undefined
-      ? undefined
-      : await loadDraftModel(options.draftModel, path, spec.tokens, settings);
+    draftName === undefined ? undefined : await loadDraftModel(draftName, path, spec.tokens, settings);
   let target: NativeTarget | undefined;
   try {
     const reading = readWeights(binding, gguf, tensors, onProgress);

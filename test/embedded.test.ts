@@ -1,0 +1,71 @@
+/** @file The model that comes with the package: what its card promises of the files, and the lossless claim with every method. */
+
+import { stat } from "node:fs/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { embeddedDraftModel, embeddedModel } from "../src/checkpoint/embedded.ts";
+import { resolveModel } from "../src/checkpoint/model-cache.ts";
+import { readInfo } from "../src/cli/info.ts";
+import { loadModel } from "../src/engine/load.ts";
+import type { GenerateRequest } from "../src/session/api.ts";
+import type { Model } from "../src/session/model.ts";
+import { collect } from "./toy-model.ts";
+
+const STORY = "Tell me a short story about Mila the fox and a lantern.";
+const RUNS: readonly GenerateRequest[] = [
+  { messages: [{ role: "user", content: STORY }] },
+  {
+    messages: [{ role: "user", content: "A story about a brave snail named Otto and a red kite, please." }],
+    temperature: 0.8,
+    seed: 7,
+  },
+  { prompt: "The capital of Norway", temperature: 1, topP: 0.9, repetitionPenalty: 1.1, seed: 1 },
+];
+
+let model: Model;
+beforeAll(async () => {
+  model = await loadModel();
+});
+afterAll(() => model[Symbol.asyncDispose]());
+
+describe("the files", () => {
+  it("are small, and of one vocabulary", async () => {
+    const [tiny, draft] = await Promise.all(
+      [embeddedModel, embeddedDraftModel].map(async (name) => readInfo(await resolveModel(name))),
+    );
+    expect((await stat(tiny!.path)).size).toBeLessThanOrEqual(18e6);
+    expect(tiny).toMatchObject({ name: embeddedModel, architecture: "llama", chatTemplate: true });
+    expect(tiny!.contextLength).toBeGreaterThanOrEqual(1024);
+    expect(Object.keys(tiny!.weights)).toEqual(["Q4_0", "Q8_0", "F32"]);
+    expect(draft!.vocabSize).toBe(tiny!.vocabSize);
+    expect(draft!.parameters).toBeLessThan(3e6);
+  });
+});
+
+describe("loadModel()", () => {
+  it("gives it, with its draft model", () => {
+    expect(model.name).toBe(embeddedModel);
+    expect(model.methodNames).toContain("draft-model");
+  });
+
+  it("tells a story about what it was asked for, to the end", async () => {
+    const { text, end } = await collect(
+      model.generate({ messages: [{ role: "user", content: STORY }], maxTokens: 500 }),
+    );
+    expect(end.stopReason).toBe("end-token");
+    expect(text).toMatch(/Mila/);
+    expect(text).toMatch(/lantern/);
+  });
+});
+
+describe("lossless", () => {
+  it.each(RUNS)("every method, %j", async (run) => {
+    const request = { ...run, maxTokens: 96 };
+    const plain = await collect(model.generate({ ...request, method: "plain" }));
+    expect(plain.tokens.length).toBeGreaterThan(40);
+    for (const method of model.methodNames) {
+      const drafted = await collect(model.generate({ ...request, method }));
+      expect(drafted.tokens, method).toEqual(plain.tokens);
+      expect(drafted.text, method).toBe(plain.text);
+    }
+  });
+});
