@@ -306,14 +306,17 @@ static napi_value create_stack(napi_env env, napi_callback_info info) {
   for (size_t i = 0; i < sizeof integers / sizeof *integers; i++) {
     if (!int_property(env, object, integers[i].name, integers[i].to)) return NULL;
   }
-  double epsilon;
+  double epsilon, attention_scale;
   CALL(env, napi_get_named_property(env, object, "ropeNeox", &value));
   CALL(env, napi_get_value_bool(env, value, &spec.rope_neox));
   CALL(env, napi_get_named_property(env, object, "ropeBase", &value));
   CALL(env, napi_get_value_double(env, value, &spec.rope_base));
   CALL(env, napi_get_named_property(env, object, "normEpsilon", &value));
   CALL(env, napi_get_value_double(env, value, &epsilon));
+  CALL(env, napi_get_named_property(env, object, "attentionScale", &value));
+  CALL(env, napi_get_value_double(env, value, &attention_scale));
   spec.norm_epsilon = (float)epsilon;
+  spec.attention_scale = (float)attention_scale;
   CALL(env, napi_get_named_property(env, object, "layers", &list));
   CALL(env, napi_get_array_length(env, list, &count));
   if (count < 1 || count > 1024 || spec.hidden < 1 || spec.hidden > 1 << 20) {
@@ -324,14 +327,24 @@ static napi_value create_stack(napi_env env, napi_callback_info info) {
   if (!layers) return fail(env, "internal: no memory for a specification");
   const size_t hidden = (size_t)spec.hidden;
   for (uint32_t i = 0; ok && i < count; i++) {
-    void *attention_norm, *feed_norm;
     EspLayer *layer = &layers[i];
-    ok = napi_get_element(env, list, i, &entry) == napi_ok &&
-         array_property(env, entry, "attentionNorm", napi_float32_array, hidden, false, &attention_norm) &&
-         array_property(env, entry, "feedNorm", napi_float32_array, hidden, false, &feed_norm);
+    const int64_t query = (int64_t)spec.heads * spec.head_size, key = (int64_t)spec.kv_heads * spec.head_size;
+    const struct { const char *name; const float **to; int64_t size; bool optional; } vectors[] = {
+        {"attentionNorm", &layer->attention_norm, spec.hidden, false},
+        {"feedNorm", &layer->feed_norm, spec.hidden, false},
+        {"queryBias", &layer->query_bias, query, true},
+        {"keyBias", &layer->key_bias, key, true},
+        {"valueBias", &layer->value_bias, key, true},
+        {"queryNorm", &layer->query_norm, spec.head_size, true},
+        {"keyNorm", &layer->key_norm, spec.head_size, true},
+    };
+    ok = napi_get_element(env, list, i, &entry) == napi_ok;
+    for (size_t v = 0; ok && v < sizeof vectors / sizeof *vectors; v++) {
+      void *data = NULL;
+      ok = array_property(env, entry, vectors[v].name, napi_float32_array, (size_t)vectors[v].size, vectors[v].optional, &data);
+      *vectors[v].to = data;
+    }
     if (!ok) break;
-    layer->attention_norm = attention_norm;
-    layer->feed_norm = feed_norm;
     layer->query = matrix_property(env, entry, "query", false, &bases, &ok);
     layer->key = matrix_property(env, entry, "key", false, &bases, &ok);
     layer->value = matrix_property(env, entry, "value", false, &bases, &ok);

@@ -100,6 +100,9 @@ typedef struct {
   const float *attention_norm, *feed_norm; /* hidden; copied */
   const EspMatrix *query, *key, *value, *output; /* [heads*head, hidden], [kv*head, hidden] x 2, [hidden, heads*head] */
   const EspMatrix *gate, *up, *down; /* [feed, hidden] x 2, [hidden, feed] */
+  /* Parts that only some architectures have; NULL: none. Copied. */
+  const float *query_bias, *key_bias, *value_bias; /* as many as the product has rows */
+  const float *query_norm, *key_norm; /* head: every head's query and key is normed before it turns */
 } EspLayer;
 
 typedef struct {
@@ -108,6 +111,7 @@ typedef struct {
   bool rope_neox; /* pairs (i, i + dims/2) instead of (2i, 2i+1) */
   double rope_base;
   float norm_epsilon;
+  float attention_scale; /* of query times key; 1 / sqrt(head_size) in most models */
   const EspLayer *layer; /* layers; copied */
   const float *final_norm; /* hidden, copied; NULL: the stack ends without norm and head */
   const EspMatrix *embedding; /* [tokens, hidden], as many tokens as the vocabulary without join; NULL: rows come in as hidden states */

@@ -217,13 +217,19 @@ static void project_qkv(Worker *worker, int32_t layer, int32_t from, int32_t to)
   const EspStack *stack = run->stack;
   const EspLayer *weights = &stack->layer[layer];
   const EspMatrix *matrices[3] = {weights->query, weights->key, weights->value};
+  const float *biases[3] = {weights->query_bias, weights->key_bias, weights->value_bias};
   const EspActivations *in = input(worker, run->own, &stack->hidden_in);
   int32_t start = 0;
   for (int i = 0; i < 3; i++) {
     const int32_t groups = matrices[i]->groups;
     const int32_t first = from > start ? from - start : 0, last = to - start < groups ? to - start : groups;
     if (first < last) {
-      run->kernels->matmul(matrices[i], in, first, last, stack->qkv + (size_t)start * ESP_GROUP, stack->qkv_stride);
+      float *out = stack->qkv + (size_t)start * ESP_GROUP;
+      run->kernels->matmul(matrices[i], in, first, last, out, stack->qkv_stride);
+      for (int32_t row = 0; biases[i] && row < run->rows; row++) {
+        run->kernels->add(out + (size_t)row * stack->qkv_stride + (size_t)first * ESP_GROUP,
+                          biases[i] + (size_t)first * ESP_GROUP, (last - first) * ESP_GROUP);
+      }
     }
     start += groups;
   }
@@ -249,26 +255,35 @@ static void rotate(const EspStackSpec *spec, float *heads, int32_t count, const 
   }
 }
 
+static void norm_heads(const Run *run, float *heads, int32_t count, const float *weight) {
+  const EspStackSpec *spec = &run->stack->spec;
+  for (int32_t h = 0; h < count; h++, heads += spec->head_size) {
+    run->kernels->rms_norm(heads, weight, heads, spec->head_size, spec->norm_epsilon);
+  }
+}
+
 /*
- * Pieces are (key head, row): rotate, and keep the key and value as pending. Rows of one key head come together, since
- * their keys share cache lines.
+ * Pieces are (key head, row): norm, rotate, and keep the key and value as pending. Rows of one key head come together,
+ * since their keys share cache lines.
  */
 static void keep_keys(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   const Run *run = worker->run;
   const EspStack *stack = run->stack;
   const EspStackSpec *spec = &stack->spec;
   const int32_t head = spec->head_size, group = spec->heads / spec->kv_heads;
-  const float scale = 1.0f / sqrtf((float)head);
+  const EspLayer *weights = &stack->layer[layer];
   for (int32_t piece = from; piece < to; piece++) {
     const int32_t row = piece % run->rows, kv_head = piece / run->rows;
     const float *cosines = stack->cosines + row * spec->rope_dims, *sines = stack->sines + row * spec->rope_dims;
     float *query = stack->qkv + (size_t)row * stack->qkv_stride;
-    float *key = query + (size_t)stack->layer[layer].query->groups * ESP_GROUP;
-    float *value = key + (size_t)stack->layer[layer].key->groups * ESP_GROUP;
+    float *key = query + (size_t)weights->query->groups * ESP_GROUP;
+    float *value = key + (size_t)weights->key->groups * ESP_GROUP;
     query += (size_t)kv_head * (size_t)group * (size_t)head;
     key += (size_t)kv_head * (size_t)head;
     value += (size_t)kv_head * (size_t)head;
-    rotate(spec, query, group, cosines, sines, scale);
+    if (weights->query_norm) norm_heads(run, query, group, weights->query_norm);
+    if (weights->key_norm) norm_heads(run, key, 1, weights->key_norm);
+    rotate(spec, query, group, cosines, sines, spec->attention_scale);
     rotate(spec, key, 1, cosines, sines, 1.0f);
     const EspCache *cache = tree_of(run, row)->cache;
     const int32_t node = run->row_node[row];
@@ -676,6 +691,7 @@ static const char *contradiction(const EspStackSpec *spec) {
   if (spec->rope_dims < 2 || spec->rope_dims % 2 || spec->rope_dims > spec->head_size) return "rope_dims is out of range";
   if (!(spec->rope_base > 0 && spec->rope_base < 1e30)) return "rope_base is out of range";
   if (!(spec->norm_epsilon >= 0 && spec->norm_epsilon < 1)) return "norm_epsilon is out of range";
+  if (!(spec->attention_scale > 0 && spec->attention_scale < 1e6f)) return "attention_scale is out of range";
   if (spec->vocab < 1 || spec->vocab > 1 << 24) return "vocab is out of range";
   if (spec->embedding && !fits(spec->embedding, spec->join ? spec->embedding->rows : spec->vocab, spec->hidden)) {
     return "the embedding has another shape";
@@ -727,29 +743,47 @@ static void free_activations(EspActivations *activations) {
   free(activations->starts8);
 }
 
-/* Norms may come from memory that the caller frees. */
-static void copy_norms(EspStack *stack) {
-  const size_t hidden = (size_t)stack->spec.hidden;
-  float *to = stack->norms;
-  for (int32_t i = 0; i < stack->spec.layers; i++) {
-    EspLayer *layer = &stack->layer[i];
-    layer->attention_norm = memcpy(to, layer->attention_norm, hidden * sizeof *to);
-    layer->feed_norm = memcpy(to + hidden, layer->feed_norm, hidden * sizeof *to);
-    to += 2 * hidden;
+static size_t padded(int32_t rows) { return ((size_t)rows + ESP_GROUP - 1) / ESP_GROUP * ESP_GROUP; }
+
+/* A vector of a specification that is there or not. */
+typedef struct {
+  const float **at;
+  int32_t size;
+} Vector;
+
+/* Room for the vectors that are there, zeros behind each up to a whole group; with `to`, they are copied and used from there. */
+static size_t copy_vectors(const Vector *vectors, size_t count, float *to) {
+  size_t all = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (!*vectors[i].at) continue;
+    if (to) *vectors[i].at = memcpy(to + all, *vectors[i].at, (size_t)vectors[i].size * sizeof *to);
+    all += padded(vectors[i].size);
   }
-  const struct { const float **norm; size_t size; } others[] = {
-      {&stack->spec.final_norm, hidden},
-      {&stack->spec.token_norm, hidden},
-      {&stack->spec.feature_norm, hidden},
-      {&stack->spec.fuse_norm, stack->spec.fuse ? (size_t)stack->spec.fuse->cols : 0},
-  };
-  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-    if (*others[i].norm) *others[i].norm = memcpy(to, *others[i].norm, others[i].size * sizeof *to);
-    to += others[i].size;
-  }
+  return all;
 }
 
-static size_t padded(int32_t rows) { return ((size_t)rows + ESP_GROUP - 1) / ESP_GROUP * ESP_GROUP; }
+/* The vectors of a specification may come from memory that the caller frees. */
+static size_t copy_all_vectors(EspStackSpec *spec, EspLayer *layers, float *to) {
+  const int32_t hidden = spec->hidden, query = spec->heads * spec->head_size, key = spec->kv_heads * spec->head_size;
+  const Vector own[] = {
+      {&spec->final_norm, hidden},
+      {&spec->token_norm, hidden},
+      {&spec->feature_norm, hidden},
+      {&spec->fuse_norm, spec->fuse ? spec->fuse->cols : 0},
+  };
+  size_t all = copy_vectors(own, sizeof own / sizeof *own, to);
+  for (int32_t i = 0; i < spec->layers; i++) {
+    EspLayer *layer = &layers[i];
+    const Vector vectors[] = {
+        {&layer->attention_norm, hidden},        {&layer->feed_norm, hidden},
+        {&layer->query_bias, query},             {&layer->key_bias, key},
+        {&layer->value_bias, key},               {&layer->query_norm, spec->head_size},
+        {&layer->key_norm, spec->head_size},
+    };
+    all += copy_vectors(vectors, sizeof vectors / sizeof *vectors, to ? to + all : NULL);
+  }
+  return all;
+}
 
 EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char **message) {
   *message = contradiction(spec);
@@ -765,10 +799,12 @@ EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char *
   stack->pool = pool;
   stack->layer = malloc((size_t)spec->layers * sizeof *stack->layer);
   stack->frequencies = malloc((size_t)spec->rope_dims / 2 * sizeof *stack->frequencies);
-  stack->norms = room((2 * (size_t)spec->layers + 3) * (size_t)spec->hidden + (spec->fuse ? (size_t)spec->fuse->cols : 0), sizeof(float), &bad);
-  if (stack->layer && stack->frequencies && stack->norms) {
+  if (stack->layer) {
     memcpy(stack->layer, spec->layer, (size_t)spec->layers * sizeof *stack->layer);
-    copy_norms(stack);
+    stack->vectors = room(copy_all_vectors(&stack->spec, stack->layer, NULL), sizeof(float), &bad);
+  }
+  if (stack->layer && stack->frequencies && stack->vectors) {
+    copy_all_vectors(&stack->spec, stack->layer, stack->vectors);
     for (int32_t i = 0; i < spec->rope_dims / 2; i++) {
       stack->frequencies[i] = esp_exp(-2.0 * i / spec->rope_dims * esp_log(spec->rope_base));
     }
@@ -816,7 +852,7 @@ const EspStackSpec *esp_stack_spec(const EspStack *stack) { return &stack->spec;
 
 void esp_stack_free(EspStack *stack) {
   if (!stack) return;
-  void *owned[] = {stack->norms,        stack->layer,        stack->frequencies, stack->x,           stack->qkv,         stack->product,
+  void *owned[] = {stack->vectors,      stack->layer,        stack->frequencies, stack->x,           stack->qkv,         stack->product,
                    stack->gate,         stack->up,          stack->cosines,     stack->sines,       stack->normed,
                    stack->scratch,      stack->span_outputs, stack->span_maxima, stack->span_sums,  stack->logits,
                    stack->chunk_maxima, stack->chunk_sums,  stack->jobs};

@@ -7,7 +7,7 @@
 struct EspStack {
   EspStackSpec spec;
   EspLayer *layer; /* layers */
-  float *norms; /* all of them */
+  float *vectors; /* all norms and biases */
   EspPool *pool;
   double *frequencies; /* rope_dims / 2: radians per position */
   /* Buffers of a pass; rows are those of all its trees. */

@@ -10,8 +10,8 @@ import {
   type PassRequest,
   type Pool,
   type Stack,
-  type StackSpec,
 } from "../src/engine/binding.ts";
+import { stackSpec } from "../src/engine/stack-spec.ts";
 import type { Weights } from "../src/engine/weights.ts";
 import type { DraftTree } from "../src/tree/draft-tree.ts";
 import { numbers, openWeights, randomLlama, randomTokens, withGguf } from "./native-model.ts";
@@ -38,25 +38,6 @@ interface Rows {
   readonly logProbs: Float32Array;
   readonly logits: Float32Array;
   readonly hidden: Float32Array;
-}
-
-function stackSpec(config: ModelConfig, weights: Weights): StackSpec {
-  return {
-    hidden: config.hiddenSize,
-    feed: config.feedForwardSize,
-    heads: config.heads,
-    kvHeads: config.kvHeads,
-    headSize: config.headSize,
-    vocab: config.vocabSize,
-    ropeDims: config.rope.dims,
-    ropeNeox: false,
-    ropeBase: config.rope.base,
-    normEpsilon: config.normEpsilon,
-    layers: weights.layers,
-    finalNorm: weights.finalNorm,
-    embedding: weights.embedding,
-    head: weights.head,
-  };
 }
 
 describe.each([1, 3])("the engine's binding, %i threads", (threads) => {

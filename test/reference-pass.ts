@@ -33,6 +33,11 @@ interface Layer {
   readonly gate: Matrix;
   readonly up: Matrix;
   readonly down: Matrix;
+  readonly queryBias?: Float32Array | undefined;
+  readonly keyBias?: Float32Array | undefined;
+  readonly valueBias?: Float32Array | undefined;
+  readonly queryNorm?: Float32Array | undefined;
+  readonly keyNorm?: Float32Array | undefined;
 }
 
 /** What the engine rounds on purpose; without these the pass is exact arithmetic on the file's weights. */
@@ -85,6 +90,7 @@ export class ReferencePass {
     const config = readConfig(gguf);
     const tensors = findTensors(gguf, config);
     const vector = (tensor: TensorInfo) => readTensor(gguf, tensor);
+    const optional = async (tensor: TensorInfo | undefined) => tensor && (await vector(tensor));
     const matrix = async (tensor: TensorInfo): Promise<Matrix> => {
       const [columns, rows] = tensor.shape as [number, number];
       return { rows, columns, weights: await readTensor(gguf, tensor) };
@@ -101,6 +107,11 @@ export class ReferencePass {
         gate: await matrix(layer.gate),
         up: await matrix(layer.up),
         down: await matrix(layer.down),
+        queryBias: await optional(layer.queryBias),
+        keyBias: await optional(layer.keyBias),
+        valueBias: await optional(layer.valueBias),
+        queryNorm: await optional(layer.queryNorm),
+        keyNorm: await optional(layer.keyNorm),
       });
     }
     const embedding = await matrix(tensors.embedding);
@@ -126,12 +137,18 @@ export class ReferencePass {
 
   /** Each node gathers from what it sees, head by head: softmax(query . keys) weighs the values. */
   #attend(layer: Layer, nodes: readonly Node[], states: readonly Vector[], rounding: Rounding): Vector[] {
-    const { heads, kvHeads, headSize } = this.config;
+    const { heads, kvHeads, headSize, attentionScale } = this.config;
     const keep = (x: Vector) => (rounding.halfCache ? x.map(roundToHalf) : x);
     const inputs = states.map((x) => this.#norm(x, layer.attentionNorm));
-    const queries = inputs.map((x, i) => this.#turn(product(layer.query, x, rounding), nodes[i]!.position));
-    const keys = inputs.map((x, i) => keep(this.#turn(product(layer.key, x, rounding), nodes[i]!.position)));
-    const values = inputs.map((x) => keep(product(layer.value, x, rounding)));
+    const place = (x: Vector, norm: Float32Array | undefined, node: number) =>
+      this.#turn(norm ? this.#normHeads(x, norm) : x, nodes[node]!.position);
+    const queries = inputs.map((x, i) =>
+      place(biased(product(layer.query, x, rounding), layer.queryBias), layer.queryNorm, i),
+    );
+    const keys = inputs.map((x, i) =>
+      keep(place(biased(product(layer.key, x, rounding), layer.keyBias), layer.keyNorm, i)),
+    );
+    const values = inputs.map((x) => keep(biased(product(layer.value, x, rounding), layer.valueBias)));
 
     return nodes.map(({ sees }, i) => {
       const gathered = new Float64Array(heads * headSize);
@@ -139,7 +156,7 @@ export class ReferencePass {
         // Several query heads share one head of keys and values (GQA, arXiv:2305.13245).
         const shared = Math.floor(head / (heads / kvHeads));
         const query = headOf(queries[i]!, head, headSize);
-        const scores = sees.map((j) => dot(query, headOf(keys[j]!, shared, headSize)) / Math.sqrt(headSize));
+        const scores = sees.map((j) => dot(query, headOf(keys[j]!, shared, headSize)) * attentionScale);
         const result = headOf(gathered, head, headSize);
         for (const [at, weight] of softmax(scores).entries()) {
           const value = headOf(values[sees[at]!]!, shared, headSize);
@@ -167,6 +184,15 @@ export class ReferencePass {
   #norm(x: Vector, weight: Float32Array): Vector {
     const scale = 1 / Math.sqrt(dot(x, x) / x.length + this.config.normEpsilon);
     return x.map((value, i) => value * scale * weight[i]!);
+  }
+
+  #normHeads(x: Vector, weight: Float32Array): Vector {
+    const { headSize } = this.config;
+    const normed = new Float64Array(x.length);
+    for (let head = 0; head < x.length / headSize; head++) {
+      normed.set(this.#norm(headOf(x, head, headSize), weight), head * headSize);
+    }
+    return normed;
   }
 
   /** RoPE (arXiv:2104.09864): pairs of a head's values turn by an angle that grows with the position. */
@@ -228,6 +254,10 @@ function product({ rows, columns, weights }: Matrix, x: Vector, { int8Inputs }: 
     result[row] = total;
   }
   return result;
+}
+
+function biased(x: Vector, bias: Float32Array | undefined): Vector {
+  return bias ? x.map((value, i) => value + bias[i]!) : x;
 }
 
 function roundToInt8(x: Vector): Vector {

@@ -49,6 +49,8 @@ test("reads a configuration and finds the weights", async () => {
     contextLength: 512,
     normEpsilon: Math.fround(1e-5),
     rope: { order: "normal", dims: 16, base: 10_000 },
+    headNorms: false,
+    attentionScale: 0.25,
     tiedHead: true,
   });
   expect(tensors.layers).toHaveLength(2);

@@ -1,6 +1,7 @@
 /** @file What the engine must know of a model besides its weights, read from GGUF metadata with every value checked. */
 
 import { EspalierError } from "../errors.ts";
+import { type Architecture, type ArchitectureTraits, architectures } from "./architectures.ts";
 import type { Gguf } from "./gguf.ts";
 import { describeValue } from "./gguf-value.ts";
 import { Metadata } from "./metadata.ts";
@@ -13,11 +14,6 @@ export interface RopeConfig {
   readonly dims: number;
   readonly base: number;
 }
-
-/** Families of decoders as GGUF names them. */
-export const architectures = ["llama"] as const;
-
-export type Architecture = (typeof architectures)[number];
 
 export interface ModelConfig {
   readonly architecture: Architecture;
@@ -32,6 +28,10 @@ export interface ModelConfig {
   readonly contextLength: number;
   readonly normEpsilon: number;
   readonly rope: RopeConfig;
+  /** Each head's query and key is normed before it turns. */
+  readonly headNorms: boolean;
+  /** What the product of a query and a key is multiplied by. */
+  readonly attentionScale: number;
   /** The head is the embedding matrix. */
   readonly tiedHead: boolean;
 }
@@ -74,6 +74,7 @@ const neutral: Readonly<Record<string, number | boolean | string>> = {
 export function readConfig(gguf: Gguf): ModelConfig {
   const metadata = new Metadata(gguf);
   const architecture = readArchitecture(gguf, metadata);
+  const traits: ArchitectureTraits = architectures[architecture];
   const key = (name: string) => `${architecture}.${name}`;
   const count = (name: string, max: number, fallback?: number) =>
     metadata.integer(key(name), { min: 1, max }, fallback);
@@ -102,11 +103,12 @@ export function readConfig(gguf: Gguf): ModelConfig {
     contextLength: count("context_length", most.contextLength),
     normEpsilon: metadata.float(key("attention.layer_norm_rms_epsilon"), { min: 1e-12, max: 0.1 }),
     rope: {
-      // The converter permutes the query and key rows of this family so that neighbours turn together.
-      order: "normal",
+      order: traits.ropeOrder,
       dims: ropeDims,
       base: metadata.float(key("rope.freq_base"), { min: 1, max: 1e12 }, 10_000),
     },
+    headNorms: traits.headNorms,
+    attentionScale: 1 / Math.sqrt(headSize),
     tiedHead: !gguf.tensors.has("output.weight"),
   };
 }
@@ -114,17 +116,17 @@ export function readConfig(gguf: Gguf): ModelConfig {
 function readArchitecture(gguf: Gguf, metadata: Metadata): Architecture {
   const name = metadata.string("general.architecture");
   if (name === undefined) throw metadata.bad('metadata "general.architecture" is missing');
-  const found = architectures.find((known) => known === name);
-  if (found === undefined) {
+  if (!Object.hasOwn(architectures, name)) {
+    const known = Object.keys(architectures).join(", ");
     throw new EspalierError(
       "unsupported-architecture",
-      `${gguf.path}: architecture ${JSON.stringify(name.slice(0, 60))} is not supported; supported: ${architectures.join(", ")}`,
+      `${gguf.path}: architecture ${JSON.stringify(name.slice(0, 60))} is not supported; supported: ${known}`,
     );
   }
   if (metadata.integer("split.count", { min: 0, max: 65_535 }, 1) > 1) {
     throw metadata.bad("this is one part of a model that is split over several files; merge them first");
   }
-  return found;
+  return name as Architecture;
 }
 
 function refuseUnknownFeatures(gguf: Gguf, architecture: Architecture): void {

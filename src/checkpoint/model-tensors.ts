@@ -24,6 +24,13 @@ export interface LayerTensors {
   readonly up: TensorInfo;
   /** [feedForwardSize, hiddenSize] */
   readonly down: TensorInfo;
+  /** heads * headSize values, and kvHeads * headSize twice; undefined where the file has none. */
+  readonly queryBias?: TensorInfo | undefined;
+  readonly keyBias?: TensorInfo | undefined;
+  readonly valueBias?: TensorInfo | undefined;
+  /** headSize values, in a model with `headNorms`. */
+  readonly queryNorm?: TensorInfo | undefined;
+  readonly keyNorm?: TensorInfo | undefined;
 }
 
 export interface ModelTensors {
@@ -66,12 +73,14 @@ export function findTensors(gguf: Gguf, config: ModelConfig): ModelTensors {
     return tensor;
   }
   const matrix = (name: string, columns: number, rows: number) => find(name, [columns, rows], matrixTypes);
-  const norm = (name: string) => find(name, [hiddenSize], vectorTypes);
+  const vector = (name: string, size: number) => find(name, [size], vectorTypes);
+  const norm = (name: string, size = hiddenSize) => vector(name, size);
+  const bias = (name: string, size: number) => (gguf.tensors.has(name) ? vector(name, size) : undefined);
 
   const embedding = matrix("token_embd.weight", hiddenSize, vocabSize);
   const layers: LayerTensors[] = [];
   for (let layer = 0; layer < config.layers; layer++) {
-    const name = (part: string) => `blk.${layer}.${part}.weight`;
+    const name = (part: string, kind = "weight") => `blk.${layer}.${part}.${kind}`;
     layers.push({
       attentionNorm: norm(name("attn_norm")),
       query: matrix(name("attn_q"), hiddenSize, queryRows),
@@ -82,6 +91,11 @@ export function findTensors(gguf: Gguf, config: ModelConfig): ModelTensors {
       gate: matrix(name("ffn_gate"), hiddenSize, feedForwardSize),
       up: matrix(name("ffn_up"), hiddenSize, feedForwardSize),
       down: matrix(name("ffn_down"), feedForwardSize, hiddenSize),
+      queryBias: bias(name("attn_q", "bias"), queryRows),
+      keyBias: bias(name("attn_k", "bias"), keyRows),
+      valueBias: bias(name("attn_v", "bias"), keyRows),
+      queryNorm: config.headNorms ? norm(name("attn_q_norm"), config.headSize) : undefined,
+      keyNorm: config.headNorms ? norm(name("attn_k_norm"), config.headSize) : undefined,
     });
   }
   const outputNorm = norm("output_norm.weight");

@@ -29,6 +29,11 @@ export interface StackLayer {
   readonly gate: Matrix;
   readonly up: Matrix;
   readonly down: Matrix;
+  readonly queryBias?: Float32Array | undefined;
+  readonly keyBias?: Float32Array | undefined;
+  readonly valueBias?: Float32Array | undefined;
+  readonly queryNorm?: Float32Array | undefined;
+  readonly keyNorm?: Float32Array | undefined;
 }
 
 export interface StackSpec {
@@ -42,6 +47,7 @@ export interface StackSpec {
   readonly ropeNeox: boolean;
   readonly ropeBase: number;
   readonly normEpsilon: number;
+  readonly attentionScale: number;
   readonly layers: readonly StackLayer[];
   readonly finalNorm?: Float32Array;
   readonly embedding?: Matrix;

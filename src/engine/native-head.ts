@@ -8,7 +8,6 @@ import {
   findHeadTensors,
   type HeadConfig,
   type HeadTarget,
-  type HeadTensors,
   readHeadConfig,
 } from "../checkpoint/head-file.ts";
 import { EspalierError } from "../errors.ts";
@@ -24,7 +23,7 @@ import {
   type Stack,
 } from "./binding.ts";
 import type { NativeTarget } from "./native-target.ts";
-import { readMatrices, readVector } from "./weights.ts";
+import { matricesOf, readLayer, readMatrices, readVector } from "./weights.ts";
 
 const MAX_NODES = 128;
 /** The output of the head's one layer. */
@@ -38,7 +37,8 @@ export async function loadHead(path: string, target: NativeTarget, tokensHash: s
   const tensors = findHeadTensors(gguf, config);
   const { binding } = target;
   const { layer, fuse, fuseNorm } = tensors;
-  const { arena, matrix } = await readMatrices(binding, gguf, matricesOf(tensors));
+  const matrices = [...(fuse ? [fuse] : []), tensors.join, ...matricesOf(layer), tensors.output];
+  const { arena, matrix } = await readMatrices(binding, gguf, matrices);
   try {
     const stack = binding.createStack(target.pool, {
       hidden: config.hiddenSize,
@@ -51,19 +51,8 @@ export async function loadHead(path: string, target: NativeTarget, tokensHash: s
       ropeNeox: false,
       ropeBase: config.ropeBase,
       normEpsilon: config.normEpsilon,
-      layers: [
-        {
-          attentionNorm: await readVector(gguf, layer.attentionNorm),
-          feedNorm: await readVector(gguf, layer.feedForwardNorm),
-          query: matrix(layer.query),
-          key: matrix(layer.key),
-          value: matrix(layer.value),
-          output: matrix(layer.output),
-          gate: matrix(layer.gate),
-          up: matrix(layer.up),
-          down: matrix(layer.down),
-        },
-      ],
+      attentionScale: 1 / Math.sqrt(config.headSize),
+      layers: [await readLayer(gguf, layer, matrix)],
       finalNorm: await readVector(gguf, tensors.outputNorm),
       head: matrix(tensors.output),
       embedding: target.embedding,
@@ -81,11 +70,6 @@ export async function loadHead(path: string, target: NativeTarget, tokensHash: s
       cause,
     });
   }
-}
-
-function matricesOf({ fuse, join, layer, output }: HeadTensors) {
-  const { query, key, value, output: attended, gate, up, down } = layer;
-  return [...(fuse ? [fuse] : []), join, query, key, value, attended, gate, up, down, output];
 }
 
 export class NativeHead implements DraftHead {

@@ -8,6 +8,7 @@ import type { NodeIndex, TokenId } from "../types.ts";
 import type { Binding, Matrix, PassFailure, PassRequest, Pool, Stack } from "./binding.ts";
 import { NativePass, Rows } from "./native-pass.ts";
 import { NativeSequence } from "./native-sequence.ts";
+import { stackSpec } from "./stack-spec.ts";
 import type { Weights } from "./weights.ts";
 
 /** Rows of one pass, over all its trees (ESP_MAX_NODES). */
@@ -51,22 +52,7 @@ export class NativeTarget implements Target {
     }
     this.#pool = pool;
     try {
-      this.#stack = binding.createStack(pool, {
-        hidden: config.hiddenSize,
-        feed: config.feedForwardSize,
-        heads: config.heads,
-        kvHeads: config.kvHeads,
-        headSize: config.headSize,
-        vocab: config.vocabSize,
-        ropeDims: config.rope.dims,
-        ropeNeox: config.rope.order === "neox",
-        ropeBase: config.rope.base,
-        normEpsilon: config.normEpsilon,
-        layers: weights.layers,
-        finalNorm: weights.finalNorm,
-        embedding: weights.embedding,
-        head: weights.head,
-      });
+      this.#stack = binding.createStack(pool, stackSpec(config, weights));
     } catch (cause) {
       binding.release(pool);
       binding.release(weights.arena);

@@ -4,7 +4,7 @@
  */
 
 import type { Gguf } from "../checkpoint/gguf.ts";
-import type { ModelTensors } from "../checkpoint/model-tensors.ts";
+import type { LayerTensors, ModelTensors } from "../checkpoint/model-tensors.ts";
 import type { TensorInfo } from "../checkpoint/tensor-table.ts";
 import { EspalierError } from "../errors.ts";
 import type { Arena, Binding, Matrix, StackLayer } from "./binding.ts";
@@ -42,25 +42,38 @@ export async function readWeights(
   const { arena, matrix } = await readMatrices(binding, gguf, all, onProgress);
   try {
     const layers: StackLayer[] = [];
-    for (const layer of tensors.layers) {
-      layers.push({
-        attentionNorm: await readVector(gguf, layer.attentionNorm),
-        feedNorm: await readVector(gguf, layer.feedForwardNorm),
-        query: matrix(layer.query),
-        key: matrix(layer.key),
-        value: matrix(layer.value),
-        output: matrix(layer.output),
-        gate: matrix(layer.gate),
-        up: matrix(layer.up),
-        down: matrix(layer.down),
-      });
-    }
+    for (const layer of tensors.layers) layers.push(await readLayer(gguf, layer, matrix));
     const finalNorm = await readVector(gguf, tensors.outputNorm);
     return { arena, embedding: matrix(tensors.embedding), layers, finalNorm, head: matrix(tensors.head) };
   } catch (error) {
     binding.release(arena);
     throw error;
   }
+}
+
+/** A layer whose matrices are read already; reads its vectors. */
+export async function readLayer(
+  gguf: Gguf,
+  layer: LayerTensors,
+  matrix: (tensor: TensorInfo) => Matrix,
+): Promise<StackLayer> {
+  const optional = async (tensor: TensorInfo | undefined) => tensor && (await readVector(gguf, tensor));
+  return {
+    attentionNorm: await readVector(gguf, layer.attentionNorm),
+    feedNorm: await readVector(gguf, layer.feedForwardNorm),
+    query: matrix(layer.query),
+    key: matrix(layer.key),
+    value: matrix(layer.value),
+    output: matrix(layer.output),
+    gate: matrix(layer.gate),
+    up: matrix(layer.up),
+    down: matrix(layer.down),
+    queryBias: await optional(layer.queryBias),
+    keyBias: await optional(layer.keyBias),
+    valueBias: await optional(layer.valueBias),
+    queryNorm: await optional(layer.queryNorm),
+    keyNorm: await optional(layer.keyNorm),
+  };
 }
 
 /** Reads matrices into an arena of their own; throws as {@link readWeights} does, and then nothing is left of it. */
@@ -102,15 +115,7 @@ export async function readMatrices(
   }
 }
 
-function matricesOf({
-  query,
-  key,
-  value,
-  output,
-  gate,
-  up,
-  down,
-}: ModelTensors["layers"][number]): TensorInfo[] {
+export function matricesOf({ query, key, value, output, gate, up, down }: LayerTensors): TensorInfo[] {
   return [query, key, value, output, gate, up, down];
 }
 
@@ -145,7 +150,7 @@ async function fill(
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
-/** A norm's weights: F32 or F16 in the file. */
+/** A norm's weights or a bias: F32 or F16 in the file. */
 export async function readVector(gguf: Gguf, tensor: TensorInfo): Promise<Float32Array> {
   const bytes = new Uint8Array(tensor.byteLength);
   await gguf.read(tensor, bytes);

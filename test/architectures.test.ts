@@ -1,0 +1,164 @@
+/**
+ * @file Every architecture in the engine against transformers in fp32, and against itself without one of its parts: a model in
+ * which a bias or a window made no difference would prove nothing.
+ */
+
+import { afterEach, describe, expect, test } from "vitest";
+import type { ModelConfig } from "../src/checkpoint/config.ts";
+import { engine, type StackLayer, selectIsa } from "../src/engine/binding.ts";
+import { NativeTarget } from "../src/engine/native-target.ts";
+import type { Weights } from "../src/engine/weights.ts";
+import { DraftTree } from "../src/tree/draft-tree.ts";
+import { type ArchitectureFixture, divergence, readArchitectures } from "./architectures.ts";
+import { numbers, openWeights } from "./native-model.ts";
+import { ReferencePass } from "./reference-pass.ts";
+import { checkRow, everything, plainRows, plainTree, randomPart, randomTree } from "./same-bits.ts";
+
+/** Mean divergence in nats: of an 8-bit file at most, and without a part that matters at least. */
+const CLOSE = 0.005;
+const FAR = 0.02;
+
+/** A model with something taken away. */
+interface Without {
+  readonly what: string;
+  readonly config?: (config: ModelConfig) => ModelConfig;
+  readonly layer?: (layer: StackLayer) => StackLayer;
+}
+
+const noBias = (name: "queryBias" | "keyBias" | "valueBias" | "queryNorm" | "keyNorm"): Without => ({
+  what: name,
+  layer: (layer) => ({ ...layer, [name]: undefined }),
+});
+const otherRope = (what: string, change: Partial<ModelConfig["rope"]>): Without => ({
+  what,
+  config: (config) => ({ ...config, rope: { ...config.rope, ...change } }),
+});
+
+const parts: Readonly<Record<string, readonly Without[]>> = {
+  llama: [otherRope("the order of its rotation", { order: "neox" })],
+  qwen2: [
+    otherRope("the order of its rotation", { order: "normal" }),
+    otherRope("its base of rotation", { base: 10_000 }),
+    noBias("queryBias"),
+    noBias("keyBias"),
+    noBias("valueBias"),
+  ],
+  qwen3: [
+    otherRope("the order of its rotation", { order: "normal" }),
+    noBias("queryNorm"),
+    noBias("keyNorm"),
+  ],
+};
+
+async function open(
+  { path }: ArchitectureFixture,
+  { config: change, layer }: Partial<Without> = {},
+  threads = 1,
+): Promise<NativeTarget> {
+  const { config, weights } = await openWeights(path);
+  const changed: Weights = layer ? { ...weights, layers: weights.layers.map(layer) } : weights;
+  return new NativeTarget(engine(), change ? change(config) : config, changed, { threads });
+}
+
+/** Mean divergence from the reference when the text is read `chunk` tokens at a time. */
+async function meanDivergence(
+  target: NativeTarget,
+  fixture: ArchitectureFixture,
+  chunk = fixture.tokens.length,
+) {
+  const { tokens, rows } = fixture;
+  await using sequence = await target.createSequence({ capacity: tokens.length });
+  let at = 0;
+  let total = 0;
+  while (at < tokens.length) {
+    await sequence.prefill(tokens.slice(at, at + chunk), {
+      want: { topK: 0, logits: true },
+      onChunk: ({ pass }) => {
+        for (let row = 0; row < pass.size; row++) total += divergence(rows[at++]!, pass.logits(row));
+      },
+    });
+  }
+  return total / tokens.length;
+}
+
+const best = engine().currentIsa();
+const isas = engine()
+  .isas()
+  .filter(({ usable }) => usable)
+  .map(({ name }) => name);
+
+afterEach(() => selectIsa(engine(), best));
+
+describe.each(readArchitectures())("$name", (fixture) => {
+  test("is what transformers computes, read at once and token by token", async () => {
+    await using target = await open(fixture);
+    expect(await meanDivergence(target, fixture)).toBeLessThan(CLOSE);
+    expect(await meanDivergence(target, fixture, 1)).toBeLessThan(CLOSE);
+  });
+
+  test.each(parts[fixture.name] ?? [])("would not be without $what", async (without) => {
+    await using target = await open(fixture, without);
+    expect(await meanDivergence(target, fixture)).toBeGreaterThan(FAR);
+  });
+
+  test("is what the readable pass computes", async () => {
+    const { path, tokens, rows } = fixture;
+    const reference = await ReferencePass.open(path);
+    const text = tokens.slice(0, 40);
+    const tree = new DraftTree(tokens[40]!, 4);
+    for (const token of tokens.slice(41, 44)) tree.push(tree.size - 1, token, 1);
+    const exact = reference.rows(text, tree);
+    for (const [node, { logits }] of exact.entries()) {
+      expect(divergence(rows[40 + node]!, logits)).toBeLessThan(1e-4);
+    }
+    await using target = await open(fixture);
+    await using sequence = await target.createSequence({ capacity: 64 });
+    await sequence.prefill(text);
+    const pass = await sequence.forward(tree, { topK: 0, logits: true });
+    const rounded = reference.rows(text, tree, { int8Inputs: true, halfCache: true });
+    for (const [node, { logits }] of rounded.entries()) {
+      expect(divergence(logits, pass.logits(node))).toBeLessThan(1e-3);
+    }
+  });
+
+  test("gives the same bits in trees, in chunks, on any threads and instruction set", async () => {
+    const next = numbers(fixture.tokens.length);
+    const { tokens } = fixture;
+    await using one = await open(fixture);
+    await using three = await open(fixture, {}, 3);
+    const want = everything(one);
+    const rows = await plainRows(one, tokens, want);
+    const cut = 140;
+    const tree = randomTree(next, one.vocabSize, 40, 5);
+    await using plain = await one.createSequence({ capacity: 200 });
+    await plain.prefill(tokens.slice(0, cut));
+    const treeRows = await plainTree(plain, tree, want);
+    const variants = [...isas.map((isa) => ({ isa, target: one })), { isa: best, target: three }];
+    for (const [i, { isa, target }] of variants.entries()) {
+      selectIsa(engine(), isa);
+      await using sequence = await target.createSequence({ capacity: 200 });
+      const chunk = [64, 3, 128, 17][i % 4]!;
+      while (sequence.length < tokens.length) {
+        const from = sequence.length;
+        await sequence.prefill(tokens.slice(from, from + chunk), {
+          want,
+          onChunk: ({ pass, done }) => {
+            for (let row = 0; row < pass.size; row++) {
+              const at = from + done - pass.size + row;
+              checkRow(pass, row, want, rows[at]!, () => `position ${at}, ${isa}`);
+            }
+          },
+        });
+      }
+      sequence.truncate(cut);
+      for (const size of [1, 2, 3, 9, 40]) {
+        const { part, nodes } = randomPart(next, tree, size);
+        const pass = await sequence.forward(part, want);
+        for (const [at, node] of nodes.entries()) {
+          checkRow(pass, at, want, treeRows[node]!, () => `${size} nodes, ${isa}`);
+        }
+        sequence.rollback();
+      }
+    }
+  });
+});

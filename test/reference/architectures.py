@@ -1,0 +1,145 @@
+"""Writes test/fixtures/architectures/: small random models of every architecture that the engine has, and what transformers
+predicts with them in fp32.
+
+    python test/reference/architectures.py [NAME...]      (needs requirements.txt)
+
+A model is made by transformers' own class, its weights are drawn anew, with scales at which every part of it matters, and its
+matrices are rounded to Q8_0. Model and file then hold the same numbers, so the only thing that an engine may do differently is
+arithmetic. Tensors and metadata get the names that llama.cpp's converter gives them.
+
+For each entry of index.json, NAME.logits has a log-probability for every position and token, as half floats, little endian.
+"""
+
+import json
+import os
+import sys
+
+import gguf
+import numpy as np
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fixtures", "architectures")
+VOCAB = 64
+# More than one span of 128 positions.
+LENGTH = 160
+Q8_0 = gguf.GGMLQuantizationType.Q8_0
+
+SIZES = dict(
+    vocab_size=VOCAB,
+    hidden_size=32,
+    intermediate_size=64,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    num_key_value_heads=1,
+    head_dim=32,
+    max_position_embeddings=512,
+    rms_norm_eps=1e-5,
+    attn_implementation="eager",
+)
+
+
+def draw(name, shape, random):
+    """A weight's values: matrices keep the size of what they multiply, roughly; what they are added to is drowned by nothing."""
+    if name.endswith("norm.weight"):
+        return random.uniform(0.4, 1.6, shape)
+    if name.endswith(".bias"):
+        return random.normal(0, 1, shape)
+    gain = next(gain for part, gain in GAINS.items() if part in name)
+    return random.normal(0, gain / np.sqrt(shape[1]), shape)
+
+
+GAINS = {"embed_tokens": 2.5, "q_proj": 1.3, "k_proj": 1.3, "v_proj": 1.2, "o_proj": 2.5, "gate_proj": 1.5, "up_proj": 1.2, "down_proj": 1.5, "lm_head": 2.5}
+
+
+def neighbours(values, heads):
+    """Rows of a head from transformers' order, where (i, i + half) turn together, to that of `llama` files: (2i, 2i + 1)."""
+    return values.reshape(heads, 2, -1, *values.shape[1:]).swapaxes(1, 2).reshape(values.shape)
+
+
+def write(name, arch, model, random, metadata):
+    """Draws the model's weights and writes them, leaving in the model what the file holds."""
+    config = model.config
+    names = gguf.get_tensor_name_map(next(a for a, n in gguf.MODEL_ARCH_NAMES.items() if n == arch), config.num_hidden_layers)
+    writer = gguf.GGUFWriter(os.path.join(FOLDER, f"{name}.gguf"), arch)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    if config.head_dim * config.num_attention_heads != config.hidden_size:
+        writer.add_key_length(config.head_dim)
+        writer.add_value_length(config.head_dim)
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    metadata(writer)
+    weights = {}
+    for key, old in model.state_dict().items():
+        if key == "lm_head.weight" and config.tie_word_embeddings:
+            continue
+        values = draw(key, tuple(old.shape), random).astype(np.float32)
+        quants = gguf.quantize(values, Q8_0) if values.ndim == 2 else None
+        weights[key] = torch.from_numpy(values if quants is None else gguf.dequantize(quants, Q8_0))
+        stored = values if quants is None else quants
+        if arch == "llama" and ".q_proj." in key:
+            stored = neighbours(stored, config.num_attention_heads)
+        if arch == "llama" and ".k_proj." in key:
+            stored = neighbours(stored, config.num_key_value_heads)
+        writer.add_tensor(names.get_name(key, (".weight", ".bias")), stored, raw_dtype=None if quants is None else Q8_0)
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    assert not unexpected and set(missing) <= {"lm_head.weight"}, (missing, unexpected)
+    model.tie_weights()
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def rope_base(base):
+    return lambda writer: writer.add_rope_freq_base(base)
+
+
+def llama():
+    config = LlamaConfig(**SIZES, tie_word_embeddings=False, rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
+    return "llama", LlamaForCausalLM(config), rope_base(10000.0)
+
+
+def qwen2():
+    config = Qwen2Config(**SIZES | {"hidden_size": 64}, tie_word_embeddings=True, rope_parameters={"rope_type": "default", "rope_theta": 1e6})
+    return "qwen2", Qwen2ForCausalLM(config), rope_base(1e6)
+
+
+def qwen3():
+    config = Qwen3Config(**SIZES, tie_word_embeddings=False, rope_parameters={"rope_type": "default", "rope_theta": 1e6})
+    return "qwen3", Qwen3ForCausalLM(config), rope_base(1e6)
+
+
+MODELS = {"llama": llama, "qwen2": qwen2, "qwen3": qwen3}
+
+
+@torch.inference_mode()
+def main(wanted):
+    os.makedirs(FOLDER, exist_ok=True)
+    index = []
+    for seed, (name, make) in enumerate(MODELS.items()):
+        random = np.random.default_rng(seed)
+        tokens = [int(token) for token in random.integers(0, VOCAB, LENGTH)]
+        index.append({"name": name, "tokens": tokens})
+        if wanted and name not in wanted:
+            continue
+        arch, model, metadata = make()
+        model = model.eval().to(torch.float32)
+        write(name, arch, model, random, metadata)
+        rows = model(torch.tensor([tokens])).logits[0].double().log_softmax(-1)
+        with open(os.path.join(FOLDER, f"{name}.logits"), "wb") as file:
+            file.write(rows.numpy().astype("<f2").tobytes())
+        size = sum(os.path.getsize(os.path.join(FOLDER, f"{name}.{kind}")) for kind in ("gguf", "logits"))
+        entropy = -(rows.exp() * rows).sum(-1).mean()
+        print(f"{name}: {size} bytes, {entropy:.2f} nats of entropy, most likely {rows.exp().amax(-1).mean():.2f}")
+    with open(os.path.join(FOLDER, "index.json"), "w", encoding="utf-8") as file:
+        file.write("[\n" + ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in index) + "\n]\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
