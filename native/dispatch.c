@@ -6,7 +6,10 @@
 static const EspKernels *const tables[] = {
 #if defined(__x86_64__) || defined(_M_X64)
     &esp_kernels_avx512vnni,
+    &esp_kernels_avxvnni,
     &esp_kernels_avx2,
+#elif defined(__aarch64__) || defined(_M_ARM64)
+    &esp_kernels_dotprod,
 #endif
     &esp_kernels_generic,
 };

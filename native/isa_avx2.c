@@ -1,27 +1,6 @@
 /* isa_avx2.c - AVX2 with FMA and F16C: 8 lanes; maddubs for the dot product. */
 #if defined(__x86_64__) || defined(_M_X64)
-#include "kernels.h"
-
-#include <immintrin.h>
-
-#define LANES 8
-#define MOST_SCORE_QUERIES 3
-#define MOST_VALUE_QUERIES 3
-#define LARGER(a, b) ((vf)_mm256_max_ps((__m256)(a), (__m256)(b)))
-#define FUSED(a, b, sum) ((vf)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(sum)))
-#include "vectors.h"
-
-static bool usable(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }
-
-INLINE vf load_half(const uint16_t *from) { return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from)); }
-INLINE void store_half(uint16_t *to, vf value) {
-  _mm_storeu_si128((__m128i *)to, _mm256_cvtps_ph((__m256)value, _MM_FROUND_TO_NEAREST_INT));
-}
-INLINE __m256i four_inputs(const int8_t *x) {
-  int32_t value;
-  memcpy(&value, x, sizeof value);
-  return _mm256_set1_epi32(value);
-}
+#include "eight_lanes.h"
 
 /* Products of 4-bit weights and int8 inputs are at most 15 * 127, so a pair's sum eight times over fits in 16 bits. */
 INLINE void dot4(const uint8_t *quants, const int8_t *x, const int width, vi (*sum)[PARTS]) {
@@ -73,5 +52,6 @@ INLINE void dot8(const uint8_t *quants, const int8_t *x, const int width, vi (*s
 
 #define TABLE esp_kernels_avx2
 #define TABLE_NAME "avx2"
+#define USABLE esp_cpu_has_avx2
 #include "table.h"
 #endif

@@ -1,5 +1,6 @@
 /* isa_avx512vnni.c - AVX-512 with VNNI: 16 lanes; one instruction multiplies 4 inputs of 16 rows. */
 #if defined(__x86_64__) || defined(_M_X64)
+#include "cpu.h"
 #include "kernels.h"
 
 #include <immintrin.h>
@@ -12,11 +13,6 @@
 #define SUM_OF(a) _mm512_reduce_add_epi32((__m512i)(a))
 #define FUSED(a, b, sum) ((vf)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(sum)))
 #include "vectors.h"
-
-static bool usable(void) {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
-}
 
 INLINE vf load_half(const uint16_t *from) { return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)from)); }
 INLINE void store_half(uint16_t *to, vf value) {
@@ -59,5 +55,6 @@ INLINE void dot8(const uint8_t *quants, const int8_t *x, const int width, vi (*s
 
 #define TABLE esp_kernels_avx512vnni
 #define TABLE_NAME "avx512vnni"
+#define USABLE esp_cpu_has_avx512vnni
 #include "table.h"
 #endif

@@ -4,7 +4,7 @@
 #define LANES 4
 #include "vectors.h"
 
-static bool usable(void) { return true; }
+static bool everywhere(void) { return true; }
 
 static float widen(uint16_t half) {
   uint32_t sign = (uint32_t)(half & 0x8000) << 16, magnitude = half & 0x7fff, bits;
@@ -74,4 +74,5 @@ INLINE void dot8(const uint8_t *quants, const int8_t *x, const int width, vi (*s
 
 #define TABLE esp_kernels_generic
 #define TABLE_NAME "generic"
+#define USABLE everywhere
 #include "table.h"

@@ -84,7 +84,9 @@ typedef struct {
 
 extern const EspKernels esp_kernels_generic;
 #if defined(__x86_64__) || defined(_M_X64)
-extern const EspKernels esp_kernels_avx2, esp_kernels_avx512vnni;
+extern const EspKernels esp_kernels_avx2, esp_kernels_avxvnni, esp_kernels_avx512vnni;
+#elif defined(__aarch64__) || defined(_M_ARM64)
+extern const EspKernels esp_kernels_dotprod;
 #endif
 
 const EspKernels *esp_kernels(void); /* the selected table */

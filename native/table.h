@@ -1,7 +1,7 @@
-/* table.h - the end of an instruction set's file: its table of kernels. The file defines TABLE and TABLE_NAME. */
+/* table.h - the end of an instruction set's file: its table of kernels. The file defines TABLE, TABLE_NAME and USABLE. */
 const EspKernels TABLE = {
     .name = TABLE_NAME,
-    .usable = usable,
+    .usable = USABLE,
     .matmul = matmul,
     .quantize = quantize,
     .rms_norm = rms_norm,

@@ -1,65 +1,25 @@
 /**
- * @file Compiles the engine: `native/*.c` with the system's C compiler (CC, or `cc`) and CFLAGS into
- * native/build/espalier.node, or into the folder that ESPALIER_BUILD names (see ESPALIER_NATIVE in src/engine/binding.ts).
- * Each instruction set is one file compiled with its own flags; which one runs is chosen when the program starts.
+ * @file Compiles the engine with the system's C compiler (CC, or `cc`) and CFLAGS into native/build/espalier.node, or
+ * into the folder that ESPALIER_BUILD names (see ESPALIER_NATIVE in src/engine/binding.ts).
  */
-import { execFile } from "node:child_process";
-import { mkdirSync, readdirSync, renameSync } from "node:fs";
+import { renameSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { join, resolve } from "node:path";
+import { compile, compilerFrom, native, run, sources } from "./native-sources.mjs";
 
-const native = join(dirname(fileURLToPath(import.meta.url)), "..", "native");
 const build = process.env.ESPALIER_BUILD ? resolve(process.env.ESPALIER_BUILD) : join(native, "build");
-const compiler = process.env.CC ?? "cc";
+const compiler = compilerFrom(process.env.CC ?? "cc");
 const extra = (process.env.CFLAGS ?? "").split(" ").filter(Boolean);
 const { include_dir } = createRequire(import.meta.url)("node-api-headers");
-const run = promisify(execFile);
 
-const common = [
-  "-std=gnu11",
-  "-O3",
-  "-g",
-  "-fPIC",
-  "-Wall",
-  "-Wextra",
-  // One operation, one rounding: rows must have the same bits on every instruction set.
-  "-ffp-contract=off",
-  "-fno-math-errno",
-  "-fvisibility=hidden",
-  "-DNAPI_VERSION=8",
-  `-I${include_dir}`,
-  ...extra,
-];
-const x64 = {
-  "isa_avx2.c": ["-mavx2", "-mfma", "-mf16c"],
-  "isa_avx512vnni.c": [
-    ...["f", "bw", "vl", "dq", "vnni"].map((part) => `-mavx512${part}`),
-    "-mf16c",
-    "-mprefer-vector-width=512",
-  ],
-};
-const special = process.arch === "x64" ? x64 : {};
-
-mkdirSync(build, { recursive: true });
-const sources = readdirSync(native).filter((name) => name.endsWith(".c"));
 try {
-  const objects = await Promise.all(
-    sources.map(async (name) => {
-      const object = join(build, name.replace(/\.c$/, ".o"));
-      const { stderr } = await run(compiler, [
-        ...common,
-        ...(special[name] ?? []),
-        "-c",
-        join(native, name),
-        "-o",
-        object,
-      ]);
-      if (stderr) process.stderr.write(stderr);
-      return object;
-    }),
-  );
+  const objects = await compile({
+    compiler,
+    arch: process.arch,
+    files: sources,
+    out: build,
+    flags: ["-DNAPI_VERSION=8", `-I${include_dir}`, ...extra],
+  });
   const shared =
     process.platform === "darwin" ? ["-bundle", "-undefined", "dynamic_lookup"] : ["-shared", "-pthread"];
   // Linked beside its place and moved there, so that a running program never sees half a file.
@@ -68,7 +28,9 @@ try {
   renameSync(fresh, join(build, "espalier.node"));
 } catch (error) {
   const reason =
-    error.code === "ENOENT" ? `there is no C compiler "${compiler}"` : (error.stderr ?? error.message);
+    error.code === "ENOENT"
+      ? `there is no C compiler "${compiler.join(" ")}"`
+      : (error.stderr ?? error.message);
   console.error(`The engine could not be built: ${reason}`);
   console.error(
     "Install a C11 compiler (Debian: apt install build-essential; macOS: xcode-select --install) or set CC.",
