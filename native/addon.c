@@ -576,7 +576,7 @@ static Job *read_pass(napi_env env, napi_value request) {
   pass->trees = job->trees;
   pass->tree_count = (int32_t)count;
   int64_t rows = 0;
-  void *input, *tokens, *log_probs, *logits, *taps, *hidden, *abort;
+  void *input, *tokens, *log_probs, *logits, *taps = NULL, *hidden = NULL, *abort;
   const EspStackSpec *spec = esp_stack_spec(stack);
   const size_t width = (size_t)spec->hidden, vocab = (size_t)spec->vocab;
   bool ok = read_trees(env, list, pass->tree_count, job->trees, &rows) &&

@@ -3,7 +3,6 @@
 #include "memory.h"
 #include "stack.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 _Static_assert((int)ESP_MAX_NODES <= (int)ESP_SPAN, "pending nodes fit in one span");
@@ -11,7 +10,7 @@ _Static_assert((int)ESP_MAX_NODES <= (int)ESP_SPAN, "pending nodes fit in one sp
 EspCache *esp_cache_create(const EspStack *stack, int32_t capacity, bool half) {
   const EspStackSpec *spec = &stack->spec;
   if (capacity < 1 || capacity > 1 << 24) return NULL;
-  EspCache *cache = calloc(1, sizeof *cache + (size_t)spec->layers * sizeof *cache->computed);
+  EspCache *cache = esp_alloc(sizeof *cache + (size_t)spec->layers * sizeof *cache->computed);
   if (!cache) return NULL;
   cache->layers = spec->layers;
   cache->kv_heads = spec->kv_heads;
@@ -24,8 +23,8 @@ EspCache *esp_cache_create(const EspStack *stack, int32_t capacity, bool half) {
   const size_t step = (size_t)8 << 20;
   cache->slab_spans = cache->span_bytes > step ? 1 : (int32_t)(step / cache->span_bytes);
   if (cache->slab_spans > spans) cache->slab_spans = spans;
-  cache->spans = calloc((size_t)spans, sizeof *cache->spans);
-  cache->pending_span = esp_large_alloc(cache->span_bytes);
+  cache->spans = esp_alloc((size_t)spans * sizeof *cache->spans);
+  cache->pending_span = esp_alloc(cache->span_bytes);
   if (!cache->spans || !cache->pending_span) {
     esp_cache_free(cache);
     return NULL;
@@ -35,10 +34,10 @@ EspCache *esp_cache_create(const EspStack *stack, int32_t capacity, bool half) {
 
 void esp_cache_free(EspCache *cache) {
   if (!cache) return;
-  for (int32_t span = 0; span < cache->spans_ready; span += cache->slab_spans) free(cache->spans[span]);
-  free(cache->spans);
-  free(cache->pending_span);
-  free(cache);
+  for (int32_t span = 0; span < cache->spans_ready; span += cache->slab_spans) esp_free(cache->spans[span]);
+  esp_free(cache->spans);
+  esp_free(cache->pending_span);
+  esp_free(cache);
 }
 
 bool esp_cache_reserve(EspCache *cache, int32_t length) {
@@ -48,7 +47,7 @@ bool esp_cache_reserve(EspCache *cache, int32_t length) {
   while (cache->spans_ready < needed) {
     const int32_t left = all - cache->spans_ready;
     const int32_t count = left < cache->slab_spans ? left : cache->slab_spans;
-    uint8_t *slab = esp_large_alloc((size_t)count * cache->span_bytes);
+    uint8_t *slab = esp_alloc((size_t)count * cache->span_bytes);
     if (!slab) return false;
     for (int32_t i = 0; i < count; i++) cache->spans[cache->spans_ready++] = slab + (size_t)i * cache->span_bytes;
   }

@@ -5,7 +5,6 @@
 #include "espalier.h"
 #include "memory.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { LINE = 64 };
@@ -18,19 +17,19 @@ struct EspArena {
 static size_t round_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
 EspArena *esp_arena_create(size_t bytes) {
-  EspArena *arena = calloc(1, sizeof *arena);
+  EspArena *arena = esp_alloc(sizeof *arena);
   if (!arena) return NULL;
   arena->size = bytes;
-  arena->memory = esp_large_alloc(bytes);
+  arena->memory = esp_alloc(bytes);
   if (arena->memory) return arena;
-  free(arena);
+  esp_free(arena);
   return NULL;
 }
 
 void esp_arena_free(EspArena *arena) {
   if (!arena) return;
-  free(arena->memory);
-  free(arena);
+  esp_free(arena->memory);
+  esp_free(arena);
 }
 
 typedef struct {

@@ -5,11 +5,11 @@
 #include "stack.h"
 
 #include "cache.h"
+#include "memory.h"
 #include "numbers.h"
 #include "topk.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -574,19 +574,19 @@ static bool plan_attention(EspStack *stack, Run *run) {
   run->spans = run->fold ? 1 : spans;
   const size_t jobs = (size_t)pieces * (size_t)(run->fold ? 1 : spans);
   if (jobs > stack->job_room) {
-    AttentionJob *room = realloc(stack->jobs, jobs * sizeof *room);
-    if (!room) return false;
-    stack->jobs = room;
-    stack->job_room = jobs;
+    esp_free(stack->jobs);
+    stack->jobs = esp_alloc(jobs * sizeof *stack->jobs);
+    stack->job_room = stack->jobs ? jobs : 0;
+    if (!stack->jobs) return false;
   }
   const size_t results = (size_t)run->rows * (size_t)spec->heads * (size_t)run->spans;
   if (results > stack->span_room) {
-    free(stack->span_outputs);
-    free(stack->span_maxima);
-    free(stack->span_sums);
-    stack->span_outputs = malloc(results * (size_t)spec->head_size * sizeof(float));
-    stack->span_maxima = malloc(results * sizeof(float));
-    stack->span_sums = malloc(results * sizeof(float));
+    esp_free(stack->span_outputs);
+    esp_free(stack->span_maxima);
+    esp_free(stack->span_sums);
+    stack->span_outputs = esp_alloc(results * (size_t)spec->head_size * sizeof(float));
+    stack->span_maxima = esp_alloc(results * sizeof(float));
+    stack->span_sums = esp_alloc(results * sizeof(float));
     stack->span_room = results;
     if (!stack->span_outputs || !stack->span_maxima || !stack->span_sums) {
       stack->span_room = 0;
@@ -653,8 +653,8 @@ EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message
   if (stack->spec.fuse) shape(&stack->fuse_in, run.rows, stack->spec.fuse->cols);
   const size_t logits = (size_t)run.output_rows * stack->logits_stride;
   if (logits > stack->logits_room) {
-    free(stack->logits);
-    stack->logits = malloc(logits * sizeof(float));
+    esp_free(stack->logits);
+    stack->logits = esp_alloc(logits * sizeof(float));
     stack->logits_room = stack->logits ? logits : 0;
   }
   if ((logits && !stack->logits) || !plan_attention(stack, &run)) {
@@ -720,9 +720,8 @@ static const char *contradiction(const EspStackSpec *spec) {
 
 /* Zeroed and aligned to a cache line; `bad` collects failures. */
 static void *room(size_t count, size_t size, bool *bad) {
-  void *memory = aligned_alloc(64, (count * size + 63) / 64 * 64 + 64);
-  if (memory) memset(memory, 0, count * size);
-  else *bad = true;
+  void *memory = esp_alloc(count * size);
+  if (!memory) *bad = true;
   return memory;
 }
 
@@ -736,11 +735,11 @@ static void make_activations(EspActivations *activations, int32_t rows, int32_t 
 }
 
 static void free_activations(EspActivations *activations) {
-  free(activations->quants);
-  free(activations->scales);
-  free(activations->masses);
-  free(activations->starts4);
-  free(activations->starts8);
+  esp_free(activations->quants);
+  esp_free(activations->scales);
+  esp_free(activations->masses);
+  esp_free(activations->starts4);
+  esp_free(activations->starts8);
 }
 
 static size_t padded(int32_t rows) { return ((size_t)rows + ESP_GROUP - 1) / ESP_GROUP * ESP_GROUP; }
@@ -789,7 +788,7 @@ EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char *
   *message = contradiction(spec);
   if (*message) return NULL;
   *message = "no memory for the stack";
-  EspStack *stack = calloc(1, sizeof *stack);
+  EspStack *stack = esp_alloc(sizeof *stack);
   if (!stack) return NULL;
   bool bad = false;
   const size_t rows = ESP_MAX_NODES, threads = (size_t)esp_pool_threads(pool);
@@ -797,8 +796,8 @@ EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char *
   const int32_t widest = spec->hidden > query ? spec->hidden : query;
   stack->spec = *spec;
   stack->pool = pool;
-  stack->layer = malloc((size_t)spec->layers * sizeof *stack->layer);
-  stack->frequencies = malloc((size_t)spec->rope_dims / 2 * sizeof *stack->frequencies);
+  stack->layer = esp_alloc((size_t)spec->layers * sizeof *stack->layer);
+  stack->frequencies = esp_alloc((size_t)spec->rope_dims / 2 * sizeof *stack->frequencies);
   if (stack->layer) {
     memcpy(stack->layer, spec->layer, (size_t)spec->layers * sizeof *stack->layer);
     stack->vectors = room(copy_all_vectors(&stack->spec, stack->layer, NULL), sizeof(float), &bad);
@@ -856,12 +855,12 @@ void esp_stack_free(EspStack *stack) {
                    stack->gate,         stack->up,          stack->cosines,     stack->sines,       stack->normed,
                    stack->scratch,      stack->span_outputs, stack->span_maxima, stack->span_sums,  stack->logits,
                    stack->chunk_maxima, stack->chunk_sums,  stack->jobs};
-  for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
+  for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) esp_free(owned[i]);
   free_activations(&stack->hidden_in);
   free_activations(&stack->attended_in);
   free_activations(&stack->feed_in);
   free_activations(&stack->join_in);
   free_activations(&stack->fuse_in);
   for (int i = 0; i < ESP_MAX_THREADS; i++) free_activations(&stack->own_in[i]);
-  free(stack);
+  esp_free(stack);
 }

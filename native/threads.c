@@ -9,11 +9,9 @@
  */
 #define _GNU_SOURCE /* for the CPU a thread runs on */
 #include "espalier.h"
+#include "system.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <stdlib.h>
-#include <time.h>
+#include "memory.h" /* last: it forbids names that sched.h of musl declares */
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define RELAX() __builtin_ia32_pause()
@@ -38,9 +36,9 @@ _Static_assert(ESP_MAX_THREADS < 1 << RUN_SHIFT, "threads of a run do not fit");
 
 typedef struct {
   EspPool *pool;
-  pthread_t thread;
-  pthread_mutex_t mutex;
-  pthread_cond_t wake;
+  EspThread thread;
+  EspLock lock;
+  EspSignal wake;
   atomic_bool asleep;
   atomic_int cpu; /* that it was on when it last took part; -1: unknown */
   int index;
@@ -54,7 +52,7 @@ struct EspPool {
   void (*body)(void *, int);
   void *context;
   atomic_bool quit;
-  pthread_mutex_t one_run;
+  EspLock one_run;
   unsigned passed; /* what `arrived` was when the last run ended */
   /* How many threads pay. */
   int advised;
@@ -71,12 +69,6 @@ static _Thread_local struct {
   double lost;
 } here;
 
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
-
 void esp_barrier(EspPool *pool) {
   if (here.threads == 1) return;
   here.barriers += here.threads;
@@ -86,11 +78,11 @@ void esp_barrier(EspPool *pool) {
     if (spins < SPINS_AT_BARRIER) {
       RELAX();
     } else {
-      if (began == 0) began = now();
-      sched_yield();
+      if (began == 0) began = esp_now();
+      esp_yield();
     }
   }
-  if (began != 0) here.lost += now() - began;
+  if (began != 0) here.lost += esp_now() - began;
 }
 
 /*
@@ -141,23 +133,23 @@ static unsigned long long wait_for_run(Worker *worker, unsigned long long seen) 
     if (run >> RUN_SHIFT != seen >> RUN_SHIFT && worker->index < threads_of(run)) return run;
     RELAX();
   }
-  pthread_mutex_lock(&worker->mutex);
+  esp_lock(&worker->lock);
   atomic_store(&worker->asleep, true);
   for (;;) {
     run = atomic_load(&pool->run);
     if (run >> RUN_SHIFT != seen >> RUN_SHIFT && worker->index < threads_of(run)) break;
-    pthread_cond_wait(&worker->wake, &worker->mutex);
+    esp_signal_wait(&worker->wake, &worker->lock);
   }
   atomic_store(&worker->asleep, false);
-  pthread_mutex_unlock(&worker->mutex);
+  esp_unlock(&worker->lock);
   return run;
 }
 
-static void *work(void *argument) {
+static void work(void *argument) {
   Worker *worker = argument;
   for (unsigned long long run = 0;;) {
     run = wait_for_run(worker, run);
-    if (atomic_load(&worker->pool->quit)) return NULL;
+    if (atomic_load(&worker->pool->quit)) return;
     take_part(worker->pool, worker->index, threads_of(run));
   }
 }
@@ -168,15 +160,15 @@ static void begin(EspPool *pool, int threads) {
   for (int i = 1; i < threads; i++) {
     Worker *worker = &pool->workers[i];
     if (!atomic_load(&worker->asleep)) continue;
-    pthread_mutex_lock(&worker->mutex);
-    pthread_cond_signal(&worker->wake);
-    pthread_mutex_unlock(&worker->mutex);
+    esp_lock(&worker->lock);
+    esp_signal_send(&worker->wake);
+    esp_unlock(&worker->lock);
   }
 }
 
 /* Learns from a run of `threads` that began at `began`. */
 static void learn(EspPool *pool, int threads, double began) {
-  const double end = now(), took = end - began;
+  const double end = esp_now(), took = end - began;
   double lost = 0;
   for (int i = 0; i < threads; i++) lost += pool->workers[i].lost;
   const double share = threads > 1 ? lost / (took * (threads - 1)) : 0; /* 1: while one works, all others wait */
@@ -198,38 +190,38 @@ static void learn(EspPool *pool, int threads, double began) {
 }
 
 int esp_pool_advise(EspPool *pool) {
-  pthread_mutex_lock(&pool->one_run);
+  esp_lock(&pool->one_run);
   const int advised = pool->advised;
-  pthread_mutex_unlock(&pool->one_run);
+  esp_unlock(&pool->one_run);
   return advised;
 }
 
 void esp_pool_run(EspPool *pool, int threads, void (*body)(void *, int), void *context) {
-  pthread_mutex_lock(&pool->one_run);
-  const double began = now();
+  esp_lock(&pool->one_run);
+  const double began = esp_now();
   pool->body = body;
   pool->context = context;
   begin(pool, threads);
   take_part(pool, 0, threads);
   pool->passed = here.barriers;
   if (pool->threads > 1) learn(pool, threads, began);
-  pthread_mutex_unlock(&pool->one_run);
+  esp_unlock(&pool->one_run);
 }
 
 EspPool *esp_pool_create(int threads) {
   if (threads < 1 || threads > ESP_MAX_THREADS) return NULL;
-  EspPool *pool = aligned_alloc(64, (sizeof *pool + 63) / 64 * 64);
+  EspPool *pool = esp_alloc(sizeof *pool);
   if (!pool) return NULL;
   *pool = (EspPool){.threads = threads, .advised = threads, .patience = TRY_NS};
-  pthread_mutex_init(&pool->one_run, NULL);
+  esp_lock_init(&pool->one_run);
   for (int i = 1; i < threads; i++) {
     Worker *worker = &pool->workers[i];
     *worker = (Worker){.pool = pool, .index = i, .cpu = -1};
-    pthread_mutex_init(&worker->mutex, NULL);
-    pthread_cond_init(&worker->wake, NULL);
-    if (pthread_create(&worker->thread, NULL, work, worker) != 0) {
-      pthread_cond_destroy(&worker->wake);
-      pthread_mutex_destroy(&worker->mutex);
+    esp_lock_init(&worker->lock);
+    esp_signal_init(&worker->wake);
+    if (!esp_thread_start(&worker->thread, work, worker)) {
+      esp_signal_free(&worker->wake);
+      esp_lock_free(&worker->lock);
       pool->threads = i; /* those that began are the ones to end */
       esp_pool_free(pool);
       return NULL;
@@ -244,12 +236,12 @@ void esp_pool_free(EspPool *pool) {
   begin(pool, pool->threads);
   for (int i = 1; i < pool->threads; i++) {
     Worker *worker = &pool->workers[i];
-    pthread_join(worker->thread, NULL);
-    pthread_cond_destroy(&worker->wake);
-    pthread_mutex_destroy(&worker->mutex);
+    esp_thread_join(&worker->thread);
+    esp_signal_free(&worker->wake);
+    esp_lock_free(&worker->lock);
   }
-  pthread_mutex_destroy(&pool->one_run);
-  free(pool);
+  esp_lock_free(&pool->one_run);
+  esp_free(pool);
 }
 
 int esp_pool_threads(const EspPool *pool) { return pool->threads; }

@@ -3,14 +3,12 @@
  * into the folder that ESPALIER_BUILD names (see ESPALIER_NATIVE in src/engine/binding.ts).
  */
 import { renameSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
-import { compile, compilerFrom, native, run, sources } from "./native-sources.mjs";
+import { compile, compilerFrom, native, nodeFlags, run, sources } from "./native-sources.mjs";
 
 const build = process.env.ESPALIER_BUILD ? resolve(process.env.ESPALIER_BUILD) : join(native, "build");
 const compiler = compilerFrom(process.env.CC ?? "cc");
 const extra = (process.env.CFLAGS ?? "").split(" ").filter(Boolean);
-const { include_dir } = createRequire(import.meta.url)("node-api-headers");
 
 try {
   const objects = await compile({
@@ -18,7 +16,7 @@ try {
     arch: process.arch,
     files: sources,
     out: build,
-    flags: ["-DNAPI_VERSION=8", `-I${include_dir}`, ...extra],
+    flags: [...nodeFlags(process.platform), ...extra],
   });
   const shared =
     process.platform === "darwin" ? ["-bundle", "-undefined", "dynamic_lookup"] : ["-shared", "-pthread"];

@@ -4,6 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import { mkdirSync, readdirSync } from "node:fs";
+import { createRequire } from "node:module";
 import { devNull } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -42,6 +43,13 @@ const instructionSets = {
   arm64: { "isa_dotprod.c": [["-march=armv8.2-a+dotprod"], ["-mcpu=generic+dotprod"]] }, // gcc and clang, zig
 };
 
+/** Flags for Node's side, native/addon.c, on a platform as Node names it. */
+export function nodeFlags(platform) {
+  const { include_dir } = createRequire(import.meta.url)("node-api-headers");
+  const imports = platform === "win32" ? ["-DNAPI_EXTERN=__declspec(dllimport)"] : []; // see native/node_windows.c
+  return ["-DNAPI_VERSION=8", `-I${include_dir}`, ...imports];
+}
+
 export async function run([command, ...first], args) {
   return await promisify(execFile)(command, [...first, ...args], { maxBuffer: 1 << 26 });
 }
@@ -55,20 +63,25 @@ async function accepts(compiler, flags) {
   }
 }
 
-async function flagsOf(compiler, arch, file) {
-  for (const flags of instructionSets[arch]?.[basename(file)] ?? []) {
+async function flagsOf(compiler, arch, file, complete) {
+  const choices = instructionSets[arch]?.[basename(file)] ?? [];
+  for (const flags of choices) {
     if (await accepts(compiler, flags)) return flags;
   }
+  if (complete && choices.length > 0) throw new Error(`the compiler does not know ${choices[0].join(" ")}`);
   return [];
 }
 
-/** Compiles files for an architecture ("x64", "arm64" or another); gives the paths of the objects. */
-export async function compile({ compiler, arch, files, out, flags = [] }) {
+/**
+ * Compiles files for an architecture ("x64", "arm64" or another); gives the paths of the objects. With `complete` it fails
+ * rather than leave an instruction set out.
+ */
+export async function compile({ compiler, arch, files, out, flags = [], complete = false }) {
   mkdirSync(out, { recursive: true });
   return await Promise.all(
     files.map(async (file) => {
       const object = join(out, basename(file).replace(/\.c$/, ".o"));
-      const own = await flagsOf(compiler, arch, file);
+      const own = await flagsOf(compiler, arch, file, complete);
       const { stderr } = await run(compiler, [...common, ...own, ...flags, "-c", file, "-o", object]);
       if (stderr) process.stderr.write(stderr);
       return object;
