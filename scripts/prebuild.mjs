@@ -32,6 +32,7 @@ const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(targ
 const unknown = names.find((name) => !(name in targets));
 if (unknown) fail(`no platform "${unknown}"; there are ${Object.keys(targets).join(", ")}`);
 const zig = findZig();
+copyLicences();
 for (const name of names) {
   try {
     await build(name);
@@ -58,6 +59,19 @@ async function build(name) {
     );
   } finally {
     rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** Of what zig links into the binaries: its own run-time library, and on Windows that of MinGW-w64. */
+function copyLicences() {
+  const environment = execFileSync(zig[0], [...zig.slice(1), "env"], { encoding: "utf8" });
+  const lib = /"?lib_dir"?\s*[=:]\s*"([^"]+)"/.exec(environment)?.[1] ?? fail("zig env names no lib_dir");
+  mkdirSync(prebuilds, { recursive: true });
+  for (const [name, path] of [
+    ["zig", "../LICENSE"],
+    ["mingw-w64", "libc/mingw/COPYING"],
+  ]) {
+    writeFileSync(join(prebuilds, `LICENSE-${name}.txt`), readFileSync(join(lib, path)));
   }
 }
 

@@ -3,9 +3,8 @@
  * makes one keeps alive what it rests on and frees it only when no pass runs.
  */
 
-import { createRequire } from "node:module";
-import { resolve } from "node:path";
 import { EspalierError } from "../errors.ts";
+import { loadNativeFile } from "./native-file.ts";
 
 declare const kind: unique symbol;
 /** An engine object: freed by `release`, or when nothing refers to it any more. */
@@ -138,21 +137,7 @@ export function engine(): Binding {
 }
 
 function load(): Binding {
-  let binding: Binding;
-  const other = process.env.ESPALIER_NATIVE;
-  try {
-    binding = createRequire(import.meta.url)(
-      other ? resolve(other) : "../../native/build/espalier.node",
-    ) as Binding;
-  } catch (cause) {
-    throw new EspalierError(
-      "no-engine",
-      other
-        ? `ESPALIER_NATIVE is ${other}, which cannot be loaded: ${(cause as Error).message}`
-        : "the engine is not built for this machine; run `npm run build:native`, which needs a C compiler",
-      { cause },
-    );
-  }
+  const binding = loadNativeFile({ other: process.env.ESPALIER_NATIVE }) as Binding;
   const forced = process.env.ESPALIER_ISA;
   if (forced) selectIsa(binding, forced);
   return binding;
