@@ -46,6 +46,8 @@ export class ChatTemplate {
       // `raise_exception` and `strftime_now`, which templates may call, are there by default.
       return this.#template.render({
         messages,
+        tools: null,
+        documents: null,
         add_generation_prompt: options.addGenerationPrompt,
         bos_token: this.#tokens.bosToken,
         eos_token: this.#tokens.eosToken,
