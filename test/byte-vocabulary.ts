@@ -1,6 +1,6 @@
 /** @file A tokenizer for tests: the 256 bytes, a few merges, and tokens of every special kind. */
 
-import type { TokenizerSpec } from "../src/text/tokenizer.ts";
+import type { TokenizerSpec } from "../src/text/vocabulary.ts";
 
 function isPrintable(byte: number): boolean {
   return (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
@@ -31,9 +31,12 @@ export function byteVocabulary(
       return token <= eosToken ? 3 : 4;
     }),
     merges,
+    scores: [],
     bosToken: eosToken - 1,
     eosToken,
     addBos: false,
+    addEos: false,
     addSpacePrefix: false,
+    trimAfterControl: false,
   };
 }

@@ -78,6 +78,6 @@ describeWithSmollm2("SmolLM2", (path) => {
     const tokens = tokenizer.encode(text, { special: true });
     expect(tokens.filter((token) => token === 1 || token === 2)).toEqual([1, 2, 1, 2, 1]);
     expect(tokenizer.endTokens).toEqual(new Set([0, 2]));
-    expect(tokenizer.addBos).toBe(false);
+    expect([tokenizer.promptStart, tokenizer.promptEnd]).toEqual([[], []]);
   });
 });

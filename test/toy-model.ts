@@ -12,8 +12,10 @@ const FIRST = "0".charCodeAt(0);
 export const toyTokenizer: ModelParts["tokenizer"] = {
   encode: (text) => Array.from(text, (character) => character.codePointAt(0)! - FIRST),
   tokenBytes: (token) => Buffer.from(token === 0 ? "" : String.fromCodePoint(FIRST + token)),
-  bos: undefined,
-  addBos: false,
+  quote: (text) => text,
+  startsWithSpace: false,
+  promptStart: [],
+  promptEnd: [],
 };
 
 /** As real ones are: tokens of several characters, of half a character, and of none. */

@@ -79,6 +79,16 @@ export class Metadata {
     throw this.#unfit(key, entry, "an array of 32-bit integers");
   }
 
+  /** Floating-point numbers; undefined when the key is missing. */
+  floats(key: string): readonly number[] | undefined {
+    const entry = this.#gguf.metadata.get(key);
+    if (entry === undefined) return undefined;
+    if (entry.type === "array" && (entry.of === "f32" || entry.of === "f64")) {
+      return Array.from(entry.value as Float32Array | Float64Array);
+    }
+    throw this.#unfit(key, entry, "an array of floating-point numbers");
+  }
+
   #entry(key: string, fallback: unknown): MetadataValue | undefined {
     const entry = this.#gguf.metadata.get(key);
     if (entry === undefined && fallback === undefined) throw this.bad(`metadata "${key}" is missing`);

@@ -50,9 +50,12 @@ test("reads what the file says, with defaults for the rest", async () => {
     tokens: ["a", "b", "ab", "<|im_end|>"],
     types: [1, 1, 1, 3],
     merges: ["a b"],
+    scores: [],
     eosToken: 3,
     addBos: false,
+    addEos: false,
     addSpacePrefix: false,
+    trimAfterControl: false,
   });
   expect(template).toBeUndefined();
 
@@ -60,13 +63,14 @@ test("reads what the file says, with defaults for the rest", async () => {
     bos_token_id: u32(0),
     eot_token_id: u32(1),
     add_bos_token: bool(true),
+    add_eos_token: bool(true),
     add_space_prefix: bool(true),
     "tokenizer.ggml.pre": undefined,
     "tokenizer.ggml.token_type": undefined,
     "tokenizer.chat_template": text("{{ messages }}"),
   });
   expect(other.spec).toMatchObject({ pre: "default", types: [1, 1, 1, 1], bosToken: 0, eotToken: 1 });
-  expect(other.spec).toMatchObject({ addBos: true, addSpacePrefix: true });
+  expect(other.spec).toMatchObject({ addBos: true, addEos: true, addSpacePrefix: true });
   expect(other.template).toBe("{{ messages }}");
 });
 
@@ -76,6 +80,23 @@ test("whether prompts begin with a token of their own depends on the family when
   expect(told.spec.addBos).toBe(false);
 });
 
+const sentencePiece = {
+  "tokenizer.ggml.model": text("llama"),
+  "tokenizer.ggml.pre": undefined,
+  "tokenizer.ggml.merges": undefined,
+  "tokenizer.ggml.scores": { type: "array", of: "f32", value: [0, -1, -2.5, 0] },
+} as const;
+
+test("SentencePiece has scores instead of merges, and begins prompts with a token and a space of their own", async () => {
+  const { spec } = await read({ ...sentencePiece, unknown_token_id: u32(0) });
+  expect(spec).toMatchObject({ model: "llama", merges: [], scores: [0, -1, -2.5, 0], unknownToken: 0 });
+  expect(spec).toMatchObject({ addBos: true, addEos: false, addSpacePrefix: true, trimAfterControl: false });
+  const gemma = await read({ ...sentencePiece, add_space_prefix: bool(false), add_bos_token: bool(false) });
+  expect(gemma.spec).toMatchObject({ addBos: false, addSpacePrefix: false });
+});
+
+const scores = (...value: number[]): GgufValue => ({ type: "array", of: "f32", value });
+
 const refused: [name: string, changes: Record<string, GgufValue | undefined>, code: string, says: RegExp][] =
   [
     ["no tokenizer", { "tokenizer.ggml.model": undefined }, "missing-tokenizer", /no tokenizer/],
@@ -83,9 +104,9 @@ const refused: [name: string, changes: Record<string, GgufValue | undefined>, co
     ["an empty vocabulary", { "tokenizer.ggml.tokens": strings() }, "missing-tokenizer", /no tokenizer/],
     [
       "another model",
-      { "tokenizer.ggml.model": text("llama") },
+      { "tokenizer.ggml.model": text("bert") },
       "unsupported-tokenizer",
-      /"llama".*supported: "gpt2"/,
+      /"bert".*supported: "gpt2".*"llama"/,
     ],
     [
       "another pre-tokenizer",
@@ -93,10 +114,37 @@ const refused: [name: string, changes: Record<string, GgufValue | undefined>, co
       "unsupported-tokenizer",
       /"viking".*smollm/,
     ],
-    ["text put behind prompts", { add_eos_token: bool(true) }, "unsupported-tokenizer", /end-of-text/],
     ["no merges", { "tokenizer.ggml.merges": undefined }, "bad-model", /merges" is missing/],
-    ["a merge of one part", { "tokenizer.ggml.merges": strings("a b", "ab") }, "bad-model", /merge "ab"/],
-    ["a merge of three parts", { "tokenizer.ggml.merges": strings("a b c") }, "bad-model", /merge "a b c"/],
+    [
+      "no scores",
+      { ...sentencePiece, "tokenizer.ggml.scores": undefined },
+      "bad-model",
+      /scores" is missing/,
+    ],
+    [
+      "scores of other tokens",
+      { ...sentencePiece, "tokenizer.ggml.scores": scores(1, 2) },
+      "bad-model",
+      /4 tokens, but the scores of 2/,
+    ],
+    [
+      "a score that is no number",
+      { ...sentencePiece, "tokenizer.ggml.scores": scores(0, 1, Number.NaN, 2) },
+      "bad-model",
+      /token 2 has the score NaN/,
+    ],
+    [
+      "scores that are integers",
+      { ...sentencePiece, "tokenizer.ggml.scores": { type: "array", of: "i32", value: [1, 2, 3, 4] } },
+      "bad-model",
+      /must be an array of floating-point numbers/,
+    ],
+    [
+      "a beginning outside",
+      { "tokenizer.ggml.bos_token_id": u32(4_000_000_000) },
+      "bad-model",
+      /bos_token_id" is 4000000000.*from 0 to 3/,
+    ],
     [
       "tokens that are numbers",
       { "tokenizer.ggml.tokens": u32(4) },

@@ -75,8 +75,6 @@ export async function loadModel(
     let tokenizer: Tokenizer;
     try {
       tokenizer = new Tokenizer(spec);
-      // The first text builds the vocabulary.
-      tokenizer.encode("a", { special: false });
     } catch (error) {
       await reading.then(
         ({ arena }) => binding.release(arena),

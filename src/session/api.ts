@@ -27,9 +27,12 @@ export interface SamplingOptions {
 
 /** Give exactly one of `prompt`, `messages` and `tokens`. */
 export interface GenerateRequest extends SamplingOptions {
-  /** Raw text, fed as it is (special tokens in it are read as text; a beginning-of-text token is added if the model wants one). */
+  /** Raw text, fed as it is (special tokens in it are read as text; beginning- and end-of-text tokens are added if the model wants them). */
   readonly prompt?: string;
-  /** A conversation, rendered with the model's chat template. */
+  /**
+   * A conversation, rendered with the model's chat template. Special tokens that a message spells out are read as text:
+   * nobody can end a turn or begin another one from inside a message.
+   */
   readonly messages?: readonly ChatMessage[];
   /** Token ids, fed as they are. */
   readonly tokens?: readonly TokenId[];

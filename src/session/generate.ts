@@ -43,7 +43,7 @@ export async function* generate(
   const budget = request.budget ?? plan?.most ?? DEFAULT_BUDGET;
   const tree = new DraftTree(0, budget);
   const decoding: Decoding = { sequence, history, sampler, structure, drafters, want, tree, plan: chosen };
-  const output = new Output(model.tokenizer, request.stop);
+  const output = new Output(model.tokenizer, request.stop, request);
   const stats = new StatsCounter(drafters);
   const endTokens = new Set(model.endTokens);
   const room = contextLength - prompt.length;

@@ -6,6 +6,7 @@ import { Output } from "./output.ts";
 const WORDS = ["a", "b", "ab", "ba", "abb", "", "é", "x"];
 /** Tokens 0-7 are words; 8 and 9 are the halves of "é". */
 const source = {
+  startsWithSpace: false,
   tokenBytes: (token: number) =>
     token === 8 ? Buffer.of(0xc3) : token === 9 ? Buffer.of(0xa9) : Buffer.from(WORDS[token]!),
 };

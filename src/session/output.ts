@@ -31,9 +31,10 @@ export class Output {
   /** Tokens of the result so far. */
   #tokens = 0;
 
-  constructor(source: TokenBytes, stops: readonly string[]) {
+  /** With `continues`, the text goes on with another one, as of {@link Detokenizer}. */
+  constructor(source: TokenBytes, stops: readonly string[], options: { continues?: boolean } = {}) {
     this.#source = source;
-    this.#detokenizer = new Detokenizer(source);
+    this.#detokenizer = new Detokenizer(source, options);
     this.#stops = new StopMatcher(stops);
   }
 

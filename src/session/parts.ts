@@ -10,9 +10,11 @@ import type { TokenId } from "../types.ts";
 export interface TextCodec extends TokenBytes {
   /** With `special`, names of special tokens in the text become these tokens. */
   encode(text: string, options: { special: boolean }): readonly TokenId[];
-  /** Goes before every raw prompt when `addBos` says so. */
-  readonly bos: TokenId | undefined;
-  readonly addBos: boolean;
+  /** `text` changed so that `encode` reads no special token out of it, wherever it is put. */
+  quote(text: string): string;
+  /** What goes before and behind every raw prompt. */
+  readonly promptStart: readonly TokenId[];
+  readonly promptEnd: readonly TokenId[];
 }
 
 /** Renders a conversation into the text that the model was trained on. */

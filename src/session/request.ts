@@ -8,6 +8,8 @@ import type { ModelParts } from "./parts.ts";
 
 export interface CheckedRequest {
   readonly prompt: readonly TokenId[];
+  /** The text goes on with the prompt's, rather than being a message of its own. */
+  readonly continues: boolean;
   readonly sampling: SamplingSettings;
   /** What the request allows; the context may allow less. */
   readonly maxTokens: number;
@@ -51,6 +53,7 @@ export function checkRequest(
   }
   return {
     prompt,
+    continues: request.messages === undefined,
     sampling,
     maxTokens: maxTokens ?? Infinity,
     stop,
@@ -92,11 +95,17 @@ function promptTokens(request: GenerateRequest, model: ModelParts): readonly Tok
         `${model.name} has no chat template; give a prompt instead of messages`,
       );
     }
-    return model.tokenizer.encode(model.chatTemplate.render(messages, { addGenerationPrompt: true }), {
-      special: true,
+    const { tokenizer, chatTemplate } = model;
+    // Only the template may set special tokens; what a message holds is text.
+    const quoted = messages.map((message) => {
+      const { content } = message;
+      if (typeof content !== "string") {
+        throw new TypeError(`a message's content is ${String(content)}; give a string`);
+      }
+      return { ...message, content: tokenizer.quote(content) };
     });
+    return tokenizer.encode(chatTemplate.render(quoted, { addGenerationPrompt: true }), { special: true });
   }
   const { tokenizer } = model;
-  const text = tokenizer.encode(prompt!, { special: false });
-  return tokenizer.addBos && tokenizer.bos !== undefined ? [tokenizer.bos, ...text] : text;
+  return [...tokenizer.promptStart, ...tokenizer.encode(prompt!, { special: false }), ...tokenizer.promptEnd];
 }

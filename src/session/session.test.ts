@@ -76,15 +76,23 @@ describe("Model.generate", () => {
     const model = toyModel(
       {},
       {
-        tokenizer: { ...toyTokenizer, bos: 47, addBos: true },
+        tokenizer: {
+          ...toyTokenizer,
+          promptStart: [47],
+          promptEnd: [46],
+          quote: (text) => text.replaceAll("1", "4"),
+        },
         chatTemplate: { render: (messages) => messages.map(({ content }) => content).join("") },
       },
     );
     const ask = async (request: GenerateRequest) =>
       (await collect(model.generate({ ...request, maxTokens: 9 }))).tokens;
     const tokens = toyTokenizer.encode("123", { special: false });
-    expect(await ask({ prompt: "123" })).toEqual(await ask({ tokens: [47, ...tokens] }));
-    expect(await ask({ messages: [{ role: "user", content: "123" }] })).toEqual(await ask({ tokens }));
+    expect(await ask({ prompt: "123" })).toEqual(await ask({ tokens: [47, ...tokens, 46] }));
+    const quoted = toyTokenizer.encode("423", { special: false });
+    expect(await ask({ messages: [{ role: "user", content: "123" }] })).toEqual(
+      await ask({ tokens: quoted }),
+    );
   });
 
   it("ends after exactly maxTokens, with stats that add up", async () => {

@@ -7,9 +7,19 @@ function isPrintable(byte: number): boolean {
   return (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
 }
 
+/** Character code by byte. */
+const codeOf = new Uint16Array(256);
 /** Byte by character code; -1 where the alphabet has no such character. */
 const byteOf = new Int16Array(0x144).fill(-1);
-for (let byte = 0, next = 0x100; byte < 256; byte++) byteOf[isPrintable(byte) ? byte : next++] = byte;
+for (let byte = 0, next = 0x100; byte < 256; byte++) {
+  codeOf[byte] = isPrintable(byte) ? byte : next++;
+  byteOf[codeOf[byte]!] = byte;
+}
+
+/** The UTF-8 bytes of a text, in the alphabet. */
+export function byteLevelUnits(text: string): Uint16Array {
+  return Uint16Array.from(Buffer.from(text), (byte) => codeOf[byte]!);
+}
 
 /** The bytes that a vocabulary entry stands for, or undefined when it is not written in the alphabet. */
 export function byteLevelBytes(entry: string): Uint8Array | undefined {

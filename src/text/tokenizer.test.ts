@@ -106,10 +106,41 @@ describe("end tokens", () => {
   });
 });
 
+describe("a vocabulary that contradicts itself is refused", () => {
+  const { tokens, types } = spec;
+  test.each([
+    { why: "a merge of one part", merges: ["Ġ t", "he"], says: /merge 1 of the tokenizer is "he"/ },
+    { why: "a merge of three parts", merges: ["Ġ t", "a b c"], says: /merge 1 of the tokenizer is "a b c"/ },
+    { why: "a merge of nothing", merges: [""], says: /merge 0 of the tokenizer is ""/ },
+    { why: "a merge of no token", merges: ["木 t"], says: /merge 0 of the tokenizer is "木 t"/ },
+    { why: "a merge into no token", merges: ["t t"], says: /merge 0 of the tokenizer is "t t"/ },
+    {
+      why: "the same name twice",
+      tokens: [...tokens, tokens[40]!],
+      types: [...types, 1],
+      says: /tokens \d+ and \d+ of the vocabulary are both/,
+    },
+  ])("$why", ({ says, why: _, ...change }) => {
+    const bad = () => new Tokenizer({ ...spec, ...change });
+    expect(bad).toThrow(expect.objectContaining({ code: "bad-model", message: expect.stringMatching(says) }));
+  });
+
+  test("but not for tokens without a name, or a very long one", () => {
+    const long = "x".repeat(1 << 20);
+    const odd = new Tokenizer({
+      ...spec,
+      tokens: [...tokens, "", "", long, `<${long}>`],
+      types: [...types, 1, 3, 1, 3],
+    });
+    expect(odd.encode("the", { special: true })).toEqual(tokenizer.encode("the", { special: true }));
+    expect(odd.encode(`<${long}>`, { special: true })).toEqual([tokens.length + 3]);
+  });
+});
+
 describe("what is not supported is refused by name", () => {
   test.each([
-    { model: "llama", says: /"llama" is not supported; supported: "gpt2"/ },
-    { pre: "tekken", says: /"tekken" is not supported; supported: .*smollm/ },
+    { model: "bert", says: /"bert" is not supported; supported: "gpt2".*"llama"/ },
+    { pre: "viking", says: /"viking" is not supported; supported: .*smollm/ },
   ])("%j", ({ says, ...change }) => {
     const error = expect.objectContaining({
       code: "unsupported-tokenizer",

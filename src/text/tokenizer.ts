@@ -1,30 +1,17 @@
 /**
- * @file Text to token ids and back, by `@huggingface/tokenizers` from what the model's file holds. Text survives the way
- * there and back, but for bytes that the vocabulary lacks (SmolLM2: a few control characters) and normalization.
+ * @file Text to token ids and back, from what the model's file holds. Text survives the way there and back, but for
+ * normalization, for bytes that the vocabulary lacks (SmolLM2: a few control characters), and for U+2581 in
+ * SentencePiece vocabularies, where it is a space.
  */
 
-import { Tokenizer as WordTokenizer } from "@huggingface/tokenizers";
+import { EspalierError } from "../errors.ts";
 import type { TokenId } from "../types.ts";
-import { byteLevelBytes } from "./byte-level.ts";
-import { type PreTokenizer, preTokenizer } from "./pre-tokenizer.ts";
-
-/** What a model's file says about its tokenizer; `checkpoint/` fills it from GGUF metadata. */
-export interface TokenizerSpec {
-  /** `tokenizer.ggml.model`: "gpt2" is byte-level BPE. */
-  readonly model: string;
-  /** `tokenizer.ggml.pre`: which pre-tokenizer, such as "smollm". */
-  readonly pre: string;
-  readonly tokens: readonly string[];
-  /** GGUF token types: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte. */
-  readonly types: readonly number[];
-  readonly merges: readonly string[];
-  readonly bosToken?: TokenId;
-  readonly eosToken?: TokenId;
-  /** Ends a turn, where that is not what ends a text. */
-  readonly eotToken?: TokenId;
-  readonly addBos: boolean;
-  readonly addSpacePrefix: boolean;
-}
+import { type AddedToken, AddedTokens } from "./added-tokens.ts";
+import { ByteLevelVocabulary } from "./byte-level-vocabulary.ts";
+import { Detokenizer, type TokenBytes } from "./detokenizer.ts";
+import { preTokenizer } from "./pre-tokenizer.ts";
+import { SentencePieceVocabulary } from "./sentence-piece.ts";
+import { type TokenizerSpec, tokenType, type Vocabulary } from "./vocabulary.ts";
 
 export interface EncodeOptions {
   /**
@@ -33,11 +20,6 @@ export interface EncodeOptions {
    */
   readonly special: boolean;
 }
-
-const unknown = 2;
-const control = 3;
-const userDefined = 4;
-const unused = 5;
 
 /** Control tokens of the well-known families that end a text or a turn. */
 const endTokenNames: ReadonlySet<string> = new Set([
@@ -52,83 +34,109 @@ const endTokenNames: ReadonlySet<string> = new Set([
   "</s>",
 ]);
 
-/** Throws EspalierError "unsupported-tokenizer" for a model or pre-tokenizer that is not known. */
-export class Tokenizer {
-  readonly vocabSize: number;
-  readonly bos: TokenId | undefined;
-  /** Raw prompts start with {@link bos}. */
+const silentTypes: ReadonlySet<number> = new Set([tokenType.unknown, tokenType.control, tokenType.unused]);
+
+/**
+ * Keeps the name of a control token from being read as one: {@link Tokenizer.quote} puts it in, encoding takes it out. A
+ * noncharacter of Unicode, which no text holds that is meant to be exchanged.
+ */
+const quoteMark = "\ufdd0";
+
+/** The control tokens of Phi-3 after which white space counts. */
+const keepSpaceAfter: ReadonlySet<string> = new Set(["<unk>", "<s>", "<|endoftext|>"]);
+
+/** What holds for a kind of tokenizer where the model's file does not say otherwise. */
+export interface TokenizerDefaults {
+  readonly needs: "merges" | "scores";
   readonly addBos: boolean;
+  readonly addSpacePrefix: boolean;
+}
+
+/** Throws EspalierError "unsupported-tokenizer", which lists what is supported. */
+export function tokenizerDefaults(model: string, pre: string): TokenizerDefaults {
+  switch (model) {
+    case "gpt2":
+      return { needs: "merges", addBos: preTokenizer(pre).addBos, addSpacePrefix: false };
+    case "llama":
+      return { needs: "scores", addBos: true, addSpacePrefix: true };
+    default:
+      throw new EspalierError(
+        "unsupported-tokenizer",
+        `the tokenizer model ${JSON.stringify(model)} is not supported; supported: ` +
+          `"gpt2" (byte-level BPE), "llama" (SentencePiece BPE)`,
+      );
+  }
+}
+
+export class Tokenizer implements TokenBytes {
+  readonly vocabSize: number;
+  /** What goes before and behind a raw prompt. */
+  readonly promptStart: readonly TokenId[];
+  readonly promptEnd: readonly TokenId[];
   /** Tokens that end a text: the file's own and the well-known ones. */
   readonly endTokens: ReadonlySet<TokenId>;
+  readonly startsWithSpace: boolean;
   readonly #spec: TokenizerSpec;
-  readonly #rules: PreTokenizer;
-  /** Finds tokens that are matched as a whole before words are cut: of both kinds, and user-defined ones alone. */
-  readonly #withControl: RegExp | undefined;
-  readonly #withoutControl: RegExp | undefined;
-  readonly #addedIds: ReadonlyMap<string, TokenId>;
-  #words: WordTokenizer | undefined;
+  readonly #vocabulary: Vocabulary;
+  /** Tokens that are matched as a whole before words are cut: of both kinds, and user-defined ones alone. */
+  readonly #withControl: AddedTokens;
+  readonly #withoutControl: AddedTokens;
+  /** Control tokens as texts spell them. */
+  readonly #control: AddedTokens;
 
+  /**
+   * Throws EspalierError "unsupported-tokenizer" for a model or pre-tokenizer that is not known, "bad-model" when
+   * tokens or merges contradict each other.
+   */
   constructor(spec: TokenizerSpec) {
-    const { tokens, types } = spec;
     this.#spec = spec;
-    this.#rules = preTokenizer(spec.model, spec.pre);
-    this.vocabSize = tokens.length;
-    this.bos = spec.bosToken;
-    this.addBos = spec.addBos;
-
-    const added = new Map<string, TokenId>();
-    const userDefinedNames: string[] = [];
-    const ends = new Set<TokenId>();
-    for (const token of [spec.eosToken, spec.eotToken]) if (token !== undefined) ends.add(token);
-    for (let token = 0; token < tokens.length; token++) {
-      const type = types[token];
-      const name = tokens[token]!;
-      if ((type !== unknown && type !== control && type !== userDefined) || name === "") continue;
-      added.set(name, token);
-      if (type === userDefined) userDefinedNames.push(name);
-      if (type === control && endTokenNames.has(name)) ends.add(token);
-    }
-    this.endTokens = ends;
-    this.#addedIds = added;
-    this.#withControl = anyOf([...added.keys()]);
-    this.#withoutControl = anyOf(userDefinedNames);
+    this.vocabSize = spec.tokens.length;
+    this.promptStart = spec.addBos && spec.bosToken !== undefined ? [spec.bosToken] : [];
+    this.promptEnd = spec.addEos && spec.eosToken !== undefined ? [spec.eosToken] : [];
+    // The published byte-level tokenizers leave their space in the text.
+    this.startsWithSpace = spec.model === "llama" && spec.addSpacePrefix;
+    this.#vocabulary = vocabularyOf(spec);
+    const added = addedTokens(spec, this.#vocabulary);
+    this.#withControl = new AddedTokens(added);
+    this.#withoutControl = new AddedTokens(added.filter(({ token }) => !isControl(spec, token)));
+    this.#control = new AddedTokens(controlSpellings(spec));
+    this.endTokens = endTokens(spec);
   }
 
   /** Token ids of `text`, without a beginning-of-text token. */
   encode(text: string, { special }: EncodeOptions): TokenId[] {
     const added = special ? this.#withControl : this.#withoutControl;
-    // Splitting by a pattern in parentheses keeps what matched, at every odd place.
-    const pieces = added === undefined ? [text] : text.split(added);
-    const ids: TokenId[] = [];
-    for (let i = 0; i < pieces.length; i++) {
-      const piece = pieces[i]!;
-      if (i % 2 === 1) ids.push(this.#addedIds.get(piece)!);
-      else if (piece !== "") for (const id of this.#wordTokenizer().encode(piece).ids) ids.push(id);
-    }
-    return ids;
+    const tokens: TokenId[] = [];
+    added.cut(
+      this.#vocabulary.spell(text),
+      (part) => {
+        const text = special ? part.replaceAll(quoteMark, "") : part;
+        if (text !== "") this.#vocabulary.encode(text, tokens);
+      },
+      (token) => tokens.push(token),
+    );
+    return tokens;
+  }
+
+  /**
+   * `text` with a mark (U+FDD0) in every name of a control token, so that `encode` with `special` reads it as text, in
+   * whatever text it is put. What others wrote is quoted before a chat template gets it.
+   */
+  quote(text: string): string {
+    return this.#control.interrupt(text, quoteMark);
   }
 
   /** The text of `tokens`. Bytes that are not UTF-8 become U+FFFD; control tokens have no text. */
   decode(tokens: readonly TokenId[]): string {
-    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-    let text = "";
-    for (const token of tokens) text += decoder.decode(this.tokenBytes(token), { stream: true });
-    return text + decoder.decode();
+    const detokenizer = new Detokenizer(this);
+    return tokens.map((token) => detokenizer.push(token)).join("") + detokenizer.end();
   }
 
   /** The bytes of UTF-8 text that `token` stands for, perhaps a part of a character; none for a control token. */
   tokenBytes(token: TokenId): Uint8Array {
-    const entry = this.tokenName(token);
-    switch (this.#spec.types[token]) {
-      case unknown:
-      case control:
-      case unused:
-        return new Uint8Array(0);
-      case userDefined:
-        return Buffer.from(entry);
-      default:
-        return byteLevelBytes(entry) ?? Buffer.from(entry);
-    }
+    const name = this.tokenName(token);
+    const type = this.#spec.types[token]!;
+    return silentTypes.has(type) ? new Uint8Array(0) : this.#vocabulary.bytes(name, type);
   }
 
   /** The vocabulary's own name of `token`, such as "Ġthe" or "<|im_end|>". Throws RangeError when there is no such token. */
@@ -139,53 +147,43 @@ export class Tokenizer {
     }
     return name;
   }
+}
 
-  /** Built on first use: it takes far longer than all the rest, and decoding does without it. */
-  #wordTokenizer(): WordTokenizer {
-    this.#words ??= buildWordTokenizer(this.#spec, this.#rules);
-    return this.#words;
+function vocabularyOf(spec: TokenizerSpec): Vocabulary {
+  const { needs } = tokenizerDefaults(spec.model, spec.pre);
+  return needs === "merges" ? new ByteLevelVocabulary(spec) : new SentencePieceVocabulary(spec);
+}
+
+function isControl({ types }: Pick<TokenizerSpec, "types">, token: TokenId): boolean {
+  return types[token] === tokenType.control || types[token] === tokenType.unknown;
+}
+
+function addedTokens(spec: TokenizerSpec, vocabulary: Vocabulary): AddedToken[] {
+  const added: AddedToken[] = [];
+  for (const [token, name] of spec.tokens.entries()) {
+    const control = isControl(spec, token);
+    if (name === "" || !(control || spec.types[token] === tokenType.userDefined)) continue;
+    const trims = control && spec.trimAfterControl && !keepSpaceAfter.has(name);
+    added.push({ name: vocabulary.spell(name), token, trims });
   }
+  return added;
 }
 
-/** Matches any of `names`, the longest that fits, in a group; undefined when there are none. */
-function anyOf(names: readonly string[]): RegExp | undefined {
-  if (names.length === 0) return undefined;
-  const longestFirst = names.toSorted((a, b) => b.length - a.length);
-  return new RegExp(`(${longestFirst.map(escapePattern).join("|")})`);
+function endTokens({ tokens, types, eosToken, eotToken }: TokenizerSpec): Set<TokenId> {
+  const ends = new Set<TokenId>();
+  for (const token of [eosToken, eotToken]) if (token !== undefined) ends.add(token);
+  for (const [token, name] of tokens.entries()) {
+    if (types[token] === tokenType.control && endTokenNames.has(name)) ends.add(token);
+  }
+  return ends;
 }
 
-function escapePattern(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
-}
-
-/** The library's tokenizer for text that holds no added token. */
-function buildWordTokenizer(spec: TokenizerSpec, rules: PreTokenizer): WordTokenizer {
-  const split = (pattern: string) => ({
-    type: "Split",
-    pattern: { Regex: pattern },
-    behavior: "Isolated",
-    invert: false,
-  });
-  const pretokenizers = [
-    ...rules.patterns.map(split),
-    { type: "ByteLevel", add_prefix_space: spec.addSpacePrefix, trim_offsets: true, use_regex: false },
-  ];
-  return new WordTokenizer(
-    {
-      version: "1.0",
-      added_tokens: [],
-      normalizer: rules.normalize ? { type: "NFC" } : null,
-      pre_tokenizer: { type: "Sequence", pretokenizers },
-      post_processor: null,
-      decoder: { type: "ByteLevel" },
-      model: {
-        type: "BPE",
-        // Unlike an assignment, this also keeps a token called __proto__.
-        vocab: Object.fromEntries(spec.tokens.map((name, token) => [name, token])),
-        merges: spec.merges,
-        ignore_merges: rules.ignoreMerges,
-      },
-    },
-    {},
-  );
+/** Where a vocabulary writes spaces in another way, texts may spell a name in both. */
+function controlSpellings({ tokens, types }: TokenizerSpec): AddedToken[] {
+  const spellings = new Map<string, TokenId>();
+  for (const [token, name] of tokens.entries()) {
+    if (name === "" || !isControl({ types }, token)) continue;
+    spellings.set(name, token).set(name.replaceAll("\u2581", " "), token);
+  }
+  return Array.from(spellings, ([name, token]) => ({ name, token, trims: false }));
 }
