@@ -27,6 +27,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import struct
 import sys
 import tempfile
@@ -298,7 +299,7 @@ def real(name, source, out):
 
 
 def real_json(name, source):
-    """SentencePiece scores are the negative order of tokens, as their trainer gives them."""
+    """A tokenizer.json has the order of merges in place of SentencePiece's scores."""
     with open(source) as file:
         published = json.load(file)
     model = published["model"]
@@ -314,7 +315,11 @@ def real_json(name, source):
         types = [BYTE if token.startswith("<0x") and len(token) == 6 else type for token, type in zip(tokens, types)]
         tokens = [token.replace("▁", " ") if type == USER_DEFINED else token for token, type in zip(tokens, types)]
         types[tokens.index("<unk>")] = UNKNOWN
-        parts = {"model": "llama", "scores": [-float(token) for token in range(size)], "unknown_token_id": tokens.index("<unk>")}
+        ranks = {}
+        for rank, merge in enumerate(model["merges"]):
+            ranks.setdefault("".join(merge.split(" ") if isinstance(merge, str) else merge), -float(rank))
+        scores = [ranks.get(token, 0.0) for token in tokens]
+        parts = {"model": "llama", "scores": scores, "unknown_token_id": tokens.index("<unk>")}
         parts["add_space_prefix"] = published["normalizer"]["type"] != "Replace"
     else:
         merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
@@ -330,9 +335,13 @@ def real_sentencepiece(name, source):
 
     model = sentencepiece.SentencePieceProcessor(model_file=source)
     tokens, types, scores = sentencepiece_parts(model)
-    # It never reads control tokens out of a text, so both kinds of ids are the same, and the lines that spell them are left out.
-    control = [token for token, type in zip(tokens, types) if type in (UNKNOWN, CONTROL)]
-    encode = lambda line, plain: model.encode(line) if plain or not any(token in line for token in control) else []
+    control = {model.id_to_piece(token): token for token in (model.unk_id(), model.bos_id(), model.eos_id())}
+
+    def encode(line, plain):
+        """sentencepiece reads no control tokens out of a text."""
+        cut = [line] if plain else re.split(f"({'|'.join(map(re.escape, control))})", line)
+        return [id for i, part in enumerate(cut) for id in ([control[part]] if i % 2 else model.encode(part))]
+
     parts = {"architecture": "llama", "model": "llama", "tokens": tokens, "types": types, "scores": scores, "unknown_token_id": model.unk_id()}
     return encode, parts
 
