@@ -18,7 +18,10 @@ for (let byte = 0, next = 0x100; byte < 256; byte++) {
 
 /** The UTF-8 bytes of a text, in the alphabet. */
 export function byteLevelUnits(text: string): Uint16Array {
-  return Uint16Array.from(Buffer.from(text), (byte) => codeOf[byte]!);
+  const bytes = Buffer.from(text);
+  const units = new Uint16Array(bytes.length);
+  for (let i = 0; i < bytes.length; i++) units[i] = codeOf[bytes[i]!]!;
+  return units;
 }
 
 /** The bytes that a vocabulary entry stands for, or undefined when it is not written in the alphabet. */
