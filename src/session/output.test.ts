@@ -28,6 +28,25 @@ function run(tokens: readonly number[], stops: readonly string[]) {
 }
 
 describe("Output", () => {
+  it("drops the space that a tokenizer puts before a text, unless the text goes on with the prompt's", () => {
+    const words = [" a", " ", "b"];
+    const spaced = { startsWithSpace: true, tokenBytes: (token: number) => Buffer.from(words[token]!) };
+    for (const [tokens, text] of [
+      [[0, 0], "a a"],
+      [[1, 2, 0], "b a"],
+      [[2, 0], "b a"],
+    ] as const) {
+      for (const continues of [false, true]) {
+        const output = new Output(spaced, [], { continues });
+        for (const token of tokens) output.push(token, []);
+        output.end();
+        const pieces = output.take().map((piece) => piece.text);
+        expect(pieces.join("")).toBe(continues ? tokens.map((token) => words[token]).join("") : text);
+        expect(pieces).toHaveLength(tokens.length);
+      }
+    }
+  });
+
   it("shows the text up to the stop string, and the tokens that start before it, however the text is cut", () => {
     fc.assert(
       fc.property(
