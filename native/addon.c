@@ -289,6 +289,33 @@ static EspMatrix *matrix_property(napi_env env, napi_value object, const char *n
   return box->handle;
 }
 
+/* The ropes of a specification; false: an exception is pending. */
+static bool ropes_property(napi_env env, napi_value object, EspStackSpec *spec) {
+  napi_value list, entry, value;
+  uint32_t count = 0;
+  if (napi_get_named_property(env, object, "ropes", &list) != napi_ok || napi_get_array_length(env, list, &count) != napi_ok ||
+      count > ESP_MAX_ROPES || spec->rope_dims < 0) {
+    fail(env, "internal: ropes must be a list of at most 4");
+    return false;
+  }
+  spec->ropes = (int32_t)count;
+  for (uint32_t i = 0; i < count; i++) {
+    double amplitude;
+    void *factors;
+    if (napi_get_element(env, list, i, &entry) != napi_ok || napi_get_named_property(env, entry, "base", &value) != napi_ok ||
+        napi_get_value_double(env, value, &spec->rope[i].base) != napi_ok ||
+        napi_get_named_property(env, entry, "amplitude", &value) != napi_ok ||
+        napi_get_value_double(env, value, &amplitude) != napi_ok) {
+      fail(env, "internal: a rope without base or amplitude");
+      return false;
+    }
+    if (!array_property(env, entry, "factors", napi_float32_array, (size_t)spec->rope_dims / 2, true, &factors)) return false;
+    spec->rope[i].amplitude = (float)amplitude;
+    spec->rope[i].factors = factors;
+  }
+  return true;
+}
+
 /* (pool, spec) -> stack. Throws what is wrong with the spec. */
 static napi_value create_stack(napi_env env, napi_callback_info info) {
   napi_value values[2], list, value, entry;
@@ -309,8 +336,7 @@ static napi_value create_stack(napi_env env, napi_callback_info info) {
   double epsilon, attention_scale;
   CALL(env, napi_get_named_property(env, object, "ropeNeox", &value));
   CALL(env, napi_get_value_bool(env, value, &spec.rope_neox));
-  CALL(env, napi_get_named_property(env, object, "ropeBase", &value));
-  CALL(env, napi_get_value_double(env, value, &spec.rope_base));
+  if (!ropes_property(env, object, &spec)) return NULL;
   CALL(env, napi_get_named_property(env, object, "normEpsilon", &value));
   CALL(env, napi_get_value_double(env, value, &epsilon));
   CALL(env, napi_get_named_property(env, object, "attentionScale", &value));
@@ -338,7 +364,7 @@ static napi_value create_stack(napi_env env, napi_callback_info info) {
         {"queryNorm", &layer->query_norm, spec.head_size, true},
         {"keyNorm", &layer->key_norm, spec.head_size, true},
     };
-    ok = napi_get_element(env, list, i, &entry) == napi_ok;
+    ok = napi_get_element(env, list, i, &entry) == napi_ok && int_property(env, entry, "rope", &layer->rope);
     for (size_t v = 0; ok && v < sizeof vectors / sizeof *vectors; v++) {
       void *data = NULL;
       ok = array_property(env, entry, vectors[v].name, napi_float32_array, (size_t)vectors[v].size, vectors[v].optional, &data);

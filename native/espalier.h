@@ -96,6 +96,15 @@ bool esp_cache_truncate(EspCache *cache, int32_t length);
 
 enum { ESP_MAX_NODES = 128, ESP_MAX_TOP_K = 256, ESP_MAX_TREES = 64 };
 
+/* How positions turn queries and keys (arXiv:2104.09864): pair i by position * base^(-2 * i / rope_dims) / factors[i]. */
+typedef struct {
+  double base;
+  const float *factors; /* rope_dims / 2, each 1/16 to 65536; NULL: all 1; copied */
+  float amplitude; /* what turned values are multiplied by, up to 16; 1 in most models */
+} EspRope;
+
+enum { ESP_MAX_ROPES = 4 };
+
 typedef struct {
   const float *attention_norm, *feed_norm; /* hidden; copied */
   const EspMatrix *query, *key, *value, *output; /* [heads*head, hidden], [kv*head, hidden] x 2, [hidden, heads*head] */
@@ -103,13 +112,15 @@ typedef struct {
   /* Parts that only some architectures have; NULL: none. Copied. */
   const float *query_bias, *key_bias, *value_bias; /* as many as the product has rows */
   const float *query_norm, *key_norm; /* head: every head's query and key is normed before it turns */
+  int32_t rope; /* which of the stack's ropes */
 } EspLayer;
 
 typedef struct {
   int32_t layers, hidden, feed, heads, kv_heads, head_size, vocab;
   int32_t rope_dims;
   bool rope_neox; /* pairs (i, i + dims/2) instead of (2i, 2i+1) */
-  double rope_base;
+  int32_t ropes; /* 1 to ESP_MAX_ROPES */
+  EspRope rope[ESP_MAX_ROPES];
   float norm_epsilon;
   float attention_scale; /* of query times key; 1 / sqrt(head_size) in most models */
   const EspLayer *layer; /* layers; copied */

@@ -97,12 +97,31 @@ static int32_t depth_of(const Run *run, int32_t row) { return tree_of(run, row)-
 
 /* ---- pieces ----------------------------------------------------------------------------------------------------- */
 
+/* Where the cosines and sines of a row begin. */
+static size_t angles_of(const EspStackSpec *spec, int32_t rope, int32_t row) {
+  return ((size_t)rope * ESP_MAX_NODES + (size_t)row) * (size_t)spec->rope_dims;
+}
+
+static void find_angles(EspStack *stack, int32_t rope, int32_t row, int32_t position) {
+  const EspStackSpec *spec = &stack->spec;
+  const int32_t half = spec->rope_dims / 2;
+  const double *frequencies = stack->frequencies + rope * half, amplitude = (double)spec->rope[rope].amplitude;
+  float *cosines = stack->cosines + angles_of(spec, rope, row), *sines = stack->sines + angles_of(spec, rope, row);
+  for (int32_t i = 0; i < half; i++) {
+    double sine, cosine;
+    esp_sincos(position * frequencies[i], &sine, &cosine);
+    const int32_t a = spec->rope_neox ? i : 2 * i, b = spec->rope_neox ? i + half : 2 * i + 1;
+    cosines[a] = cosines[b] = (float)(cosine * amplitude);
+    sines[b] = (float)(sine * amplitude);
+    sines[a] = -sines[b];
+  }
+}
+
 static void begin_rows(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   (void)layer;
   const Run *run = worker->run;
   EspStack *stack = run->stack;
   const EspStackSpec *spec = &stack->spec;
-  const int32_t half = spec->rope_dims / 2;
   for (int32_t row = from; row < to; row++) {
     const EspTree *tree = tree_of(run, row);
     float *x = stack->x + (size_t)row * (size_t)spec->hidden;
@@ -114,15 +133,7 @@ static void begin_rows(Worker *worker, int32_t layer, int32_t from, int32_t to) 
       run->kernels->dequantize_row(spec->embedding, tree->tokens[run->row_node[row]], x);
     }
     const int32_t position = tree->cache->length + depth_of(run, row);
-    for (int32_t i = 0; i < half; i++) {
-      double sine, cosine;
-      esp_sincos(position * stack->frequencies[i], &sine, &cosine);
-      const int32_t a = spec->rope_neox ? i : 2 * i, b = spec->rope_neox ? i + half : 2 * i + 1;
-      float *cosines = stack->cosines + row * spec->rope_dims, *sines = stack->sines + row * spec->rope_dims;
-      cosines[a] = cosines[b] = (float)cosine;
-      sines[a] = -(float)sine;
-      sines[b] = (float)sine;
-    }
+    for (int32_t rope = 0; rope < spec->ropes; rope++) find_angles(stack, rope, row, position);
   }
 }
 
@@ -274,7 +285,8 @@ static void keep_keys(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   const EspLayer *weights = &stack->layer[layer];
   for (int32_t piece = from; piece < to; piece++) {
     const int32_t row = piece % run->rows, kv_head = piece / run->rows;
-    const float *cosines = stack->cosines + row * spec->rope_dims, *sines = stack->sines + row * spec->rope_dims;
+    const size_t angles = angles_of(spec, weights->rope, row);
+    const float *cosines = stack->cosines + angles, *sines = stack->sines + angles;
     float *query = stack->qkv + (size_t)row * stack->qkv_stride;
     float *key = query + (size_t)weights->query->groups * ESP_GROUP;
     float *value = key + (size_t)weights->key->groups * ESP_GROUP;
@@ -689,7 +701,15 @@ static const char *contradiction(const EspStackSpec *spec) {
   }
   if (spec->heads / spec->kv_heads > ESP_QUERIES) return "more than 48 query heads share a key head";
   if (spec->rope_dims < 2 || spec->rope_dims % 2 || spec->rope_dims > spec->head_size) return "rope_dims is out of range";
-  if (!(spec->rope_base > 0 && spec->rope_base < 1e30)) return "rope_base is out of range";
+  if (spec->ropes < 1 || spec->ropes > ESP_MAX_ROPES) return "ropes must be 1 to 4";
+  for (int32_t r = 0; r < spec->ropes; r++) {
+    const EspRope *rope = &spec->rope[r];
+    if (!(rope->base > 0 && rope->base < 1e30)) return "a rope's base is out of range";
+    if (!(rope->amplitude > 0 && rope->amplitude <= 16)) return "a rope's amplitude is out of range";
+    for (int32_t i = 0; rope->factors && i < spec->rope_dims / 2; i++) {
+      if (!(rope->factors[i] >= 0.0625f && rope->factors[i] <= 65536)) return "a rope's factor is out of range";
+    }
+  }
   if (!(spec->norm_epsilon >= 0 && spec->norm_epsilon < 1)) return "norm_epsilon is out of range";
   if (!(spec->attention_scale > 0 && spec->attention_scale < 1e6f)) return "attention_scale is out of range";
   if (spec->vocab < 1 || spec->vocab > 1 << 24) return "vocab is out of range";
@@ -708,6 +728,7 @@ static const char *contradiction(const EspStackSpec *spec) {
   for (int32_t i = 0; i < spec->layers; i++) {
     const EspLayer *layer = &spec->layer[i];
     if (!layer->attention_norm || !layer->feed_norm) return "a layer has no norm";
+    if (layer->rope < 0 || layer->rope >= spec->ropes) return "a layer turns by a rope that is not there";
     if (!fits(layer->query, query, spec->hidden) || !fits(layer->key, key, spec->hidden) ||
         !fits(layer->value, key, spec->hidden) || !fits(layer->output, spec->hidden, query) ||
         !fits(layer->gate, spec->feed, spec->hidden) || !fits(layer->up, spec->feed, spec->hidden) ||
@@ -742,6 +763,17 @@ static void free_activations(EspActivations *activations) {
   esp_free(activations->starts8);
 }
 
+static void find_frequencies(EspStack *stack) {
+  const EspStackSpec *spec = &stack->spec;
+  double *to = stack->frequencies;
+  for (int32_t r = 0; r < spec->ropes; r++) {
+    const EspRope *rope = &spec->rope[r];
+    for (int32_t i = 0; i < spec->rope_dims / 2; i++) {
+      *to++ = esp_exp(-2.0 * i / spec->rope_dims * esp_log(rope->base)) / (rope->factors ? (double)rope->factors[i] : 1);
+    }
+  }
+}
+
 static size_t padded(int32_t rows) { return ((size_t)rows + ESP_GROUP - 1) / ESP_GROUP * ESP_GROUP; }
 
 /* A vector of a specification that is there or not. */
@@ -771,6 +803,10 @@ static size_t copy_all_vectors(EspStackSpec *spec, EspLayer *layers, float *to) 
       {&spec->fuse_norm, spec->fuse ? spec->fuse->cols : 0},
   };
   size_t all = copy_vectors(own, sizeof own / sizeof *own, to);
+  for (int32_t i = 0; i < spec->ropes; i++) {
+    const Vector factors = {&spec->rope[i].factors, spec->rope_dims / 2};
+    all += copy_vectors(&factors, 1, to ? to + all : NULL);
+  }
   for (int32_t i = 0; i < spec->layers; i++) {
     EspLayer *layer = &layers[i];
     const Vector vectors[] = {
@@ -797,16 +833,14 @@ EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char *
   stack->spec = *spec;
   stack->pool = pool;
   stack->layer = esp_alloc((size_t)spec->layers * sizeof *stack->layer);
-  stack->frequencies = esp_alloc((size_t)spec->rope_dims / 2 * sizeof *stack->frequencies);
+  stack->frequencies = esp_alloc((size_t)spec->ropes * (size_t)spec->rope_dims / 2 * sizeof *stack->frequencies);
   if (stack->layer) {
     memcpy(stack->layer, spec->layer, (size_t)spec->layers * sizeof *stack->layer);
     stack->vectors = room(copy_all_vectors(&stack->spec, stack->layer, NULL), sizeof(float), &bad);
   }
   if (stack->layer && stack->frequencies && stack->vectors) {
     copy_all_vectors(&stack->spec, stack->layer, stack->vectors);
-    for (int32_t i = 0; i < spec->rope_dims / 2; i++) {
-      stack->frequencies[i] = esp_exp(-2.0 * i / spec->rope_dims * esp_log(spec->rope_base));
-    }
+    find_frequencies(stack);
   } else {
     bad = true;
   }
@@ -820,8 +854,8 @@ EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char *
   stack->product = room(rows * stack->product_stride, sizeof(float), &bad);
   stack->gate = room(rows * stack->feed_stride, sizeof(float), &bad);
   stack->up = room(rows * stack->feed_stride, sizeof(float), &bad);
-  stack->cosines = room(rows * (size_t)spec->rope_dims, sizeof(float), &bad);
-  stack->sines = room(rows * (size_t)spec->rope_dims, sizeof(float), &bad);
+  stack->cosines = room((size_t)spec->ropes * rows * (size_t)spec->rope_dims, sizeof(float), &bad);
+  stack->sines = room((size_t)spec->ropes * rows * (size_t)spec->rope_dims, sizeof(float), &bad);
   make_activations(&stack->hidden_in, ESP_MAX_NODES, spec->hidden, &bad);
   make_activations(&stack->attended_in, ESP_MAX_NODES, query, &bad);
   make_activations(&stack->feed_in, ESP_MAX_NODES, spec->feed, &bad);

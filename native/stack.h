@@ -7,9 +7,9 @@
 struct EspStack {
   EspStackSpec spec;
   EspLayer *layer; /* layers */
-  float *vectors; /* all norms and biases */
+  float *vectors; /* all norms, biases and factors */
   EspPool *pool;
-  double *frequencies; /* rope_dims / 2: radians per position */
+  double *frequencies; /* ropes x rope_dims / 2: radians per position */
   /* Buffers of a pass; rows are those of all its trees. */
   float *x; /* rows x hidden: the residual stream */
   float *qkv; /* rows x qkv_stride: queries, keys, values, each padded to whole groups */
@@ -19,7 +19,7 @@ struct EspStack {
   size_t product_stride;
   float *gate, *up; /* rows x feed, padded */
   size_t feed_stride;
-  float *cosines, *sines; /* rows x rope_dims; sines with their sign */
+  float *cosines, *sines; /* ropes x ESP_MAX_NODES x rope_dims; sines with their sign */
   EspActivations hidden_in, attended_in, feed_in; /* shared by all threads */
   EspActivations own_in[ESP_MAX_THREADS]; /* when each thread prepares a product's input for itself */
   EspActivations join_in, fuse_in; /* of a draft head */

@@ -5,7 +5,8 @@
 
 import { afterEach, describe, expect, test } from "vitest";
 import type { ModelConfig } from "../src/checkpoint/config.ts";
-import { engine, type StackLayer, selectIsa } from "../src/engine/binding.ts";
+import type { RopeScaling } from "../src/checkpoint/rope.ts";
+import { engine, type LayerWeights, selectIsa } from "../src/engine/binding.ts";
 import { NativeTarget } from "../src/engine/native-target.ts";
 import type { Weights } from "../src/engine/weights.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
@@ -22,12 +23,20 @@ const FAR = 0.02;
 interface Without {
   readonly what: string;
   readonly config?: (config: ModelConfig) => ModelConfig;
-  readonly layer?: (layer: StackLayer) => StackLayer;
+  readonly layer?: (layer: LayerWeights) => LayerWeights;
+  readonly weights?: Partial<Weights>;
 }
 
 const noBias = (name: "queryBias" | "keyBias" | "valueBias" | "queryNorm" | "keyNorm"): Without => ({
   what: name,
   layer: (layer) => ({ ...layer, [name]: undefined }),
+});
+const scaled = (what: string, change: Partial<RopeScaling>): Without => ({
+  what,
+  config: ({ rope, ...config }) => ({
+    ...config,
+    rope: { ...rope, scaling: { ...rope.scaling, ...change } as RopeScaling },
+  }),
 });
 const otherRope = (what: string, change: Partial<ModelConfig["rope"]>): Without => ({
   what,
@@ -36,6 +45,13 @@ const otherRope = (what: string, change: Partial<ModelConfig["rope"]>): Without 
 
 const parts: Readonly<Record<string, readonly Without[]>> = {
   llama: [otherRope("the order of its rotation", { order: "neox" })],
+  llama3: [{ what: "its factors of rotation", weights: { ropeFactors: undefined } }],
+  "llama-linear": [scaled("its factor of rotation", { type: "none" })],
+  "qwen2-yarn": [
+    scaled("its factor of rotation", { factor: 1 }),
+    scaled("leaving fast pairs alone", { type: "linear" }),
+    scaled("its amplitude", { amplitude: 1 }),
+  ],
   qwen2: [
     otherRope("the order of its rotation", { order: "normal" }),
     otherRope("its base of rotation", { base: 10_000 }),
@@ -52,11 +68,12 @@ const parts: Readonly<Record<string, readonly Without[]>> = {
 
 async function open(
   { path }: ArchitectureFixture,
-  { config: change, layer }: Partial<Without> = {},
+  { config: change, layer, weights: changes }: Partial<Without> = {},
   threads = 1,
 ): Promise<NativeTarget> {
   const { config, weights } = await openWeights(path);
-  const changed: Weights = layer ? { ...weights, layers: weights.layers.map(layer) } : weights;
+  const layers = layer ? weights.layers.map(layer) : weights.layers;
+  const changed: Weights = { ...weights, layers, ...changes };
   return new NativeTarget(engine(), change ? change(config) : config, changed, { threads });
 }
 

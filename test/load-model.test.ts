@@ -114,11 +114,11 @@ describe("what is wrong with a file is said by loadModel and by the command", ()
     const metadata = { "general.architecture": { type: "string", value: "mamba" } } as const;
     const file = await put("mamba.gguf", speakingLlama({ metadata }));
     await says(file, "unsupported-architecture", /"mamba" is not supported; supported: llama/);
-    const scaled = { "llama.rope.scaling.type": { type: "string", value: "yarn" } } as const;
+    const scaled = { "llama.rope.scaling.type": { type: "string", value: "dynamic" } } as const;
     await says(
-      await put("yarn.gguf", speakingLlama({ metadata: scaled })),
+      await put("dynamic.gguf", speakingLlama({ metadata: scaled })),
       "unsupported-architecture",
-      /rope\.scaling\.type.*yarn/,
+      /rope\.scaling\.type.*dynamic/,
     );
   });
 

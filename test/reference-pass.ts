@@ -9,6 +9,7 @@
 import { type ModelConfig, readConfig } from "../src/checkpoint/config.ts";
 import { type Gguf, openGguf } from "../src/checkpoint/gguf.ts";
 import { findTensors } from "../src/checkpoint/model-tensors.ts";
+import { ropeAmplitude, ropeFactors } from "../src/checkpoint/rope.ts";
 import type { TensorInfo } from "../src/checkpoint/tensor-table.ts";
 import type { DraftTree } from "../src/tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../src/types.ts";
@@ -69,6 +70,7 @@ export class ReferencePass {
   readonly #layers: readonly Layer[];
   readonly #outputNorm: Float32Array;
   readonly #head: Matrix;
+  readonly #ropeFactors: Float32Array | undefined;
 
   private constructor(
     config: ModelConfig,
@@ -76,12 +78,14 @@ export class ReferencePass {
     layers: readonly Layer[],
     outputNorm: Float32Array,
     head: Matrix,
+    listedFactors: Float32Array | undefined,
   ) {
     this.config = config;
     this.#embedding = embedding;
     this.#layers = layers;
     this.#outputNorm = outputNorm;
     this.#head = head;
+    this.#ropeFactors = ropeFactors(config.rope, listedFactors);
   }
 
   /** Reads and de-quantises all weights of a file. */
@@ -116,7 +120,8 @@ export class ReferencePass {
     }
     const embedding = await matrix(tensors.embedding);
     const head = tensors.head === tensors.embedding ? embedding : await matrix(tensors.head);
-    return new ReferencePass(config, embedding, layers, await vector(tensors.outputNorm), head);
+    const norm = await vector(tensors.outputNorm);
+    return new ReferencePass(config, embedding, layers, norm, head, await optional(tensors.ropeFactors));
   }
 
   /** One row per node of `tree`, which stands on top of `text`. */
@@ -198,16 +203,17 @@ export class ReferencePass {
   /** RoPE (arXiv:2104.09864): pairs of a head's values turn by an angle that grows with the position. */
   #turn(x: Vector, position: Position): Vector {
     const { headSize, rope } = this.config;
+    const amplitude = ropeAmplitude(rope);
     const turned = x.slice();
     for (let head = 0; head < x.length / headSize; head++) {
       const values = headOf(turned, head, headSize);
       for (let pair = 0; pair < rope.dims / 2; pair++) {
-        const angle = position * rope.base ** ((-2 * pair) / rope.dims);
+        const angle = (position * rope.base ** ((-2 * pair) / rope.dims)) / (this.#ropeFactors?.[pair] ?? 1);
         const [i, j] =
           rope.order === "neox" ? [pair, pair + rope.dims / 2] : ([2 * pair, 2 * pair + 1] as const);
         const [a, b] = [values[i]!, values[j]!];
-        values[i] = a * Math.cos(angle) - b * Math.sin(angle);
-        values[j] = a * Math.sin(angle) + b * Math.cos(angle);
+        values[i] = (a * Math.cos(angle) - b * Math.sin(angle)) * amplitude;
+        values[j] = (a * Math.sin(angle) + b * Math.cos(angle)) * amplitude;
       }
     }
     return turned;

@@ -48,7 +48,7 @@ test("reads a configuration and finds the weights", async () => {
     vocabSize: 40,
     contextLength: 512,
     normEpsilon: Math.fround(1e-5),
-    rope: { order: "normal", dims: 16, base: 10_000 },
+    rope: { order: "normal", dims: 16, base: 10_000, scaling: { type: "none" } },
     headNorms: false,
     attentionScale: 0.25,
     tiedHead: true,
@@ -75,6 +75,25 @@ test("a head of its own is found; integers may be of any width; defaults apply",
   );
   expect(config).toMatchObject({ tiedHead: false, kvHeads: 4, rope: { dims: 8, base: 10_000 } });
   expect(tensors.head.name).toBe("output.weight");
+});
+
+test("stretched rotation is read, with what files leave out", async () => {
+  const scaling = async (metadata: Record<string, GgufValue>) =>
+    (await load(tinyLlama({ metadata }))).config.rope.scaling;
+  expect(await scaling({ "llama.rope.scale_linear": f32(4) })).toEqual({ type: "linear", factor: 4 });
+  expect(
+    await scaling({ "llama.rope.scaling.type": text("yarn"), "llama.rope.scaling.factor": f32(4) }),
+  ).toEqual({
+    type: "yarn",
+    factor: 4,
+    originalContext: 512,
+    betaFast: 32,
+    betaSlow: 1,
+    amplitude: 1 + 0.1 * Math.log(4),
+  });
+  expect(
+    await scaling({ "llama.rope.scaling.type": text("none"), "llama.rope.scaling.factor": f32(4) }),
+  ).toEqual({ type: "none" });
 });
 
 describe("refuses", () => {
@@ -156,16 +175,43 @@ describe("refuses", () => {
         /the tokenizer has 1 tokens/,
       ],
       [
-        "scaled rotation",
-        { "llama.rope.scaling.type": text("yarn") },
+        "unknown scaling",
+        { "llama.rope.scaling.type": text("dynamic") },
         "unsupported-architecture",
-        /scaling.type" is "yarn"/,
+        /scaling.type" is "dynamic"; supported: none, linear, yarn, longrope/,
       ],
       [
-        "a scale",
-        { "llama.rope.scaling.factor": f32(4) },
+        "a factor that shortens",
+        { "llama.rope.scaling.factor": f32(0.5) },
+        "bad-model",
+        /factor" is 0.5.*from 1 to 65536/,
+      ],
+      [
+        "an original context that is longer",
+        {
+          "llama.rope.scaling.type": text("yarn"),
+          "llama.rope.scaling.original_context_length": u32(1024),
+        },
+        "bad-model",
+        /original_context_length" is 1024.*from 2 to 512/,
+      ],
+      [
+        "an amplitude of nothing",
+        { "llama.rope.scaling.type": text("yarn"), "llama.rope.scaling.yarn_attn_factor": f32(0) },
+        "bad-model",
+        /yarn_attn_factor" is 0/,
+      ],
+      [
+        "YaRN's other amplitude",
+        { "llama.rope.scaling.yarn_log_multiplier": f32(0.1) },
         "unsupported-architecture",
-        /factor" is 4 \(f32\); only 1/,
+        /yarn_log_multiplier" is 0.1/,
+      ],
+      [
+        "longrope without its lists",
+        { "llama.rope.scaling.type": text("longrope") },
+        "missing-tensor",
+        /rope_factors_short.weight/,
       ],
       ["experts", { "llama.expert_count": u32(8) }, "unsupported-architecture", /expert_count" is 8/],
       ["a part of a model", { "split.count": { type: "u16", value: 3 } }, "bad-model", /merge/],
@@ -188,9 +234,17 @@ describe("refuses", () => {
       await expect(failed).rejects.toThrow(`"${name}"`);
       await expect(failed).rejects.toMatchObject({ code: "missing-tensor" });
     }
-    const foreign = { name: "rope_freqs.weight", type: 0, shape: [8], data: new Uint8Array(32) };
+    const foreign = { name: "blk.0.attn_sinks.weight", type: 0, shape: [8], data: new Uint8Array(32) };
     const extended = load({ ...file, tensors: [...file.tensors, foreign] });
-    await expect(extended).rejects.toThrow(/"rope_freqs.weight" has no place/);
+    await expect(extended).rejects.toThrow(/"blk.0.attn_sinks.weight" has no place/);
+    const factors = { name: "rope_freqs.weight", type: 0, shape: [7], data: new Uint8Array(28) };
+    await expect(load({ ...file, tensors: [...file.tensors, factors] })).rejects.toThrow(
+      /"rope_freqs.weight" is 7, the configuration needs 8/,
+    );
+    const bias = { name: "blk.0.attn_k.bias", type: 0, shape: [64], data: new Uint8Array(256) };
+    await expect(load({ ...file, tensors: [...file.tensors, bias] })).rejects.toThrow(
+      /"blk.0.attn_k.bias" is 64, the configuration needs 32/,
+    );
 
     const reshaped = load(tinyLlama({ metadata: { "llama.feed_forward_length": u32(128) } }));
     await expect(reshaped).rejects.toThrow(

@@ -5,15 +5,7 @@ import { type Architecture, type ArchitectureTraits, architectures } from "./arc
 import type { Gguf } from "./gguf.ts";
 import { describeValue } from "./gguf-value.ts";
 import { Metadata } from "./metadata.ts";
-
-/** How positions turn query and key vectors (arXiv:2104.09864). */
-export interface RopeConfig {
-  /** "normal": neighbours (2i, 2i+1) turn together; "neox": (i, i + dims/2). */
-  readonly order: "normal" | "neox";
-  /** Values of a head that turn, even, at most headSize. */
-  readonly dims: number;
-  readonly base: number;
-}
+import { type RopeConfig, readRopeScaling } from "./rope.ts";
 
 export interface ModelConfig {
   readonly architecture: Architecture;
@@ -50,12 +42,13 @@ const most = {
   contextLength: 16_777_216,
 };
 
+/** Above 1, so that later pairs turn slower. */
+const ropeBases = { min: 1.001, max: 1e12 };
+
 /** Keys that change the numbers in a way the engine does not know, with the value that changes nothing. */
 const neutral: Readonly<Record<string, number | boolean | string>> = {
-  "rope.scaling.type": "none",
-  "rope.scaling.factor": 1,
-  "rope.scaling.attn_factor": 1,
-  "rope.scale_linear": 1,
+  "rope.scaling.yarn_log_multiplier": 0,
+  "rope.scaling.yarn_ext_factor": 1,
   "attention.sliding_window": 0,
   "attention.causal": true,
   "attention.clamp_kqv": 0,
@@ -105,7 +98,8 @@ export function readConfig(gguf: Gguf): ModelConfig {
     rope: {
       order: traits.ropeOrder,
       dims: ropeDims,
-      base: metadata.float(key("rope.freq_base"), { min: 1, max: 1e12 }, 10_000),
+      base: metadata.float(key("rope.freq_base"), ropeBases, 10_000),
+      scaling: readRopeScaling(metadata, key, gguf.tensors.has("rope_factors_long.weight")),
     },
     headNorms: traits.headNorms,
     attentionScale: 1 / Math.sqrt(headSize),

@@ -26,6 +26,11 @@ export class Metadata {
     return new EspalierError("bad-model", `${this.#gguf.path}: ${problem}`);
   }
 
+  /** The error for a model that needs what this version does not have. */
+  unsupported(problem: string): EspalierError {
+    return new EspalierError("unsupported-architecture", `${this.#gguf.path}: ${problem}`);
+  }
+
   /** An integer of any width; `fallback` when the key is missing, an error when there is no fallback either. */
   integer(key: string, range: NumberRange, fallback?: number): number {
     const entry = this.#entry(key, fallback);

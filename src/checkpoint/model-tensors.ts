@@ -40,6 +40,8 @@ export interface ModelTensors {
   readonly outputNorm: TensorInfo;
   /** [hiddenSize, vocabSize]; the embedding itself when the head is tied. */
   readonly head: TensorInfo;
+  /** A divisor for the angle of each pair of values that turn together; rope.dims / 2 of them. */
+  readonly ropeFactors: TensorInfo | undefined;
 }
 
 /**
@@ -101,6 +103,8 @@ export function findTensors(gguf: Gguf, config: ModelConfig): ModelTensors {
   const outputNorm = norm("output_norm.weight");
   const head = config.tiedHead ? embedding : matrix("output.weight", hiddenSize, vocabSize);
 
+  const ropeFactors = findRopeFactors(gguf, config, (name) => vector(name, config.rope.dims / 2));
+
   for (const name of gguf.tensors.keys()) {
     if (!used.has(name)) {
       throw new EspalierError(
@@ -109,5 +113,18 @@ export function findTensors(gguf: Gguf, config: ModelConfig): ModelTensors {
       );
     }
   }
-  return { embedding, layers, outputNorm, head };
+  return { embedding, layers, outputNorm, head, ropeFactors };
+}
+
+/** Those of Llama 3, or one of the two lists of longrope, as the context asks for. */
+function findRopeFactors(
+  gguf: Gguf,
+  { rope, contextLength }: ModelConfig,
+  find: (name: string) => TensorInfo,
+): TensorInfo | undefined {
+  if (rope.scaling.type !== "longrope") {
+    return gguf.tensors.has("rope_freqs.weight") ? find("rope_freqs.weight") : undefined;
+  }
+  const [short, long] = [find("rope_factors_short.weight"), find("rope_factors_long.weight")];
+  return contextLength > rope.scaling.originalContext ? long : short;
 }

@@ -17,8 +17,8 @@ export type Matrix = Handle<"matrix">;
 export type Stack = Handle<"stack">;
 export type Cache = Handle<"cache">;
 
-/** Weights of one layer; see EspLayer in native/espalier.h for the shapes. */
-export interface StackLayer {
+/** The weights of one layer; see EspLayer in native/espalier.h for the shapes. */
+export interface LayerWeights {
   readonly attentionNorm: Float32Array;
   readonly feedNorm: Float32Array;
   readonly query: Matrix;
@@ -35,6 +35,18 @@ export interface StackLayer {
   readonly keyNorm?: Float32Array | undefined;
 }
 
+export interface StackLayer extends LayerWeights {
+  /** Which of the stack's ropes turns it. */
+  readonly rope: number;
+}
+
+/** See EspRope in native/espalier.h. */
+export interface StackRope {
+  readonly base: number;
+  readonly factors?: Float32Array | undefined;
+  readonly amplitude: number;
+}
+
 export interface StackSpec {
   readonly hidden: number;
   readonly feed: number;
@@ -44,7 +56,7 @@ export interface StackSpec {
   readonly vocab: number;
   readonly ropeDims: number;
   readonly ropeNeox: boolean;
-  readonly ropeBase: number;
+  readonly ropes: readonly StackRope[];
   readonly normEpsilon: number;
   readonly attentionScale: number;
   readonly layers: readonly StackLayer[];

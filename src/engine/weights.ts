@@ -7,7 +7,7 @@ import type { Gguf } from "../checkpoint/gguf.ts";
 import type { LayerTensors, ModelTensors } from "../checkpoint/model-tensors.ts";
 import type { TensorInfo } from "../checkpoint/tensor-table.ts";
 import { EspalierError } from "../errors.ts";
-import type { Arena, Binding, Matrix, StackLayer } from "./binding.ts";
+import type { Arena, Binding, LayerWeights, Matrix } from "./binding.ts";
 
 /** Bytes read at a time, and how many such parts are under way at once: one is read while others are laid out. */
 const PART = 2 << 20;
@@ -18,9 +18,10 @@ const GROUP = 16;
 export interface Weights {
   readonly arena: Arena;
   readonly embedding: Matrix;
-  readonly layers: readonly StackLayer[];
+  readonly layers: readonly LayerWeights[];
   readonly finalNorm: Float32Array;
   readonly head: Matrix;
+  readonly ropeFactors: Float32Array | undefined;
 }
 
 interface Part {
@@ -41,10 +42,12 @@ export async function readWeights(
   const all = new Set([tensors.embedding, tensors.head, ...tensors.layers.flatMap(matricesOf)]);
   const { arena, matrix } = await readMatrices(binding, gguf, all, onProgress);
   try {
-    const layers: StackLayer[] = [];
+    const layers: LayerWeights[] = [];
     for (const layer of tensors.layers) layers.push(await readLayer(gguf, layer, matrix));
     const finalNorm = await readVector(gguf, tensors.outputNorm);
-    return { arena, embedding: matrix(tensors.embedding), layers, finalNorm, head: matrix(tensors.head) };
+    const ropeFactors = tensors.ropeFactors && (await readFactors(gguf, tensors.ropeFactors));
+    const [embedding, head] = [matrix(tensors.embedding), matrix(tensors.head)];
+    return { arena, embedding, layers, finalNorm, head, ropeFactors };
   } catch (error) {
     binding.release(arena);
     throw error;
@@ -56,7 +59,7 @@ export async function readLayer(
   gguf: Gguf,
   layer: LayerTensors,
   matrix: (tensor: TensorInfo) => Matrix,
-): Promise<StackLayer> {
+): Promise<LayerWeights> {
   const optional = async (tensor: TensorInfo | undefined) => tensor && (await readVector(gguf, tensor));
   return {
     attentionNorm: await readVector(gguf, layer.attentionNorm),
@@ -148,6 +151,19 @@ async function fill(
   };
   const results = await Promise.allSettled(Array.from({ length: PARTS }, worker));
   for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
+/** Divisors of angles: none so small or large that positions could not be told apart. */
+async function readFactors(gguf: Gguf, tensor: TensorInfo): Promise<Float32Array> {
+  const factors = await readVector(gguf, tensor);
+  for (const factor of factors) {
+    if (factor >= 1 / 16 && factor <= 65_536) continue;
+    throw new EspalierError(
+      "bad-model",
+      `${gguf.path}: tensor "${tensor.name}" has a factor of ${factor}; they must be from 1/16 to 65536`,
+    );
+  }
+  return factors;
 }
 
 /** A norm's weights or a bias: F32 or F16 in the file. */

@@ -100,30 +100,75 @@ def rope_base(base):
     return lambda writer: writer.add_rope_freq_base(base)
 
 
+def rope(kind, **parameters):
+    return {"rope_type": kind, "rope_theta": 10000.0} | parameters
+
+
 def llama():
-    config = LlamaConfig(**SIZES, tie_word_embeddings=False, rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
+    config = LlamaConfig(**SIZES, tie_word_embeddings=False, rope_parameters=rope("default"))
     return "llama", LlamaForCausalLM(config), rope_base(10000.0)
 
 
+def llama3():
+    parameters = rope("llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=64)
+    model = LlamaForCausalLM(LlamaConfig(**SIZES, tie_word_embeddings=True, rope_parameters=parameters))
+
+    def metadata(writer):
+        writer.add_rope_freq_base(10000.0)
+        plain = 10000.0 ** (-torch.arange(0, 32, 2).double() / 32)
+        writer.add_tensor("rope_freqs.weight", (plain / model.model.rotary_emb.inv_freq.double()).numpy().astype(np.float32))
+
+    return "llama", model, metadata
+
+
+def llama_linear():
+    def metadata(writer):
+        writer.add_rope_freq_base(10000.0)
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(4.0)
+
+    config = LlamaConfig(**SIZES, tie_word_embeddings=False, rope_parameters=rope("linear", factor=4.0))
+    return "llama", LlamaForCausalLM(config), metadata
+
+
+def qwen2_yarn():
+    def metadata(writer):
+        writer.add_rope_freq_base(10000.0)
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(8.0)
+        writer.add_rope_scaling_orig_ctx_len(64)
+
+    parameters = rope("yarn", factor=8.0, original_max_position_embeddings=64)
+    config = Qwen2Config(**SIZES | {"hidden_size": 64}, tie_word_embeddings=False, rope_parameters=parameters)
+    return "qwen2", Qwen2ForCausalLM(config), metadata
+
+
 def qwen2():
-    config = Qwen2Config(**SIZES | {"hidden_size": 64}, tie_word_embeddings=True, rope_parameters={"rope_type": "default", "rope_theta": 1e6})
+    config = Qwen2Config(**SIZES | {"hidden_size": 64}, tie_word_embeddings=True, rope_parameters=rope("default", rope_theta=1e6))
     return "qwen2", Qwen2ForCausalLM(config), rope_base(1e6)
 
 
 def qwen3():
-    config = Qwen3Config(**SIZES, tie_word_embeddings=False, rope_parameters={"rope_type": "default", "rope_theta": 1e6})
+    config = Qwen3Config(**SIZES, tie_word_embeddings=False, rope_parameters=rope("default", rope_theta=1e6))
     return "qwen3", Qwen3ForCausalLM(config), rope_base(1e6)
 
 
-MODELS = {"llama": llama, "qwen2": qwen2, "qwen3": qwen3}
+MODELS = {
+    "llama": llama,
+    "llama3": llama3,
+    "llama-linear": llama_linear,
+    "qwen2": qwen2,
+    "qwen2-yarn": qwen2_yarn,
+    "qwen3": qwen3,
+}
 
 
 @torch.inference_mode()
 def main(wanted):
     os.makedirs(FOLDER, exist_ok=True)
     index = []
-    for seed, (name, make) in enumerate(MODELS.items()):
-        random = np.random.default_rng(seed)
+    for name, make in MODELS.items():
+        random = np.random.default_rng(list(name.encode()))
         tokens = [int(token) for token in random.integers(0, VOCAB, LENGTH)]
         index.append({"name": name, "tokens": tokens})
         if wanted and name not in wanted:
