@@ -322,7 +322,7 @@ static napi_value create_stack(napi_env env, napi_callback_info info) {
   Box *pool;
   EspStackSpec spec = {0};
   uint32_t count;
-  bool ok = true;
+  bool ok = true, gelu;
   if (!arguments(env, info, 2, values) || !(pool = unbox(env, values[0], BOX_POOL))) return NULL;
   Bases bases = {.list = {pool}, .count = 1};
   napi_value object = values[1];
@@ -333,16 +333,22 @@ static napi_value create_stack(napi_env env, napi_callback_info info) {
   for (size_t i = 0; i < sizeof integers / sizeof *integers; i++) {
     if (!int_property(env, object, integers[i].name, integers[i].to)) return NULL;
   }
-  double epsilon, attention_scale;
   CALL(env, napi_get_named_property(env, object, "ropeNeox", &value));
   CALL(env, napi_get_value_bool(env, value, &spec.rope_neox));
   if (!ropes_property(env, object, &spec)) return NULL;
-  CALL(env, napi_get_named_property(env, object, "normEpsilon", &value));
-  CALL(env, napi_get_value_double(env, value, &epsilon));
-  CALL(env, napi_get_named_property(env, object, "attentionScale", &value));
-  CALL(env, napi_get_value_double(env, value, &attention_scale));
-  spec.norm_epsilon = (float)epsilon;
-  spec.attention_scale = (float)attention_scale;
+  CALL(env, napi_get_named_property(env, object, "gelu", &value));
+  CALL(env, napi_get_value_bool(env, value, &gelu));
+  spec.activation = gelu ? ESP_GELU : ESP_SILU;
+  const struct { const char *name; float *to; } numbers[] = {
+      {"normEpsilon", &spec.norm_epsilon},     {"embeddingScale", &spec.embedding_scale}, {"attentionScale", &spec.attention_scale},
+      {"attentionCap", &spec.attention_cap}, {"logitCap", &spec.logit_cap},
+  };
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    double number;
+    CALL(env, napi_get_named_property(env, object, numbers[i].name, &value));
+    CALL(env, napi_get_value_double(env, value, &number));
+    *numbers[i].to = (float)number;
+  }
   CALL(env, napi_get_named_property(env, object, "layers", &list));
   CALL(env, napi_get_array_length(env, list, &count));
   if (count < 1 || count > 1024 || spec.hidden < 1 || spec.hidden > 1 << 20) {
@@ -363,8 +369,11 @@ static napi_value create_stack(napi_env env, napi_callback_info info) {
         {"valueBias", &layer->value_bias, key, true},
         {"queryNorm", &layer->query_norm, spec.head_size, true},
         {"keyNorm", &layer->key_norm, spec.head_size, true},
+        {"attentionPostNorm", &layer->attention_post_norm, spec.hidden, true},
+        {"feedPostNorm", &layer->feed_post_norm, spec.hidden, true},
     };
-    ok = napi_get_element(env, list, i, &entry) == napi_ok && int_property(env, entry, "rope", &layer->rope);
+    ok = napi_get_element(env, list, i, &entry) == napi_ok && int_property(env, entry, "rope", &layer->rope) &&
+         int_property(env, entry, "window", &layer->window);
     for (size_t v = 0; ok && v < sizeof vectors / sizeof *vectors; v++) {
       void *data = NULL;
       ok = array_property(env, entry, vectors[v].name, napi_float32_array, (size_t)vectors[v].size, vectors[v].optional, &data);

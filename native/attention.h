@@ -136,21 +136,26 @@ INLINE void weigh_all(const void *values, int32_t head, int32_t count, const flo
   }
 }
 
-/* Scores to weights exp(score - m) in place; gives m and their sum. What pads the last 16 adds less than a rounding. */
-INLINE void softmax(float *scores, int32_t count, float *maximum, float *total) {
-  int32_t padded = (count + 15) / 16 * 16;
+/*
+ * Scores [begin, count) to weights exp(score - m) in place, 0 before them; gives m and their sum. What pads the first and last 16
+ * adds less than a rounding.
+ */
+INLINE void softmax(float *scores, int32_t begin, int32_t count, float *maximum, float *total) {
+  const int32_t start = begin / 16 * 16, padded = (count + 15) / 16 * 16;
+  for (int32_t i = start; i < begin; i++) scores[i] = -INFINITY;
   for (int32_t i = count; i < padded; i++) scores[i] = -INFINITY;
   vf top = splat(-INFINITY);
-  for (int32_t i = 0; i < padded; i += LANES) top = larger(load(scores + i), top);
+  for (int32_t i = start; i < padded; i += LANES) top = larger(load(scores + i), top);
   const float most = largest_of(top);
   vf sum[PARTS] = {0};
-  for (int32_t i = 0; i < padded; i += 16) {
+  for (int32_t i = start; i < padded; i += 16) {
     EACH_PART {
       vf e = exponential(load(scores + i + part * LANES) - most);
       store(scores + i + part * LANES, e);
       sum[part] = sum[part] + e;
     }
   }
+  for (int32_t i = 0; i < begin; i++) scores[i] = 0;
   float parts[16];
   EACH_PART store(parts + part * LANES, sum[part]);
   *maximum = most;
@@ -184,23 +189,32 @@ INLINE void attend(const EspAttention *work, const bool half) {
   float *packed = partial + (size_t)ESP_QUERIES * (size_t)head;
   const uint8_t *pending_keys = work->kv.pending + work->kv.offset;
   const float *query[ESP_QUERIES];
-  int32_t deepest = 0;
+  int32_t deepest = 0, first_seen[ESP_QUERIES], lowest = INT32_MAX;
   for (int32_t row = 0; row < work->rows; row++) {
     for (int32_t h = 0; h < group; h++) query[row * group + h] = work->queries[row] + (size_t)h * (size_t)head;
     if (work->depths[row] > deepest) deepest = work->depths[row];
+    first_seen[row] = esp_first_seen(length + work->depths[row], work->window);
+    if (first_seen[row] < lowest) lowest = first_seen[row];
   }
   pack_queries(query, queries, head, packed);
   for (int32_t span = work->span_from; span < work->span_to; span++) {
     const int32_t from = span * ESP_SPAN;
     const int32_t committed = length - from < 0 ? 0 : length - from < ESP_SPAN ? length - from : ESP_SPAN;
     const uint8_t *keys = committed > 0 ? work->kv.spans[span] + work->kv.offset : NULL;
-    all_scores(keys, (committed + ESP_KEY_TILE - 1) / ESP_KEY_TILE, head, packed, queries, scores, half);
+    /* What no row sees is left out; what some do not see has no weight in theirs. */
+    const int32_t unseen = lowest > from ? lowest - from : 0, tile_from = unseen / ESP_KEY_TILE;
+    const int32_t tiles = (committed + ESP_KEY_TILE - 1) / ESP_KEY_TILE - tile_from;
+    if (tiles > 0) {
+      all_scores(keys + (size_t)(tile_from * ESP_KEY_TILE) * (size_t)head * unit, tiles, head, packed, queries,
+                 scores + tile_from * ESP_KEY_TILE, half);
+    }
     /* Depths whose positions lie in this span. */
     const int32_t depth_from = from > length ? from - length : 0;
     const int32_t depth_to = from + ESP_SPAN - length < deepest + 1 ? from + ESP_SPAN - length : deepest + 1;
     bool tile_done[ESP_MAX_NODES / ESP_KEY_TILE] = {false};
     for (int32_t row = 0; row < work->rows && depth_from < depth_to; row++) {
-      for (int32_t d = depth_from; d < depth_to && d <= work->depths[row]; d++) {
+      const int32_t seen_from = first_seen[row] - length > depth_from ? first_seen[row] - length : depth_from;
+      for (int32_t d = seen_from; d < depth_to && d <= work->depths[row]; d++) {
         const uint16_t node = work->ancestors[row][d];
         const size_t tile = node / ESP_KEY_TILE;
         if (!tile_done[tile]) {
@@ -216,18 +230,24 @@ INLINE void attend(const EspAttention *work, const bool half) {
     }
     float maxima[ESP_QUERIES], sums[ESP_QUERIES];
     for (int32_t i = 0; i < queries; i++) {
-      const int32_t count = length + work->depths[i / group] + 1 - from;
-      if (count > 0) softmax(scores + (size_t)i * ESP_SPAN, count < ESP_SPAN ? count : ESP_SPAN, &maxima[i], &sums[i]);
+      const int32_t row = i / group, reach = length + work->depths[row] + 1 - from;
+      const int32_t begin = first_seen[row] > from ? first_seen[row] - from : 0, count = reach < ESP_SPAN ? reach : ESP_SPAN;
+      float *own = scores + (size_t)i * ESP_SPAN;
+      if (begin >= count) continue;
+      if (work->cap > 0) soft_cap(own + begin / 16 * 16, count - begin / 16 * 16, work->cap);
+      softmax(own, begin, count, &maxima[i], &sums[i]);
     }
     memset(partial, 0, (size_t)queries * (size_t)head * sizeof *partial);
-    if (committed > 0) {
-      weigh_all(keys + work->kv.values, head, committed, scores, partial, (size_t)head, queries, half);
+    if (committed > unseen) {
+      weigh_all(keys + work->kv.values + (size_t)unseen * (size_t)head * unit, head, committed - unseen, scores + unseen,
+                partial, (size_t)head, queries, half);
     }
     for (int32_t row = 0; row < work->rows; row++) {
-      const int32_t count = length + work->depths[row] + 1 - from;
-      if (count <= 0) continue;
+      if (first_seen[row] >= from + ESP_SPAN || length + work->depths[row] < from) continue;
       const size_t line = (size_t)row * (size_t)group;
-      for (int32_t d = depth_from; d < depth_to && d <= work->depths[row]; d++) {
+      const int32_t first_span = first_seen[row] / ESP_SPAN;
+      const int32_t seen_from = first_seen[row] - length > depth_from ? first_seen[row] - length : depth_from;
+      for (int32_t d = seen_from; d < depth_to && d <= work->depths[row]; d++) {
         const uint8_t *value = pending_keys + work->kv.values + (size_t)work->ancestors[row][d] * (size_t)head * unit;
         weigh_all(value, head, 1, scores + line * ESP_SPAN + (size_t)(length + d - from), partial + line * (size_t)head,
                   (size_t)head, group, half);
@@ -236,7 +256,7 @@ INLINE void attend(const EspAttention *work, const bool half) {
         const size_t i = line + (size_t)h;
         const size_t at = (size_t)h * work->stride + (size_t)(work->fold ? 0 : span - work->span_from);
         float *o = work->outputs[row] + at * (size_t)head;
-        if (work->fold && span > work->span_from) {
+        if (work->fold && span > first_span) {
           join_span(work->maxima[row] + at, work->sums[row] + at, o, maxima[i], sums[i], partial + i * (size_t)head, head);
         } else {
           memcpy(o, partial + i * (size_t)head, (size_t)head * sizeof *o);

@@ -105,6 +105,9 @@ typedef struct {
 
 enum { ESP_MAX_ROPES = 4 };
 
+/* What opens the feed-forward's gate: SiLU, or GELU in its tanh form. */
+typedef enum { ESP_SILU, ESP_GELU } EspActivation;
+
 typedef struct {
   const float *attention_norm, *feed_norm; /* hidden; copied */
   const EspMatrix *query, *key, *value, *output; /* [heads*head, hidden], [kv*head, hidden] x 2, [hidden, heads*head] */
@@ -112,7 +115,9 @@ typedef struct {
   /* Parts that only some architectures have; NULL: none. Copied. */
   const float *query_bias, *key_bias, *value_bias; /* as many as the product has rows */
   const float *query_norm, *key_norm; /* head: every head's query and key is normed before it turns */
+  const float *attention_post_norm, *feed_post_norm; /* hidden: what attention and feed-forward add is normed first */
   int32_t rope; /* which of the stack's ropes */
+  int32_t window; /* positions that a token sees, itself included; 0: all */
 } EspLayer;
 
 typedef struct {
@@ -122,7 +127,10 @@ typedef struct {
   int32_t ropes; /* 1 to ESP_MAX_ROPES */
   EspRope rope[ESP_MAX_ROPES];
   float norm_epsilon;
+  EspActivation activation;
+  float embedding_scale; /* of embedded tokens; 1 in most models */
   float attention_scale; /* of query times key; 1 / sqrt(head_size) in most models */
+  float attention_cap, logit_cap; /* a score or logit x becomes cap * tanh(x / cap); 0: it stays */
   const EspLayer *layer; /* layers; copied */
   const float *final_norm; /* hidden, copied; NULL: the stack ends without norm and head */
   const EspMatrix *embedding; /* [tokens, hidden], as many tokens as the vocabulary without join; NULL: rows come in as hidden states */

@@ -53,6 +53,8 @@ typedef struct {
   const int32_t *depths; /* rows */
   const uint16_t *const *ancestors; /* rows pointers: nodes from the root to the row itself */
   const float *const *queries; /* rows pointers to group x head values, scaled */
+  int32_t window; /* positions that a row sees, itself included; 0: all */
+  float cap; /* of scores; 0: none */
   int32_t span_from, span_to;
   bool fold; /* join the spans into one result; else each span's result stays apart */
   /* results of query i (row * group + head), span s: at [i * stride + (fold ? 0 : s - span_from)] */
@@ -63,6 +65,11 @@ typedef struct {
   float *scratch; /* ESP_QUERIES x (2 * ESP_SPAN + head + ...) floats, of this thread */
 } EspAttention;
 
+/* The first position that one may look at. */
+static inline int32_t esp_first_seen(int32_t position, int32_t window) {
+  return window > 0 && position >= window ? position + 1 - window : 0;
+}
+
 typedef struct {
   const char *name;
   bool (*usable)(void);
@@ -72,6 +79,8 @@ typedef struct {
   void (*rms_norm)(const float *x, const float *weight, float *out, int32_t size, float epsilon);
   void (*add)(float *to, const float *x, int32_t size);
   void (*silu_times)(float *gate, const float *up, int32_t size); /* gate = silu(gate) * up */
+  void (*gelu_times)(float *gate, const float *up, int32_t size);
+  void (*soft_cap)(float *x, int32_t size, float cap); /* x = cap * tanh(x / cap) */
   void (*dequantize_row)(const EspMatrix *matrix, int32_t row, float *out);
   void (*store_half)(const float *x, uint16_t *to, int32_t size); /* size a multiple of 16 */
   void (*attention)(const EspAttention *work);

@@ -57,6 +57,25 @@ static void silu_times(float *gate, const float *up, int32_t size) {
   }
 }
 
+/* GELU (arXiv:1606.08415) with tanh: g * (1 + tanh(u)) / 2 = g / (1 + e^-2u), u = sqrt(2 / pi) * (g + 0.044715 g^3). */
+static void gelu_times(float *gate, const float *up, int32_t size) {
+  for (int32_t i = 0; i < size; i += LANES) {
+    vf g = load(gate + i);
+    vf cubic = multiply_add(g * g * g, splat(0.044715f), g);
+    store(gate + i, g / (1.0f + exponential(cubic * -1.59576912f)) * load(up + i));
+  }
+}
+
+/* tanh by way of e^-2|x|, which cannot overflow. */
+static void soft_cap(float *x, int32_t size, float cap) {
+  for (int32_t i = 0; i < size; i += LANES) {
+    vf value = load(x + i);
+    vf e = exponential(absolute(value) / cap * -2.0f);
+    vf bounded = (1.0f - e) / (1.0f + e) * cap;
+    store(x + i, choose(value < 0, -bounded, bounded));
+  }
+}
+
 static void halves(const float *x, uint16_t *to, int32_t size) {
   for (int32_t i = 0; i < size; i += LANES) store_half(to + i, load(x + i));
 }

@@ -23,6 +23,7 @@ enum {
 /* One piece of attention, the same in every layer. */
 typedef struct AttentionJob {
   int32_t tree, row_from, rows, kv_head, span_from, span_to;
+  int32_t shallowest; /* least depth of its rows */
 } AttentionJob;
 
 typedef struct {
@@ -131,6 +132,7 @@ static void begin_rows(Worker *worker, int32_t layer, int32_t from, int32_t to) 
       memcpy(x, run->pass->input + (size_t)row * (size_t)spec->hidden, (size_t)spec->hidden * sizeof *x);
     } else {
       run->kernels->dequantize_row(spec->embedding, tree->tokens[run->row_node[row]], x);
+      for (int32_t i = 0; spec->embedding_scale != 1 && i < spec->hidden; i++) x[i] = x[i] * spec->embedding_scale;
     }
     const int32_t position = tree->cache->length + depth_of(run, row);
     for (int32_t rope = 0; rope < spec->ropes; rope++) find_angles(stack, rope, row, position);
@@ -318,10 +320,14 @@ static void attend(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   const Run *run = worker->run;
   const EspStack *stack = run->stack;
   const EspStackSpec *spec = &stack->spec;
-  const int32_t head = spec->head_size, group = spec->heads / spec->kv_heads;
+  const int32_t head = spec->head_size, group = spec->heads / spec->kv_heads, window = stack->layer[layer].window;
   for (int32_t piece = from; piece < to; piece++) {
     const AttentionJob *job = &stack->jobs[piece];
     const EspCache *cache = run->pass->trees[job->tree].cache;
+    /* The first span that any of the rows sees. */
+    int32_t span_from = esp_first_seen(cache->length + job->shallowest, window) / ESP_SPAN;
+    if (span_from < job->span_from) span_from = job->span_from;
+    if (span_from >= job->span_to) continue;
     int32_t depths[JOB_ROWS];
     const uint16_t *ancestors[JOB_ROWS];
     const float *queries[JOB_ROWS];
@@ -346,7 +352,9 @@ static void attend(Worker *worker, int32_t layer, int32_t from, int32_t to) {
     work->depths = depths;
     work->ancestors = ancestors;
     work->queries = queries;
-    work->span_from = job->span_from;
+    work->window = window;
+    work->cap = spec->attention_cap;
+    work->span_from = span_from;
     work->span_to = job->span_to;
     work->fold = run->fold;
     work->outputs = outputs;
@@ -358,16 +366,17 @@ static void attend(Worker *worker, int32_t layer, int32_t from, int32_t to) {
 }
 
 /* Joins the spans of rows [from, to) into the output product's input. */
-static void join_rows(Worker *worker, EspActivations *to_in, float *attended, int32_t from, int32_t to) {
+static void join_rows(Worker *worker, int32_t layer, EspActivations *to_in, float *attended, int32_t from, int32_t to) {
   const Run *run = worker->run;
   const EspStack *stack = run->stack;
   const EspStackSpec *spec = &stack->spec;
   const int32_t head = spec->head_size, width = spec->heads * head;
   for (int32_t row = from; row < to; row++) {
     const int32_t position = tree_of(run, row)->cache->length + depth_of(run, row);
-    const int32_t spans = run->fold ? 1 : position / ESP_SPAN + 1;
+    const int32_t first = run->fold ? 0 : esp_first_seen(position, stack->layer[layer].window) / ESP_SPAN;
+    const int32_t spans = run->fold ? 1 : position / ESP_SPAN + 1 - first;
     for (int32_t h = 0; h < spec->heads; h++) {
-      const size_t result = ((size_t)row * (size_t)spec->heads + (size_t)h) * (size_t)run->spans;
+      const size_t result = ((size_t)row * (size_t)spec->heads + (size_t)h) * (size_t)run->spans + (size_t)first;
       run->kernels->join(attended + (size_t)(h * head), stack->span_outputs + result * (size_t)head,
                          stack->span_maxima + result, stack->span_sums + result, spans, head);
     }
@@ -375,43 +384,63 @@ static void join_rows(Worker *worker, EspActivations *to_in, float *attended, in
   }
 }
 static void join_piece(Worker *worker, int32_t layer, int32_t from, int32_t to) {
-  (void)layer;
-  EspStack *stack = worker->run->stack;
-  join_rows(worker, &stack->attended_in, worker->normed, from, to);
+  join_rows(worker, layer, &worker->run->stack->attended_in, worker->normed, from, to);
 }
 
-/* A product that is added to the residual stream. */
-static void add_product(Worker *worker, const EspMatrix *matrix, const EspActivations *in, int32_t from, int32_t to) {
+/* A product that is added to the residual stream; with a norm, add_normed() does that once it is whole. */
+static void add_product(Worker *worker, const EspMatrix *matrix, const EspActivations *in, const float *norm, int32_t from,
+                        int32_t to) {
   const Run *run = worker->run;
   EspStack *stack = run->stack;
   const int32_t hidden = stack->spec.hidden;
   run->kernels->matmul(matrix, in, from, to, stack->product, stack->product_stride);
   const int32_t begin = from * ESP_GROUP, end = to * ESP_GROUP < hidden ? to * ESP_GROUP : hidden;
-  for (int32_t row = 0; row < run->rows; row++) {
+  for (int32_t row = 0; !norm && row < run->rows; row++) {
     run->kernels->add(stack->x + (size_t)row * (size_t)hidden + begin,
                       stack->product + (size_t)row * stack->product_stride + begin, end - begin);
   }
 }
 static void project_output(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   EspStack *stack = worker->run->stack;
-  add_product(worker, stack->layer[layer].output, input(worker, worker->run->own_join, &stack->attended_in), from, to);
+  const EspLayer *weights = &stack->layer[layer];
+  const EspActivations *in = input(worker, worker->run->own_join, &stack->attended_in);
+  add_product(worker, weights->output, in, weights->attention_post_norm, from, to);
 }
 static void project_down(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   EspStack *stack = worker->run->stack;
-  add_product(worker, stack->layer[layer].down, &stack->feed_in, from, to);
+  add_product(worker, stack->layer[layer].down, &stack->feed_in, stack->layer[layer].feed_post_norm, from, to);
 }
 
-/* Pieces are blocks of 32 values: both products, silu(gate) * up, and the input of the next product. */
+static void add_normed(Worker *worker, const float *norm, int32_t from, int32_t to) {
+  const Run *run = worker->run;
+  EspStack *stack = run->stack;
+  const int32_t hidden = stack->spec.hidden;
+  for (int32_t row = from; row < to; row++) {
+    const float *product = stack->product + (size_t)row * stack->product_stride;
+    run->kernels->rms_norm(product, norm, worker->normed, hidden, stack->spec.norm_epsilon);
+    run->kernels->add(stack->x + (size_t)row * (size_t)hidden, worker->normed, hidden);
+  }
+}
+static void add_attended(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  add_normed(worker, worker->run->stack->layer[layer].attention_post_norm, from, to);
+}
+static void add_fed(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  add_normed(worker, worker->run->stack->layer[layer].feed_post_norm, from, to);
+}
+
+/* Pieces are blocks of 32 values: both products, up times the opened gate, and the input of the next product. */
 static void project_gate_up(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   const Run *run = worker->run;
   EspStack *stack = run->stack;
   const EspActivations *in = input(worker, run->own, &stack->hidden_in);
+  void (*open_gate)(float *, const float *, int32_t) =
+      stack->spec.activation == ESP_GELU ? run->kernels->gelu_times : run->kernels->silu_times;
   run->kernels->matmul(stack->layer[layer].gate, in, 2 * from, 2 * to, stack->gate, stack->feed_stride);
   run->kernels->matmul(stack->layer[layer].up, in, 2 * from, 2 * to, stack->up, stack->feed_stride);
   for (int32_t row = 0; row < run->rows; row++) {
     float *gate = stack->gate + (size_t)row * stack->feed_stride;
     const float *up = stack->up + (size_t)row * stack->feed_stride;
-    run->kernels->silu_times(gate + from * ESP_BLOCK, up + from * ESP_BLOCK, (to - from) * ESP_BLOCK);
+    open_gate(gate + from * ESP_BLOCK, up + from * ESP_BLOCK, (to - from) * ESP_BLOCK);
     run->kernels->quantize(gate, &stack->feed_in, row, from, to);
   }
 }
@@ -446,6 +475,10 @@ static void project_head(Worker *worker, int32_t layer, int32_t from, int32_t to
   for (int32_t chunk = from; chunk < to; chunk++) {
     const int32_t first = chunk * HEAD_CHUNK, last = first + HEAD_CHUNK < groups ? first + HEAD_CHUNK : groups;
     run->kernels->matmul(stack->spec.head, &run->head_in, first, last, stack->logits, stack->logits_stride);
+    for (int32_t i = 0; stack->spec.logit_cap > 0 && i < run->output_rows; i++) {
+      run->kernels->soft_cap(stack->logits + (size_t)i * stack->logits_stride + (size_t)first * ESP_GROUP,
+                             (last - first) * ESP_GROUP, stack->spec.logit_cap);
+    }
     if (run->pass->top_k == 0) continue;
     const int32_t begin = first * ESP_GROUP, end = last * ESP_GROUP < vocab ? last * ESP_GROUP : vocab;
     for (int32_t i = 0; i < run->output_rows; i++) {
@@ -517,16 +550,18 @@ static void layers(void *context, int thread) {
     if (run->own_join) {
       EspActivations *own = &stack->own_in[thread];
       shape(own, rows, spec->heads * spec->head_size);
-      join_rows(worker, own, worker->normed, 0, rows);
+      join_rows(worker, layer, own, worker->normed, 0, rows);
     } else {
       phase(worker, layer, rows, 1, join_piece);
     }
     phase(worker, layer, weights->output->groups, grain_of(run, weights->output->groups), project_output);
+    if (weights->attention_post_norm) phase(worker, layer, rows, 1, add_attended);
 
     prepare_all(worker, layer, weights->feed_norm, prepare_feed);
     const int32_t blocks = spec->feed / ESP_BLOCK;
     phase(worker, layer, blocks, grain_of(run, blocks), project_gate_up);
     phase(worker, layer, weights->down->groups, grain_of(run, weights->down->groups), project_down);
+    if (weights->feed_post_norm) phase(worker, layer, rows, 1, add_fed);
     if (thread == 0) copy_tap(worker, layer + 1);
   }
   if (run->output_rows == 0) return;
@@ -620,9 +655,11 @@ static bool plan_attention(EspStack *stack, Run *run) {
               .span_from = run->fold ? 0 : span,
           };
           int32_t deepest = 0;
+          job.shallowest = ESP_MAX_NODES;
           for (int32_t i = 0; i < job.rows; i++) {
             const int32_t depth = tree->cache->depths[tree->first + row + i];
             if (depth > deepest) deepest = depth;
+            if (depth < job.shallowest) job.shallowest = depth;
           }
           const int32_t last = (tree->cache->length + deepest) / ESP_SPAN + 1;
           job.span_to = run->fold ? last : span + 1;
@@ -712,6 +749,10 @@ static const char *contradiction(const EspStackSpec *spec) {
   }
   if (!(spec->norm_epsilon >= 0 && spec->norm_epsilon < 1)) return "norm_epsilon is out of range";
   if (!(spec->attention_scale > 0 && spec->attention_scale < 1e6f)) return "attention_scale is out of range";
+  if (!(spec->embedding_scale > 0 && spec->embedding_scale < 1e6f)) return "embedding_scale is out of range";
+  if (!(spec->attention_cap >= 0 && spec->attention_cap < 1e6f)) return "attention_cap is out of range";
+  if (!(spec->logit_cap >= 0 && spec->logit_cap < 1e6f)) return "logit_cap is out of range";
+  if (spec->activation != ESP_SILU && spec->activation != ESP_GELU) return "there is no such activation";
   if (spec->vocab < 1 || spec->vocab > 1 << 24) return "vocab is out of range";
   if (spec->embedding && !fits(spec->embedding, spec->join ? spec->embedding->rows : spec->vocab, spec->hidden)) {
     return "the embedding has another shape";
@@ -729,6 +770,7 @@ static const char *contradiction(const EspStackSpec *spec) {
     const EspLayer *layer = &spec->layer[i];
     if (!layer->attention_norm || !layer->feed_norm) return "a layer has no norm";
     if (layer->rope < 0 || layer->rope >= spec->ropes) return "a layer turns by a rope that is not there";
+    if (layer->window < 0) return "a layer's window is out of range";
     if (!fits(layer->query, query, spec->hidden) || !fits(layer->key, key, spec->hidden) ||
         !fits(layer->value, key, spec->hidden) || !fits(layer->output, spec->hidden, query) ||
         !fits(layer->gate, spec->feed, spec->hidden) || !fits(layer->up, spec->feed, spec->hidden) ||
@@ -813,7 +855,8 @@ static size_t copy_all_vectors(EspStackSpec *spec, EspLayer *layers, float *to) 
         {&layer->attention_norm, hidden},        {&layer->feed_norm, hidden},
         {&layer->query_bias, query},             {&layer->key_bias, key},
         {&layer->value_bias, key},               {&layer->query_norm, spec->head_size},
-        {&layer->key_norm, spec->head_size},
+        {&layer->key_norm, spec->head_size},     {&layer->attention_post_norm, hidden},
+        {&layer->feed_post_norm, hidden},
     };
     all += copy_vectors(vectors, sizeof vectors / sizeof *vectors, to ? to + all : NULL);
   }

@@ -17,7 +17,7 @@ import { checkRow, everything, plainRows, plainTree, randomPart, randomTree } fr
 
 /** Mean divergence in nats: of an 8-bit file at most, and without a part that matters at least. */
 const CLOSE = 0.005;
-const FAR = 0.02;
+const FAR = 0.01;
 
 /** A model with something taken away. */
 interface Without {
@@ -25,10 +25,11 @@ interface Without {
   readonly config?: (config: ModelConfig) => ModelConfig;
   readonly layer?: (layer: LayerWeights) => LayerWeights;
   readonly weights?: Partial<Weights>;
+  readonly contextLength?: number;
 }
 
-const noBias = (name: "queryBias" | "keyBias" | "valueBias" | "queryNorm" | "keyNorm"): Without => ({
-  what: name,
+const noPart = (name: keyof LayerWeights): Without => ({
+  what: `its ${name}`,
   layer: (layer) => ({ ...layer, [name]: undefined }),
 });
 const scaled = (what: string, change: Partial<RopeScaling>): Without => ({
@@ -43,6 +44,15 @@ const otherRope = (what: string, change: Partial<ModelConfig["rope"]>): Without 
   config: (config) => ({ ...config, rope: { ...config.rope, ...change } }),
 });
 
+const other = (what: string, change: Partial<ModelConfig>): Without => ({
+  what,
+  config: (config) => ({ ...config, ...change }),
+});
+const noWindow: Without = {
+  what: "its window",
+  config: ({ windows, ...config }) => ({ ...config, windows: windows.map(() => undefined) }),
+};
+
 const parts: Readonly<Record<string, readonly Without[]>> = {
   llama: [otherRope("the order of its rotation", { order: "neox" })],
   llama3: [{ what: "its factors of rotation", weights: { ropeFactors: undefined } }],
@@ -55,26 +65,111 @@ const parts: Readonly<Record<string, readonly Without[]>> = {
   qwen2: [
     otherRope("the order of its rotation", { order: "normal" }),
     otherRope("its base of rotation", { base: 10_000 }),
-    noBias("queryBias"),
-    noBias("keyBias"),
-    noBias("valueBias"),
+    noPart("queryBias"),
+    noPart("keyBias"),
+    noPart("valueBias"),
   ],
   qwen3: [
     otherRope("the order of its rotation", { order: "normal" }),
-    noBias("queryNorm"),
-    noBias("keyNorm"),
+    noPart("queryNorm"),
+    noPart("keyNorm"),
+  ],
+  mistral: [noWindow],
+  phi3: [
+    noWindow,
+    { what: "its factors of rotation", weights: { ropeFactors: undefined } },
+    { what: "its factors for long texts", contextLength: 96 },
+    scaled("its amplitude", { amplitude: 1 }),
+  ],
+  "phi3-short": [{ what: "its factors for short texts", contextLength: 512 }],
+  gemma2: [
+    noWindow,
+    noPart("attentionPostNorm"),
+    noPart("feedPostNorm"),
+    other("its cap of scores", { attentionCap: undefined }),
+    other("its cap of logits", { logitCap: undefined }),
+    other("GELU", { activation: "silu" }),
+    other("its scale of embeddings", { embeddingScale: 1 }),
+  ],
+  gemma3: [
+    noWindow,
+    {
+      what: "its layer that sees all",
+      config: ({ windows, ...config }) => ({ ...config, windows: windows.map(() => windows[0]) }),
+    },
+    {
+      what: "its other rotation of layers with a window",
+      config: (config) => ({ ...config, localRope: config.rope }),
+    },
+    scaled("its factor of rotation", { type: "none" }),
+    noPart("queryNorm"),
+    noPart("keyNorm"),
+    noPart("attentionPostNorm"),
+    noPart("feedPostNorm"),
+    other("GELU", { activation: "silu" }),
+    other("its scale of embeddings", { embeddingScale: 1 }),
+    other("its scale of attention", { attentionScale: 1 / 32 }),
   ],
 };
 
 async function open(
-  { path }: ArchitectureFixture,
-  { config: change, layer, weights: changes }: Partial<Without> = {},
+  { path, contextLength }: ArchitectureFixture,
+  { config: change, layer, weights: changes, contextLength: other }: Partial<Without> = {},
   threads = 1,
 ): Promise<NativeTarget> {
-  const { config, weights } = await openWeights(path);
+  const { config, weights } = await openWeights(path, other ?? contextLength);
   const layers = layer ? weights.layers.map(layer) : weights.layers;
   const changed: Weights = { ...weights, layers, ...changes };
   return new NativeTarget(engine(), change ? change(config) : config, changed, { threads });
+}
+
+const best = engine().currentIsa();
+const isas = engine()
+  .isas()
+  .filter(({ usable }) => usable)
+  .map(({ name }) => name);
+
+/** Holds trees of any part of `tree` on top of `text`, and the text in chunks, against plain decoding. */
+async function checkBits(
+  target: NativeTarget,
+  others: readonly { readonly isa: string; readonly target: NativeTarget }[],
+  tokens: readonly number[],
+  cut: number,
+): Promise<void> {
+  const next = numbers(tokens.length + cut);
+  const want = everything(target);
+  const rows = await plainRows(target, tokens, want);
+  const tree = randomTree(next, target.vocabSize, 40, 5);
+  await using plain = await target.createSequence({ capacity: 200 });
+  await plain.prefill(tokens.slice(0, cut));
+  const treeRows = await plainTree(plain, tree, want);
+  for (const [i, { isa, target }] of others.entries()) {
+    selectIsa(engine(), isa);
+    await using sequence = await target.createSequence({ capacity: 200 });
+    const chunk = [64, 3, 128, 17][i % 4]!;
+    while (sequence.length < tokens.length) {
+      const from = sequence.length;
+      await sequence.prefill(tokens.slice(from, from + chunk), {
+        want,
+        onChunk: ({ pass, done }) => {
+          for (let row = 0; row < pass.size; row++) {
+            const at = from + done - pass.size + row;
+            checkRow(pass, row, want, rows[at]!, () => `position ${at}, ${isa}`);
+          }
+        },
+      });
+    }
+    sequence.truncate(cut);
+    for (const size of [1, 2, 3, 9, 40]) {
+      const { part, nodes } = randomPart(next, tree, size);
+      const pass = await sequence.forward(part, want);
+      for (const [at, node] of nodes.entries()) {
+        checkRow(pass, at, want, treeRows[node]!, () => `${size} nodes, ${isa}`);
+      }
+      sequence.rollback();
+    }
+  }
+  selectIsa(engine(), best);
 }
 
 /** Mean divergence from the reference when the text is read `chunk` tokens at a time. */
@@ -98,12 +193,6 @@ async function meanDivergence(
   return total / tokens.length;
 }
 
-const best = engine().currentIsa();
-const isas = engine()
-  .isas()
-  .filter(({ usable }) => usable)
-  .map(({ name }) => name);
-
 afterEach(() => selectIsa(engine(), best));
 
 describe.each(readArchitectures())("$name", (fixture) => {
@@ -119,8 +208,8 @@ describe.each(readArchitectures())("$name", (fixture) => {
   });
 
   test("is what the readable pass computes", async () => {
-    const { path, tokens, rows } = fixture;
-    const reference = await ReferencePass.open(path);
+    const { path, contextLength, tokens, rows } = fixture;
+    const reference = await ReferencePass.open(path, contextLength);
     const text = tokens.slice(0, 40);
     const tree = new DraftTree(tokens[40]!, 4);
     for (const token of tokens.slice(41, 44)) tree.push(tree.size - 1, token, 1);
@@ -134,48 +223,30 @@ describe.each(readArchitectures())("$name", (fixture) => {
     const pass = await sequence.forward(tree, { topK: 0, logits: true });
     const rounded = reference.rows(text, tree, { int8Inputs: true, halfCache: true });
     for (const [node, { logits }] of rounded.entries()) {
-      expect(divergence(logits, pass.logits(node))).toBeLessThan(1e-3);
+      expect(divergence(logits, pass.logits(node))).toBeLessThan(2e-3);
     }
   });
 
   test("gives the same bits in trees, in chunks, on any threads and instruction set", async () => {
-    const next = numbers(fixture.tokens.length);
     const { tokens } = fixture;
     await using one = await open(fixture);
     await using three = await open(fixture, {}, 3);
-    const want = everything(one);
-    const rows = await plainRows(one, tokens, want);
-    const cut = 140;
-    const tree = randomTree(next, one.vocabSize, 40, 5);
-    await using plain = await one.createSequence({ capacity: 200 });
-    await plain.prefill(tokens.slice(0, cut));
-    const treeRows = await plainTree(plain, tree, want);
-    const variants = [...isas.map((isa) => ({ isa, target: one })), { isa: best, target: three }];
-    for (const [i, { isa, target }] of variants.entries()) {
-      selectIsa(engine(), isa);
-      await using sequence = await target.createSequence({ capacity: 200 });
-      const chunk = [64, 3, 128, 17][i % 4]!;
-      while (sequence.length < tokens.length) {
-        const from = sequence.length;
-        await sequence.prefill(tokens.slice(from, from + chunk), {
-          want,
-          onChunk: ({ pass, done }) => {
-            for (let row = 0; row < pass.size; row++) {
-              const at = from + done - pass.size + row;
-              checkRow(pass, row, want, rows[at]!, () => `position ${at}, ${isa}`);
-            }
-          },
-        });
-      }
-      sequence.truncate(cut);
-      for (const size of [1, 2, 3, 9, 40]) {
-        const { part, nodes } = randomPart(next, tree, size);
-        const pass = await sequence.forward(part, want);
-        for (const [at, node] of nodes.entries()) {
-          checkRow(pass, at, want, treeRows[node]!, () => `${size} nodes, ${isa}`);
-        }
-        sequence.rollback();
-      }
-    }
+    const others = [...isas.map((isa) => ({ isa, target: one })), { isa: best, target: three }];
+    await checkBits(one, others, tokens, tokens.length - 20);
+  });
+});
+
+describe.each([1, 2, 31, 32, 100, 127, 128, 129, 150])("a window of %i tokens", (window) => {
+  const fixture = readArchitectures().find(({ name }) => name === "mistral")!;
+  const windows = other("", { windows: [window, window + 1] });
+
+  test("gives the same bits on both sides of a span's border", async () => {
+    await using one = await open(fixture, windows);
+    await using three = await open(fixture, windows, 3);
+    const others = [
+      { isa: best, target: one },
+      { isa: "generic", target: three },
+    ];
+    for (const cut of [128, 127, 120, 0]) await checkBits(one, others, fixture.tokens, cut);
   });
 });

@@ -10,19 +10,24 @@ export interface ArchitectureFixture {
   /** Of a GGUF file. */
   readonly path: string;
   readonly tokens: readonly TokenId[];
+  /** What the model is loaded for; undefined: what it was trained for. */
+  readonly contextLength: number | undefined;
   /** Log-probabilities of all tokens, predicted after each token. */
   readonly rows: readonly Float64Array[];
 }
 
 interface Entry {
   readonly name: string;
+  /** Whose file it is; by default its own. */
+  readonly file?: string;
+  readonly contextLength?: number;
   readonly tokens: readonly TokenId[];
 }
 
 export function readArchitectures(): ArchitectureFixture[] {
   const at = (name: string) => fileURLToPath(new URL(`fixtures/architectures/${name}`, import.meta.url));
   const entries: readonly Entry[] = JSON.parse(readFileSync(at("index.json"), "utf8"));
-  return entries.map(({ name, tokens }) => {
+  return entries.map(({ name, file = name, contextLength, tokens }) => {
     const bytes = readFileSync(at(`${name}.logits`));
     const width = bytes.length / 2 / tokens.length;
     const rows = tokens.map((_, row) =>
@@ -30,7 +35,7 @@ export function readArchitectures(): ArchitectureFixture[] {
         fromHalf(bytes.readUInt16LE(2 * (row * width + token))),
       ),
     );
-    return { name, path: at(`${name}.gguf`), tokens, rows };
+    return { name, path: at(`${file}.gguf`), contextLength, tokens, rows };
   });
 }
 

@@ -89,9 +89,14 @@ export async function withGguf<Result>(
   }
 }
 
-export async function openWeights(path: string): Promise<{ config: ModelConfig; weights: Weights }> {
+/** `contextLength`: what is asked for; by default what the model was trained for. */
+export async function openWeights(
+  path: string,
+  contextLength?: number,
+): Promise<{ config: ModelConfig; weights: Weights }> {
   await using gguf = await openGguf(path);
-  const config = readConfig(gguf);
+  const trained = readConfig(gguf);
+  const config = { ...trained, contextLength: contextLength ?? trained.contextLength };
   return { config, weights: await readWeights(engine(), gguf, findTensors(gguf, config)) };
 }
 

@@ -9,7 +9,7 @@
 import { type ModelConfig, readConfig } from "../src/checkpoint/config.ts";
 import { type Gguf, openGguf } from "../src/checkpoint/gguf.ts";
 import { findTensors } from "../src/checkpoint/model-tensors.ts";
-import { ropeAmplitude, ropeFactors } from "../src/checkpoint/rope.ts";
+import { type RopeConfig, ropeAmplitude, ropeFactors } from "../src/checkpoint/rope.ts";
 import type { TensorInfo } from "../src/checkpoint/tensor-table.ts";
 import type { DraftTree } from "../src/tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../src/types.ts";
@@ -39,6 +39,13 @@ interface Layer {
   readonly valueBias?: Float32Array | undefined;
   readonly queryNorm?: Float32Array | undefined;
   readonly keyNorm?: Float32Array | undefined;
+  readonly attentionPostNorm?: Float32Array | undefined;
+  readonly feedForwardPostNorm?: Float32Array | undefined;
+}
+
+interface Rope {
+  readonly rope: RopeConfig;
+  readonly factors: Float32Array | undefined;
 }
 
 /** What the engine rounds on purpose; without these the pass is exact arithmetic on the file's weights. */
@@ -70,7 +77,9 @@ export class ReferencePass {
   readonly #layers: readonly Layer[];
   readonly #outputNorm: Float32Array;
   readonly #head: Matrix;
-  readonly #ropeFactors: Float32Array | undefined;
+  readonly #rope: Rope;
+  /** Of layers with a window. */
+  readonly #localRope: Rope;
 
   private constructor(
     config: ModelConfig,
@@ -85,13 +94,18 @@ export class ReferencePass {
     this.#layers = layers;
     this.#outputNorm = outputNorm;
     this.#head = head;
-    this.#ropeFactors = ropeFactors(config.rope, listedFactors);
+    this.#rope = { rope: config.rope, factors: ropeFactors(config.rope, listedFactors) };
+    this.#localRope =
+      config.localRope === undefined
+        ? this.#rope
+        : { rope: config.localRope, factors: ropeFactors(config.localRope) };
   }
 
-  /** Reads and de-quantises all weights of a file. */
-  static async open(path: string): Promise<ReferencePass> {
+  /** Reads and de-quantises all weights of a file, for texts of up to `contextLength` tokens. */
+  static async open(path: string, contextLength?: number): Promise<ReferencePass> {
     await using gguf = await openGguf(path);
-    const config = readConfig(gguf);
+    const trained = readConfig(gguf);
+    const config = { ...trained, contextLength: contextLength ?? trained.contextLength };
     const tensors = findTensors(gguf, config);
     const vector = (tensor: TensorInfo) => readTensor(gguf, tensor);
     const optional = async (tensor: TensorInfo | undefined) => tensor && (await vector(tensor));
@@ -116,6 +130,8 @@ export class ReferencePass {
         valueBias: await optional(layer.valueBias),
         queryNorm: await optional(layer.queryNorm),
         keyNorm: await optional(layer.keyNorm),
+        attentionPostNorm: await optional(layer.attentionPostNorm),
+        feedForwardPostNorm: await optional(layer.feedForwardPostNorm),
       });
     }
     const embedding = await matrix(tensors.embedding);
@@ -127,10 +143,12 @@ export class ReferencePass {
   /** One row per node of `tree`, which stands on top of `text`. */
   rows(text: readonly TokenId[], tree: DraftTree, rounding: Rounding = {}): ReferenceRow[] {
     const nodes = nodesOf(text, tree);
-    let states = nodes.map(({ token }) => rowOf(this.#embedding, token));
+    let states: Vector[] = nodes.map(({ token }) => {
+      return rowOf(this.#embedding, token).map((value) => value * this.config.embeddingScale);
+    });
     const history = [states];
-    for (const layer of this.#layers) {
-      states = this.#attend(layer, nodes, states, rounding);
+    for (const [index, layer] of this.#layers.entries()) {
+      states = this.#attend(layer, index, nodes, states, rounding);
       states = states.map((x) => this.#feedForward(layer, x, rounding));
       history.push(states);
     }
@@ -141,12 +159,20 @@ export class ReferencePass {
   }
 
   /** Each node gathers from what it sees, head by head: softmax(query . keys) weighs the values. */
-  #attend(layer: Layer, nodes: readonly Node[], states: readonly Vector[], rounding: Rounding): Vector[] {
-    const { heads, kvHeads, headSize, attentionScale } = this.config;
+  #attend(
+    layer: Layer,
+    index: number,
+    nodes: readonly Node[],
+    states: readonly Vector[],
+    rounding: Rounding,
+  ): Vector[] {
+    const { heads, kvHeads, headSize, attentionScale, attentionCap, windows } = this.config;
+    const window = windows[index] ?? Number.POSITIVE_INFINITY;
+    const rope = windows[index] ? this.#localRope : this.#rope;
     const keep = (x: Vector) => (rounding.halfCache ? x.map(roundToHalf) : x);
     const inputs = states.map((x) => this.#norm(x, layer.attentionNorm));
     const place = (x: Vector, norm: Float32Array | undefined, node: number) =>
-      this.#turn(norm ? this.#normHeads(x, norm) : x, nodes[node]!.position);
+      this.#turn(norm ? this.#normHeads(x, norm) : x, rope, nodes[node]!.position);
     const queries = inputs.map((x, i) =>
       place(biased(product(layer.query, x, rounding), layer.queryBias), layer.queryNorm, i),
     );
@@ -155,34 +181,44 @@ export class ReferencePass {
     );
     const values = inputs.map((x) => keep(biased(product(layer.value, x, rounding), layer.valueBias)));
 
-    return nodes.map(({ sees }, i) => {
+    return nodes.map(({ position, sees: before }, i) => {
+      const sees = before.filter((j) => nodes[j]!.position > position - window);
       const gathered = new Float64Array(heads * headSize);
       for (let head = 0; head < heads; head++) {
         // Several query heads share one head of keys and values (GQA, arXiv:2305.13245).
         const shared = Math.floor(head / (heads / kvHeads));
         const query = headOf(queries[i]!, head, headSize);
-        const scores = sees.map((j) => dot(query, headOf(keys[j]!, shared, headSize)) * attentionScale);
+        const scores = sees
+          .map((j) => dot(query, headOf(keys[j]!, shared, headSize)) * attentionScale)
+          .map((score) => capped(score, attentionCap));
         const result = headOf(gathered, head, headSize);
         for (const [at, weight] of softmax(scores).entries()) {
           const value = headOf(values[sees[at]!]!, shared, headSize);
           for (let d = 0; d < headSize; d++) result[d]! += weight * value[d]!;
         }
       }
-      return sum(states[i]!, product(layer.output, gathered, rounding));
+      const added = product(layer.output, gathered, rounding);
+      return sum(states[i]!, layer.attentionPostNorm ? this.#norm(added, layer.attentionPostNorm) : added);
     });
   }
 
-  /** SwiGLU (arXiv:2002.05202): up, opened by the SiLU of gate, and down again. */
+  /** SwiGLU or GeGLU (arXiv:2002.05202): up, opened by the SiLU or GELU of gate, and down again. */
   #feedForward(layer: Layer, x: Vector, rounding: Rounding): Vector {
     const input = this.#norm(x, layer.feedForwardNorm);
     const gate = product(layer.gate, input, rounding);
     const up = product(layer.up, input, rounding);
-    const opened = gate.map((g, i) => (g / (1 + Math.exp(-g))) * up[i]!);
-    return sum(x, product(layer.down, opened, rounding));
+    const activation = this.config.activation === "gelu" ? gelu : silu;
+    const added = product(
+      layer.down,
+      gate.map((g, i) => activation(g) * up[i]!),
+      rounding,
+    );
+    return sum(x, layer.feedForwardPostNorm ? this.#norm(added, layer.feedForwardPostNorm) : added);
   }
 
   #logits(x: Vector, rounding: Rounding): Vector {
-    return product(this.#head, this.#norm(x, this.#outputNorm), rounding);
+    const logits = product(this.#head, this.#norm(x, this.#outputNorm), rounding);
+    return logits.map((logit) => capped(logit, this.config.logitCap));
   }
 
   /** RMSNorm (arXiv:1910.07467). */
@@ -201,14 +237,14 @@ export class ReferencePass {
   }
 
   /** RoPE (arXiv:2104.09864): pairs of a head's values turn by an angle that grows with the position. */
-  #turn(x: Vector, position: Position): Vector {
-    const { headSize, rope } = this.config;
+  #turn(x: Vector, { rope, factors }: Rope, position: Position): Vector {
+    const { headSize } = this.config;
     const amplitude = ropeAmplitude(rope);
     const turned = x.slice();
     for (let head = 0; head < x.length / headSize; head++) {
       const values = headOf(turned, head, headSize);
       for (let pair = 0; pair < rope.dims / 2; pair++) {
-        const angle = (position * rope.base ** ((-2 * pair) / rope.dims)) / (this.#ropeFactors?.[pair] ?? 1);
+        const angle = (position * rope.base ** ((-2 * pair) / rope.dims)) / (factors?.[pair] ?? 1);
         const [i, j] =
           rope.order === "neox" ? [pair, pair + rope.dims / 2] : ([2 * pair, 2 * pair + 1] as const);
         const [a, b] = [values[i]!, values[j]!];
@@ -264,6 +300,19 @@ function product({ rows, columns, weights }: Matrix, x: Vector, { int8Inputs }: 
 
 function biased(x: Vector, bias: Float32Array | undefined): Vector {
   return bias ? x.map((value, i) => value + bias[i]!) : x;
+}
+
+function silu(x: number): number {
+  return x / (1 + Math.exp(-x));
+}
+
+/** The tanh form (arXiv:1606.08415). */
+function gelu(x: number): number {
+  return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+}
+
+function capped(x: number, cap: number | undefined): number {
+  return cap === undefined ? x : cap * Math.tanh(x / cap);
 }
 
 function roundToInt8(x: Vector): Vector {

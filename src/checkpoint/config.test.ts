@@ -49,8 +49,15 @@ test("reads a configuration and finds the weights", async () => {
     contextLength: 512,
     normEpsilon: Math.fround(1e-5),
     rope: { order: "normal", dims: 16, base: 10_000, scaling: { type: "none" } },
+    localRope: undefined,
+    windows: [undefined, undefined],
     headNorms: false,
+    postNorms: false,
+    activation: "silu",
+    embeddingScale: 1,
     attentionScale: 0.25,
+    attentionCap: undefined,
+    logitCap: undefined,
     tiedHead: true,
   });
   expect(tensors.layers).toHaveLength(2);
@@ -94,6 +101,100 @@ test("stretched rotation is read, with what files leave out", async () => {
   expect(
     await scaling({ "llama.rope.scaling.type": text("none"), "llama.rope.scaling.factor": f32(4) }),
   ).toEqual({ type: "none" });
+});
+
+test("windows: in every layer, in all but each n-th, or as a list says", async () => {
+  const windows = async (metadata: Record<string, GgufValue>) =>
+    (
+      await load(
+        tinyLlama({ layers: 3, metadata: { "llama.attention.sliding_window": u32(9), ...metadata } }),
+      )
+    ).config.windows;
+  const pattern = "llama.attention.sliding_window_pattern";
+  expect(await windows({})).toEqual([9, 9, 9]);
+  expect(await windows({ [pattern]: u32(2) })).toEqual([9, undefined, 9]);
+  expect(await windows({ [pattern]: u32(1) })).toEqual([undefined, undefined, undefined]);
+  expect(await windows({ [pattern]: { type: "array", of: "bool", value: [false, true, true] } })).toEqual([
+    undefined,
+    9,
+    9,
+  ]);
+  expect(await windows({ "llama.attention.sliding_window": u32(0) })).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
+});
+
+test("gemma3 is told apart by what its files do not say", async () => {
+  const layers = 7;
+  const plain = tinyLlama({ layers });
+  const added = (name: string, size: number) => ({
+    name,
+    type: 0,
+    shape: [size],
+    data: new Uint8Array(4 * size),
+  });
+  const norms = Array.from({ length: layers }, (_, layer) => [
+    added(`blk.${layer}.attn_q_norm.weight`, 16),
+    added(`blk.${layer}.attn_k_norm.weight`, 16),
+    added(`blk.${layer}.post_attention_norm.weight`, 64),
+    added(`blk.${layer}.post_ffw_norm.weight`, 64),
+  ]).flat();
+  const metadata = [
+    ...plain.metadata.map(([key, value]) => [String(key).replace("llama.", "gemma3."), value] as const),
+    ["gemma3.attention.sliding_window", u32(32)] as const,
+    ["gemma3.final_logit_softcapping", f32(30)] as const,
+  ].map(([key, value]) =>
+    key === "general.architecture" ? ([key, text("gemma3")] as const) : ([key, value] as const),
+  );
+  const { config, tensors } = await load({ metadata, tensors: [...plain.tensors, ...norms] });
+  expect(config).toMatchObject({
+    architecture: "gemma3",
+    localRope: { order: "neox", base: 10_000, scaling: { type: "none" } },
+    windows: [32, 32, 32, 32, 32, undefined, 32],
+    activation: "gelu",
+    embeddingScale: 8,
+    attentionScale: 0.25,
+    attentionCap: undefined,
+    logitCap: 30,
+  });
+  expect(tensors.layers[6]!.feedForwardPostNorm!.name).toBe("blk.6.post_ffw_norm.weight");
+  const missing = load({ metadata, tensors: [...plain.tensors, ...norms.slice(1)] });
+  await expect(missing).rejects.toThrow(/"blk.0.attn_q_norm.weight"/);
+});
+
+test("matrices that a file has in one are parts of it", async () => {
+  const plain = tinyLlama({ layers: 1 });
+  const merge = (name: string, parts: readonly string[]) => {
+    const found = parts.map((part) => plain.tensors.find((tensor) => tensor.name === part)!);
+    const rows = found.reduce((sum, { shape }) => sum + Number(shape[1]), 0);
+    return {
+      ...found[0]!,
+      name,
+      shape: [64, rows],
+      data: Buffer.concat(found.map(({ data }) => data)),
+    };
+  };
+  const apart = ["attn_q", "attn_k", "attn_v", "ffn_gate", "ffn_up"].map((part) => `blk.0.${part}.weight`);
+  const tensors = [
+    ...plain.tensors.filter(({ name }) => !apart.includes(String(name))),
+    merge("blk.0.attn_qkv.weight", apart.slice(0, 3)),
+    merge("blk.0.ffn_up.weight", apart.slice(3)),
+  ];
+  const layer = (await load({ ...plain, tensors })).tensors.layers[0]!;
+  const row = 40;
+  expect(layer.key.shape).toEqual([64, 32]);
+  expect(layer.key.offset).toBe(layer.query.offset + 64 * row);
+  expect(layer.value.offset).toBe(layer.key.offset + 32 * row);
+  expect(layer.value.byteLength).toBe(32 * row);
+  expect(layer.up.offset).toBe(layer.gate.offset + 96 * row);
+  const short = tensors.map((tensor) =>
+    tensor.name === "blk.0.attn_qkv.weight" ? { ...tensor, shape: [64, 127] } : tensor,
+  );
+  await expect(load({ ...plain, tensors: short })).rejects.toThrow(
+    /"blk.0.attn_qkv.weight" is 64 x 127, the configuration needs 64 x 128/,
+  );
 });
 
 describe("refuses", () => {
@@ -212,6 +313,33 @@ describe("refuses", () => {
         { "llama.rope.scaling.type": text("longrope") },
         "missing-tensor",
         /rope_factors_short.weight/,
+      ],
+      [
+        "a cap that is no number",
+        { "llama.final_logit_softcapping": f32(Number.NaN) },
+        "bad-model",
+        /final_logit_softcapping" is NaN/,
+      ],
+      [
+        "a window from behind",
+        { "llama.attention.sliding_window": { type: "i32", value: -5 } },
+        "bad-model",
+        /sliding_window" is -5/,
+      ],
+      [
+        "windows for other layers",
+        {
+          "llama.attention.sliding_window": u32(4),
+          "llama.attention.sliding_window_pattern": { type: "array", of: "bool", value: [true] },
+        },
+        "bad-model",
+        /has 1 entries; it must have one for each of 2 layers/,
+      ],
+      [
+        "windows of another type",
+        { "llama.attention.sliding_window_pattern": { type: "array", of: "u32", value: [1, 0] } },
+        "bad-model",
+        /array of 2 u32.*array of booleans/,
       ],
       ["experts", { "llama.expert_count": u32(8) }, "unsupported-architecture", /expert_count" is 8/],
       ["a part of a model", { "split.count": { type: "u16", value: 3 } }, "bad-model", /merge/],

@@ -20,10 +20,23 @@ export interface ModelConfig {
   readonly contextLength: number;
   readonly normEpsilon: number;
   readonly rope: RopeConfig;
+  /** Turns layers with a window; undefined: `rope` turns them too. */
+  readonly localRope: RopeConfig | undefined;
+  /** Positions that a token sees in each layer, itself included; undefined: all. */
+  readonly windows: readonly (number | undefined)[];
   /** Each head's query and key is normed before it turns. */
   readonly headNorms: boolean;
+  /** What attention and feed-forward add is normed first. */
+  readonly postNorms: boolean;
+  /** What opens the feed-forward's gate. */
+  readonly activation: "silu" | "gelu";
+  /** What embedded tokens are multiplied by. */
+  readonly embeddingScale: number;
   /** What the product of a query and a key is multiplied by. */
   readonly attentionScale: number;
+  /** A score or logit x becomes cap * tanh(x / cap). */
+  readonly attentionCap: number | undefined;
+  readonly logitCap: number | undefined;
   /** The head is the embedding matrix. */
   readonly tiedHead: boolean;
 }
@@ -49,7 +62,6 @@ const ropeBases = { min: 1.001, max: 1e12 };
 const neutral: Readonly<Record<string, number | boolean | string>> = {
   "rope.scaling.yarn_log_multiplier": 0,
   "rope.scaling.yarn_ext_factor": 1,
-  "attention.sliding_window": 0,
   "attention.causal": true,
   "attention.clamp_kqv": 0,
   "attention.max_alibi_bias": 0,
@@ -80,13 +92,20 @@ export function readConfig(gguf: Gguf): ModelConfig {
     throw metadata.bad(`${heads} attention heads cannot share ${kvHeads} key and value heads`);
   }
   const headSize = readHeadSize(metadata, key, hiddenSize, heads);
+  const layers = count("block_count", most.layers);
   const ropeDims = count("rope.dimension_count", headSize, headSize);
   if (ropeDims % 2 !== 0)
     throw metadata.bad(`metadata "${key("rope.dimension_count")}" is ${ropeDims}; it must be even`);
 
+  const rope: RopeConfig = {
+    order: traits.ropeOrder,
+    dims: ropeDims,
+    base: metadata.float(key("rope.freq_base"), ropeBases, 10_000),
+    scaling: readRopeScaling(metadata, key, gguf.tensors.has("rope_factors_long.weight")),
+  };
   return {
     architecture,
-    layers: count("block_count", most.layers),
+    layers,
     hiddenSize,
     feedForwardSize: count("feed_forward_length", most.feedForwardSize),
     heads,
@@ -95,14 +114,16 @@ export function readConfig(gguf: Gguf): ModelConfig {
     vocabSize: readVocabSize(gguf, metadata, key("vocab_size")),
     contextLength: count("context_length", most.contextLength),
     normEpsilon: metadata.float(key("attention.layer_norm_rms_epsilon"), { min: 1e-12, max: 0.1 }),
-    rope: {
-      order: traits.ropeOrder,
-      dims: ropeDims,
-      base: metadata.float(key("rope.freq_base"), ropeBases, 10_000),
-      scaling: readRopeScaling(metadata, key, gguf.tensors.has("rope_factors_long.weight")),
-    },
-    headNorms: traits.headNorms,
-    attentionScale: 1 / Math.sqrt(headSize),
+    rope,
+    localRope: readLocalRope(metadata, key("rope.freq_base_swa"), rope, traits.localRopeBase),
+    windows: readWindows(metadata, key, layers, traits),
+    headNorms: traits.headNorms ?? false,
+    postNorms: traits.postNorms ?? false,
+    activation: traits.activation ?? "silu",
+    embeddingScale: traits.scaledEmbedding ? Math.sqrt(hiddenSize) : 1,
+    attentionScale: 1 / Math.sqrt(traits.layersScaledByHidden === layers ? hiddenSize / heads : headSize),
+    attentionCap: readCap(metadata, key("attn_logit_softcapping"), traits.caps?.attention),
+    logitCap: readCap(metadata, key("final_logit_softcapping"), traits.caps?.logits),
     tiedHead: !gguf.tensors.has("output.weight"),
   };
 }
@@ -156,6 +177,45 @@ function readHeadSize(
     throw metadata.bad(`keys of ${headSize} and values of ${valueSize} per head; they must be of one size`);
   }
   return headSize;
+}
+
+function readLocalRope(
+  metadata: Metadata,
+  key: string,
+  rope: RopeConfig,
+  base: number | undefined,
+): RopeConfig | undefined {
+  if (base === undefined && !metadata.has(key)) return undefined;
+  return { ...rope, base: metadata.float(key, ropeBases, base), scaling: { type: "none" } };
+}
+
+/** Which layers have a window: all but each n-th, or as a list says. */
+function readWindows(
+  metadata: Metadata,
+  key: (name: string) => string,
+  layers: number,
+  traits: ArchitectureTraits,
+): (number | undefined)[] {
+  const window = metadata.integer(
+    key("attention.sliding_window"),
+    { min: 0, max: 2 ** 31 - 1 },
+    traits.window ?? 0,
+  );
+  const patternKey = key("attention.sliding_window_pattern");
+  const list = metadata.booleans(patternKey);
+  if (list && list.length !== layers) {
+    throw metadata.bad(
+      `metadata "${patternKey}" has ${list.length} entries; it must have one for each of ${layers} layers`,
+    );
+  }
+  const period = list ? 0 : metadata.integer(patternKey, { min: 0, max: most.layers }, traits.fullEvery ?? 0);
+  const isLocal = (layer: number) => list?.[layer] ?? (period === 0 || (layer + 1) % period !== 0);
+  return Array.from({ length: layers }, (_, layer) => (window > 0 && isLocal(layer) ? window : undefined));
+}
+
+/** Undefined where there is none, which files may write as 0. */
+function readCap(metadata: Metadata, key: string, fallback = 0): number | undefined {
+  return metadata.float(key, { min: 0, max: 65_536 }, fallback) || undefined;
 }
 
 /** The rows of the embedding; what the metadata says about the vocabulary must agree with them. */

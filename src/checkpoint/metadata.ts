@@ -74,6 +74,14 @@ export class Metadata {
     return entry.value;
   }
 
+  /** Undefined when the key is missing, or is no array. */
+  booleans(key: string): readonly boolean[] | undefined {
+    const entry = this.#gguf.metadata.get(key);
+    if (entry?.type !== "array") return undefined;
+    if (entry.of !== "bool") throw this.#unfit(key, entry, "an array of booleans");
+    return entry.value;
+  }
+
   /** Integers of up to 32 bits; undefined when the key is missing. */
   integers(key: string): readonly number[] | undefined {
     const entry = this.#gguf.metadata.get(key);

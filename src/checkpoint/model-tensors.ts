@@ -31,6 +31,9 @@ export interface LayerTensors {
   /** headSize values, in a model with `headNorms`. */
   readonly queryNorm?: TensorInfo | undefined;
   readonly keyNorm?: TensorInfo | undefined;
+  /** In a model with `postNorms`. */
+  readonly attentionPostNorm?: TensorInfo | undefined;
+  readonly feedForwardPostNorm?: TensorInfo | undefined;
 }
 
 export interface ModelTensors {
@@ -83,21 +86,39 @@ export function findTensors(gguf: Gguf, config: ModelConfig): ModelTensors {
   const layers: LayerTensors[] = [];
   for (let layer = 0; layer < config.layers; layer++) {
     const name = (part: string, kind = "weight") => `blk.${layer}.${part}.${kind}`;
+    const [query, key, value] = gguf.tensors.has(name("attn_qkv"))
+      ? splitRows(matrix(name("attn_qkv"), hiddenSize, queryRows + 2 * keyRows), queryRows, keyRows, keyRows)
+      : [
+          matrix(name("attn_q"), hiddenSize, queryRows),
+          matrix(name("attn_k"), hiddenSize, keyRows),
+          matrix(name("attn_v"), hiddenSize, keyRows),
+        ];
+    const gateIsInUp =
+      !gguf.tensors.has(name("ffn_gate")) &&
+      gguf.tensors.get(name("ffn_up"))?.shape[1] === 2 * feedForwardSize;
+    const [gate, up] = gateIsInUp
+      ? splitRows(matrix(name("ffn_up"), hiddenSize, 2 * feedForwardSize), feedForwardSize, feedForwardSize)
+      : [
+          matrix(name("ffn_gate"), hiddenSize, feedForwardSize),
+          matrix(name("ffn_up"), hiddenSize, feedForwardSize),
+        ];
     layers.push({
       attentionNorm: norm(name("attn_norm")),
-      query: matrix(name("attn_q"), hiddenSize, queryRows),
-      key: matrix(name("attn_k"), hiddenSize, keyRows),
-      value: matrix(name("attn_v"), hiddenSize, keyRows),
+      query,
+      key,
+      value,
       output: matrix(name("attn_output"), queryRows, hiddenSize),
       feedForwardNorm: norm(name("ffn_norm")),
-      gate: matrix(name("ffn_gate"), hiddenSize, feedForwardSize),
-      up: matrix(name("ffn_up"), hiddenSize, feedForwardSize),
+      gate,
+      up,
       down: matrix(name("ffn_down"), feedForwardSize, hiddenSize),
       queryBias: bias(name("attn_q", "bias"), queryRows),
       keyBias: bias(name("attn_k", "bias"), keyRows),
       valueBias: bias(name("attn_v", "bias"), keyRows),
       queryNorm: config.headNorms ? norm(name("attn_q_norm"), config.headSize) : undefined,
       keyNorm: config.headNorms ? norm(name("attn_k_norm"), config.headSize) : undefined,
+      attentionPostNorm: config.postNorms ? norm(name("post_attention_norm")) : undefined,
+      feedForwardPostNorm: config.postNorms ? norm(name("post_ffw_norm")) : undefined,
     });
   }
   const outputNorm = norm("output_norm.weight");
@@ -114,6 +135,18 @@ export function findTensors(gguf: Gguf, config: ModelConfig): ModelTensors {
     }
   }
   return { embedding, layers, outputNorm, head, ropeFactors };
+}
+
+/** Matrices that the file has in one, each as a tensor of so many of its rows. */
+function splitRows<Counts extends number[]>(tensor: TensorInfo, ...counts: Counts) {
+  const [columns, all] = tensor.shape as [number, number];
+  const rowBytes = tensor.byteLength / all;
+  let offset = tensor.offset;
+  return counts.map((rows) => {
+    const part = { ...tensor, shape: [columns, rows], offset, byteLength: rows * rowBytes };
+    offset += part.byteLength;
+    return part;
+  }) as { [index in keyof Counts]: TensorInfo };
 }
 
 /** Those of Llama 3, or one of the two lists of longrope, as the context asks for. */

@@ -33,11 +33,15 @@ export interface LayerWeights {
   readonly valueBias?: Float32Array | undefined;
   readonly queryNorm?: Float32Array | undefined;
   readonly keyNorm?: Float32Array | undefined;
+  readonly attentionPostNorm?: Float32Array | undefined;
+  readonly feedPostNorm?: Float32Array | undefined;
 }
 
 export interface StackLayer extends LayerWeights {
   /** Which of the stack's ropes turns it. */
   readonly rope: number;
+  /** Positions that a token sees, itself included; 0: all. */
+  readonly window: number;
 }
 
 /** See EspRope in native/espalier.h. */
@@ -58,7 +62,13 @@ export interface StackSpec {
   readonly ropeNeox: boolean;
   readonly ropes: readonly StackRope[];
   readonly normEpsilon: number;
+  /** The feed-forward's gate is opened by GELU instead of SiLU. */
+  readonly gelu: boolean;
+  readonly embeddingScale: number;
   readonly attentionScale: number;
+  /** 0: none. */
+  readonly attentionCap: number;
+  readonly logitCap: number;
   readonly layers: readonly StackLayer[];
   readonly finalNorm?: Float32Array;
   readonly embedding?: Matrix;

@@ -24,7 +24,10 @@ const INLINE_BYTES = 4 << 20;
 export interface LoadOptions {
   /** Threads of a pass, 1 to 64; default: as many as this process may use. */
   readonly threads?: number;
-  /** The longest text, prompt included, in tokens; default and most: what the model was trained for. */
+  /**
+   * The longest text, prompt included, in tokens; default and most: what the model was trained for. Of the two lists of rotation
+   * factors of a longrope model (Phi-3, 128k) this chooses the one that all texts are read with.
+   */
   readonly contextLength?: number;
   /** How keys and values are kept; "f32" takes twice the memory of "f16", the default. */
   readonly cacheType?: "f16" | "f32";

@@ -5,11 +5,8 @@ import { type RopeConfig, ropeAmplitude, ropeFactors } from "../checkpoint/rope.
 import type { StackRope, StackSpec } from "./binding.ts";
 import type { Weights } from "./weights.ts";
 
-function stackRope(rope: RopeConfig, listed: Float32Array | undefined): StackRope {
-  return { base: rope.base, factors: ropeFactors(rope, listed), amplitude: ropeAmplitude(rope) };
-}
-
 export function stackSpec(config: ModelConfig, weights: Weights): StackSpec {
+  const { localRope } = config;
   return {
     hidden: config.hiddenSize,
     feed: config.feedForwardSize,
@@ -19,12 +16,23 @@ export function stackSpec(config: ModelConfig, weights: Weights): StackSpec {
     vocab: config.vocabSize,
     ropeDims: config.rope.dims,
     ropeNeox: config.rope.order === "neox",
-    ropes: [stackRope(config.rope, weights.ropeFactors)],
+    ropes: [stackRope(config.rope, weights.ropeFactors), ...(localRope ? [stackRope(localRope)] : [])],
     normEpsilon: config.normEpsilon,
+    gelu: config.activation === "gelu",
+    embeddingScale: config.embeddingScale,
     attentionScale: config.attentionScale,
-    layers: weights.layers.map((layer) => ({ ...layer, rope: 0 })),
+    attentionCap: config.attentionCap ?? 0,
+    logitCap: config.logitCap ?? 0,
+    layers: weights.layers.map((layer, i) => {
+      const window = config.windows[i] ?? 0;
+      return { ...layer, rope: window > 0 && localRope ? 1 : 0, window };
+    }),
     finalNorm: weights.finalNorm,
     embedding: weights.embedding,
     head: weights.head,
   };
+}
+
+function stackRope(rope: RopeConfig, listed?: Float32Array): StackRope {
+  return { base: rope.base, factors: ropeFactors(rope, listed), amplitude: ropeAmplitude(rope) };
 }

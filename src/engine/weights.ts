@@ -76,6 +76,8 @@ export async function readLayer(
     valueBias: await optional(layer.valueBias),
     queryNorm: await optional(layer.queryNorm),
     keyNorm: await optional(layer.keyNorm),
+    attentionPostNorm: await optional(layer.attentionPostNorm),
+    feedPostNorm: await optional(layer.feedForwardPostNorm),
   };
 }
 

@@ -93,6 +93,10 @@ static void test_rows(const EspKernels *kernels) {
     count_in(out, (size_t)size * sizeof *out);
     kernels->silu_times(y, x, size);
     count_in(y, (size_t)size * sizeof *y);
+    kernels->gelu_times(out, x, size);
+    count_in(out, (size_t)size * sizeof *out);
+    kernels->soft_cap(x, size, 30);
+    count_in(x, (size_t)size * sizeof *x);
     float largest, total;
     kernels->chunk_softmax(y, 1 + below(size), &largest, &total);
     count_in(&largest, sizeof largest);
@@ -167,6 +171,7 @@ static EspMatrix *random_matrix(EspArena *arena, const Kind *kind, int32_t rows,
 typedef struct {
   int32_t hidden, feed, heads, kv_heads, head_size, vocab, text; /* text: tokens to read before trees */
   bool neox;
+  bool all_parts; /* biases, norms of heads and of sums, a window, caps and whatever else only some architectures have */
 } Shape;
 
 enum { LAYERS = 2 };
@@ -185,6 +190,8 @@ static Model make_model(const Kind *kind, Shape shape, int threads) {
   EspLayer layers[LAYERS];
   float *norms[2 * LAYERS + 1];
   for (int i = 0; i <= 2 * LAYERS; i++) norms[i] = reals((size_t)hidden, 2);
+  float *part = reals((size_t)(hidden > query ? hidden : query), 1), factors[128];
+  for (int i = 0; i < 128; i++) factors[i] = 1 + fabsf(real());
   for (int i = 0; i < LAYERS; i++) {
     layers[i] = (EspLayer){
         .attention_norm = norms[2 * i],
@@ -197,9 +204,15 @@ static Model make_model(const Kind *kind, Shape shape, int threads) {
         .up = random_matrix(model.arena, kind, shape.feed, hidden),
         .down = random_matrix(model.arena, kind, hidden, shape.feed),
     };
+    if (!shape.all_parts) continue;
+    layers[i].query_bias = layers[i].key_bias = layers[i].value_bias = part;
+    layers[i].query_norm = layers[i].key_norm = part;
+    layers[i].attention_post_norm = layers[i].feed_post_norm = part;
+    layers[i].rope = i;
+    layers[i].window = i == 0 ? 50 : 0;
   }
   const EspMatrix *embedding = random_matrix(model.arena, kind, shape.vocab, hidden);
-  const EspStackSpec spec = {
+  EspStackSpec spec = {
       .layers = LAYERS,
       .hidden = hidden,
       .feed = shape.feed,
@@ -209,17 +222,29 @@ static Model make_model(const Kind *kind, Shape shape, int threads) {
       .vocab = shape.vocab,
       .rope_dims = shape.head_size,
       .rope_neox = shape.neox,
-      .rope_base = 10000,
+      .ropes = 1,
+      .rope = {{.base = 10000, .amplitude = 1}},
       .norm_epsilon = 1e-5f,
+      .embedding_scale = 1,
+      .attention_scale = 1 / sqrtf((float)shape.head_size),
       .layer = layers,
       .final_norm = norms[2 * LAYERS],
       .embedding = embedding,
       .head = embedding,
   };
+  if (shape.all_parts) {
+    spec.ropes = 2;
+    spec.rope[1] = (EspRope){.base = 500, .factors = factors, .amplitude = 1.2f};
+    spec.activation = ESP_GELU;
+    spec.embedding_scale = sqrtf((float)hidden);
+    spec.attention_cap = 5;
+    spec.logit_cap = 20;
+  }
   const char *message;
   model.stack = esp_stack_create(&spec, model.pool, &message);
   must(model.stack != NULL, message);
   for (int i = 0; i <= 2 * LAYERS; i++) free(norms[i]);
+  free(part);
   return model;
 }
 
@@ -323,7 +348,7 @@ static void test_texts(const Model *model, bool half) {
 
 /* Every kind of weights with one shape, and long texts with shapes of attention that kernels treat differently. */
 static void test_stacks(void) {
-  const Shape plain = {256, 512, 4, 2, 64, 300, 12, false};
+  const Shape plain = {256, 512, 4, 2, 64, 300, 12, false, false};
   for (int i = 0; i < KINDS; i++) {
     if (esp_matrix_row_bytes(kinds[i].type, 256) == 0) continue;
     begin(100 + (uint64_t)i);
@@ -334,15 +359,17 @@ static void test_stacks(void) {
     free_model(&model);
   }
   const Shape shapes[] = {
-      {96, 160, 3, 3, 32, 519, 290, false}, {192, 96, 6, 2, 96, 40, 270, true}, {224, 96, 7, 1, 32, 100, 260, true},
-      {64, 64, 12, 1, 128, 33, 140, false}, {64, 96, 2, 1, 256, 17, 135, true},
+      {96, 160, 3, 3, 32, 519, 290, false, false}, {192, 96, 6, 2, 96, 40, 270, true, false},
+      {224, 96, 7, 1, 32, 100, 260, true, false},  {64, 64, 12, 1, 128, 33, 140, false, false},
+      {64, 96, 2, 1, 256, 17, 135, true, false},   {96, 96, 4, 2, 32, 65, 300, true, true},
   };
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
     begin(200 + i);
     Model model = make_model(&kinds[i % 2 ? 6 : 3], shapes[i], i % 3 ? 2 : 1);
     test_texts(&model, i % 2 == 0);
     char part[64];
-    snprintf(part, sizeof part, "attention %d over %d of %d", shapes[i].heads, shapes[i].kv_heads, shapes[i].head_size);
+    snprintf(part, sizeof part, "%s %d over %d of %d", shapes[i].all_parts ? "all parts" : "attention", shapes[i].heads,
+             shapes[i].kv_heads, shapes[i].head_size);
     print_part(part);
     free_model(&model);
   }
