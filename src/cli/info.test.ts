@@ -39,6 +39,8 @@ describe("info", () => {
       heads: 4,
       kvHeads: 2,
       contextLength: 512,
+      engine: { headSize: 16, tiedHead: true, rope: { base: 10_000 }, window: null, layersWithWindow: 0 },
+      problem: null,
       tokenizer: { model: "gpt2", pre: "smollm" },
       chatTemplate: true,
     });
@@ -56,6 +58,27 @@ describe("info", () => {
     const { stdout } = await runCli(["info", path]);
     expect(stdout).toMatch(/^name +Tiny\narchitecture +llama\nparameters +0\.1 million\n/);
     expect(stdout).toMatch(/\nweights +tensors +bytes\nQ4_1 +15 /);
+  });
+
+  test("tells what the engine makes of it, or why it does not run", async () => {
+    const metadata = {
+      "llama.attention.sliding_window": { type: "u32", value: 100 },
+      "llama.rope.scaling.type": { type: "string", value: "linear" },
+      "llama.rope.scaling.factor": { type: "f32", value: 4 },
+    } as const;
+    const stretched = join(folder, "stretched.gguf");
+    await writeFile(stretched, writeGguf(tinyLlama({ metadata })));
+    const { stdout } = await runCli(["info", stretched]);
+    expect(stdout).toMatch(/\nrotation +normal, base 10000, linear 4\nwindow +100 tokens, in 2 layers\n/);
+    expect(stdout).toMatch(/\nruns here +yes\n/);
+    const foreign = join(folder, "foreign.gguf");
+    await writeFile(
+      foreign,
+      writeGguf(tinyLlama({ metadata: { "general.architecture": { type: "string", value: "rwkv7" } } })),
+    );
+    expect((await runCli(["info", foreign])).stdout).toMatch(
+      /\nruns here +no: .*"rwkv7" is not supported; supported: llama, qwen2/,
+    );
   });
 
   test("says what a file does not say", async () => {

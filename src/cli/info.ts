@@ -1,8 +1,12 @@
 /** @file `espalier info`: what is in a model's file, read without loading the weights. */
 
 import type { Command } from "commander";
+import { readConfig } from "../checkpoint/config.ts";
 import { embeddedModel } from "../checkpoint/embedded.ts";
 import { type Gguf, openGguf } from "../checkpoint/gguf.ts";
+import { findTensors } from "../checkpoint/model-tensors.ts";
+import type { RopeConfig } from "../checkpoint/rope.ts";
+import { EspalierError } from "../errors.ts";
 import { type Io, writeJson } from "./io.ts";
 import { shared } from "./options.ts";
 import { table } from "./table.ts";
@@ -10,6 +14,16 @@ import { table } from "./table.ts";
 interface WeightType {
   readonly tensors: number;
   readonly bytes: number;
+}
+
+/** What the engine must know and the sizes do not tell. */
+interface EngineView {
+  readonly headSize: number;
+  readonly tiedHead: boolean;
+  readonly rope: RopeConfig;
+  /** Positions that layers with a window see; null where no layer has one. */
+  readonly window: number | null;
+  readonly layersWithWindow: number;
 }
 
 /** What `info --json` prints; null stands for what the file does not say. */
@@ -24,6 +38,10 @@ export interface ModelInfo {
   readonly feedForwardSize: number | null;
   readonly heads: number | null;
   readonly kvHeads: number | null;
+  /** What the engine makes of the file; null when it cannot run it. */
+  readonly engine: EngineView | null;
+  /** Why the engine cannot run it. */
+  readonly problem: string | null;
   readonly vocabSize: number | null;
   readonly contextLength: number | null;
   readonly tokenizer: { readonly model: string; readonly pre: string | null } | null;
@@ -82,12 +100,27 @@ function describe(file: Gguf): ModelInfo {
     feedForwardSize: number("feed_forward_length"),
     heads,
     kvHeads: number("attention.head_count_kv") ?? heads,
+    ...viewOf(file),
     vocabSize: tokens?.type === "array" ? tokens.value.length : number("vocab_size"),
     contextLength: number("context_length"),
     tokenizer: tokenizer === null ? null : { model: tokenizer, pre: text("tokenizer.ggml.pre") },
     chatTemplate: text("tokenizer.chat_template") !== null,
     weights: countTypes(file),
   };
+}
+
+function viewOf(file: Gguf): Pick<ModelInfo, "engine" | "problem"> {
+  try {
+    const config = readConfig(file);
+    findTensors(file, config);
+    const { headSize, tiedHead, rope } = config;
+    const windows = config.windows.filter((window) => window !== undefined);
+    const engine = { headSize, tiedHead, rope, window: windows[0] ?? null, layersWithWindow: windows.length };
+    return { engine, problem: null };
+  } catch (error) {
+    if (!(error instanceof EspalierError)) throw error;
+    return { engine: null, problem: error.message };
+  }
 }
 
 function countTypes(file: Gguf): Record<string, WeightType> {
@@ -110,6 +143,7 @@ function show(info: ModelInfo): string {
     ["hidden size", known(info.hiddenSize)],
     ["feed-forward size", known(info.feedForwardSize)],
     ["heads", `${known(info.heads)}, ${known(info.kvHeads)} of keys and values`],
+    ...(info.engine ? engineRows(info.engine) : []),
     ["vocabulary", known(info.vocabSize)],
     ["context", `${known(info.contextLength)} tokens`],
     [
@@ -118,6 +152,7 @@ function show(info: ModelInfo): string {
     ],
     ["chat template", info.chatTemplate ? "yes" : "no"],
     ["file", `${info.path}, ${megabytes(info.fileSize)}`],
+    ["runs here", info.problem === null ? "yes" : `no: ${info.problem}`],
   ];
   const weights = Object.entries(info.weights).map(([type, { tensors, bytes }]) => [
     type,
@@ -125,6 +160,17 @@ function show(info: ModelInfo): string {
     megabytes(bytes),
   ]);
   return `${table(rows)}\n\n${table([["weights", "tensors", "bytes"], ...weights], { numbersFrom: 1 })}\n`;
+}
+
+function engineRows({ headSize, tiedHead, rope, window, layersWithWindow }: EngineView): string[][] {
+  const { scaling } = rope;
+  const stretch = "factor" in scaling ? `, ${scaling.type} ${scaling.factor}` : `, ${scaling.type}`;
+  return [
+    ["head size", String(headSize)],
+    ["rotation", `${rope.order}, base ${rope.base}${scaling.type === "none" ? "" : stretch}`],
+    ["window", window === null ? "none" : `${window} tokens, in ${layersWithWindow} layers`],
+    ["output", tiedHead ? "by the embedding" : "by a matrix of its own"],
+  ];
 }
 
 function megabytes(bytes: number): string {
