@@ -21,6 +21,9 @@ export type EspalierErrorCode =
   | "no-engine"
   | "bad-prompts"
   | "bad-state"
+  | "bad-model-name"
+  | "not-downloaded"
+  | "no-access"
   | "download-failed"
   | "disk-full";
 

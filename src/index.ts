@@ -1,5 +1,7 @@
 /** @file What users of the library may rely on; everything else may change. `test/exports.test.ts` keeps the list. */
 
+export type { DownloadProgress } from "./checkpoint/download.ts";
+export type { DownloadOffer } from "./checkpoint/hub-model.ts";
 export type { Candidates, Drafter, StepOutcome } from "./draft/drafter.ts";
 export { type LoadOptions, loadModel } from "./engine/load.ts";
 export { EspalierError, type EspalierErrorCode } from "./errors.ts";

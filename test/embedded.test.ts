@@ -3,7 +3,7 @@
 import { stat } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { embeddedDraftModel, embeddedModel } from "../src/checkpoint/embedded.ts";
-import { resolveModel } from "../src/checkpoint/model-cache.ts";
+import { findModel } from "../src/checkpoint/find-model.ts";
 import { readInfo } from "../src/cli/info.ts";
 import { loadModel } from "../src/engine/load.ts";
 import type { GenerateRequest } from "../src/session/api.ts";
@@ -30,7 +30,7 @@ afterAll(() => model[Symbol.asyncDispose]());
 describe("the files", () => {
   it("are small, and of one vocabulary", async () => {
     const [tiny, draft] = await Promise.all(
-      [embeddedModel, embeddedDraftModel].map(async (name) => readInfo(await resolveModel(name))),
+      [embeddedModel, embeddedDraftModel].map(async (name) => readInfo(await findModel(name))),
     );
     expect((await stat(tiny!.path)).size).toBeLessThanOrEqual(18e6);
     expect(tiny).toMatchObject({ name: embeddedModel, architecture: "llama", chatTemplate: true });

@@ -31,6 +31,8 @@ test("types and values", () => {
       "type Budget",
       "type Candidates",
       "type ChatMessage",
+      "type DownloadOffer",
+      "type DownloadProgress",
       "type Drafter",
       "type DrafterStats",
       "type EspalierErrorCode",

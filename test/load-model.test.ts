@@ -52,6 +52,7 @@ async function generate(model: string, ...more: string[]): Promise<{ code: numbe
     env: {},
     loadModel,
     findModel: async (name) => name,
+    fetchModel: async (name) => name,
     onInterrupt: () => () => {},
     exit: () => {},
   };

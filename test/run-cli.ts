@@ -91,6 +91,7 @@ export async function runCli(line: string | readonly string[], options: CliOptio
       return loaded;
     },
     findModel: async (path) => path,
+    fetchModel: async (path) => path,
     onInterrupt: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -3,9 +3,9 @@
 import { existsSync } from "node:fs";
 import { describe } from "vitest";
 import { cachedModelPath } from "../src/checkpoint/model-cache.ts";
-import { smollm2Name } from "../src/checkpoint/smollm2.ts";
+import { smollm2 } from "../src/checkpoint/smollm2.ts";
 
-const path = cachedModelPath(smollm2Name);
+const path = cachedModelPath(smollm2.name);
 
 /** Like describe(), with the path of the model's file; skipped when the file is not in the cache. */
 export function describeWithSmollm2(name: string, tests: (path: string) => void): void {

@@ -10,7 +10,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { resolveModel } from "../../dist/checkpoint/model-cache.js";
+import { findModel } from "../../dist/checkpoint/find-model.js";
 
 const USAGE = "usage: npm run bench:peer -- --model M [--rounds N] [--threads K] [--json]";
 const SIDES = ["espalier", "node-llama-cpp"];
@@ -25,7 +25,7 @@ const bench = fileURLToPath(new URL("..", import.meta.url));
 async function main() {
   const options = readOptions();
   install();
-  const model = await resolveModel(options.model);
+  const model = await findModel(options.model);
   const sides = await Promise.all(SIDES.map((name) => start(name, model, options.threads)));
   try {
     const text = readFileSync(new URL("prose.txt", import.meta.url), "utf8");

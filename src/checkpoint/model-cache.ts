@@ -1,10 +1,8 @@
 /** @file Where models with a name live: `models/<name>.gguf` in the user's cache folder for espalier. */
 
-import { readdir, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { homedir } from "node:os";
-import { basename, isAbsolute, join } from "node:path";
-import { EspalierError } from "../errors.ts";
-import { embeddedPath } from "./embedded.ts";
+import { isAbsolute, join } from "node:path";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -35,30 +33,4 @@ export async function cachedModels(env: Environment = process.env): Promise<stri
     .filter((name) => name.endsWith(".gguf"))
     .map((name) => name.slice(0, -".gguf".length))
     .sort();
-}
-
-/**
- * The path of a model given that path, the name of an embedded model, or a name in the cache, looked for in this order. Throws EspalierError
- * "file-not-found", which lists the names there are and how to get one.
- */
-export async function resolveModel(nameOrPath: string, env: Environment = process.env): Promise<string> {
-  if (await isFile(nameOrPath)) return nameOrPath;
-  const embedded = embeddedPath(nameOrPath);
-  if (embedded !== undefined) return embedded;
-  const isName = nameOrPath !== "" && basename(nameOrPath) === nameOrPath;
-  if (isName && (await isFile(cachedModelPath(nameOrPath, env)))) return cachedModelPath(nameOrPath, env);
-  const names = await cachedModels(env);
-  const listed = names.length === 0 ? "no models are there" : `models there: ${names.join(", ")}`;
-  throw new EspalierError(
-    "file-not-found",
-    `no model ${JSON.stringify(nameOrPath)}: it is neither a file nor the name of a model in ${modelFolder(env)} ` +
-      `(${listed}). "npm run fetch:smollm2" fetches smollm2-135m`,
-  );
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return await stat(path).then(
-    (info) => info.isFile(),
-    () => false,
-  );
 }

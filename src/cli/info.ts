@@ -7,8 +7,9 @@ import { type Gguf, openGguf } from "../checkpoint/gguf.ts";
 import { findTensors } from "../checkpoint/model-tensors.ts";
 import type { RopeConfig } from "../checkpoint/rope.ts";
 import { EspalierError } from "../errors.ts";
+import { find } from "./find.ts";
 import { type Io, writeJson } from "./io.ts";
-import { shared } from "./options.ts";
+import { MODEL, shared } from "./options.ts";
 import { table } from "./table.ts";
 
 interface WeightType {
@@ -54,10 +55,10 @@ export function addInfo(program: Command, io: Io): void {
   program
     .command("info")
     .description("Show what is in a model's file: architecture, sizes, weight types, tokenizer.")
-    .argument("[model]", "a GGUF file, or the name of a model in the cache", embeddedModel)
+    .argument("[model]", MODEL, embeddedModel)
     .addOption(shared.json())
     .action(async (model: string, options: { json?: true }) => {
-      const info = await readInfo(await io.findModel(model));
+      const info = await readInfo(await find(model, options, io));
       if (options.json) writeJson(info, io);
       else io.stdout.write(show(info));
     });

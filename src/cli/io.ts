@@ -1,6 +1,8 @@
 /** @file What a command may touch of the world outside. `main.ts` gives the process; tests give their own. */
 
 import type { Readable, Writable } from "node:stream";
+import type { FindOptions } from "../checkpoint/find-model.ts";
+import type { DownloadOptions } from "../checkpoint/hub-model.ts";
 import type { LoadOptions } from "../engine/load.ts";
 import type { Model } from "../session/model.ts";
 
@@ -21,8 +23,10 @@ export interface Io {
   readonly stderr: Output;
   /** The model of a path, or of a name in the cache. */
   loadModel(pathOrName: string, options: LoadOptions): Promise<Model>;
-  /** The path of a model's file, given that or a name in the cache. */
-  findModel(pathOrName: string): Promise<string>;
+  /** The path of a model's file, given that, a name in the cache, or a name on the hub. */
+  findModel(pathOrName: string, options: FindOptions): Promise<string>;
+  /** Like `findModel`, but downloads without a question, and looks whether the hub has a newer state. */
+  fetchModel(pathOrName: string, options: DownloadOptions): Promise<string>;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Calls `listener` at every ctrl-C until the returned function is called; with no listener ctrl-C ends the program. */
   onInterrupt(listener: () => void): () => void;

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** @file The entry of `espalier`: gives the commands this process, and the process their exit code. */
 
-import { resolveModel } from "../checkpoint/model-cache.ts";
+import { fetchModel, findModel } from "../checkpoint/find-model.ts";
 import { loadModel } from "../engine/load.ts";
 import { run } from "./program.ts";
 
@@ -19,7 +19,8 @@ process.exitCode = await run(process.argv.slice(2), {
   stderr: process.stderr,
   env: process.env,
   loadModel,
-  findModel: (name) => resolveModel(name),
+  findModel,
+  fetchModel,
   onInterrupt(listener) {
     process.on("SIGINT", listener);
     return () => process.off("SIGINT", listener);

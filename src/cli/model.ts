@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { embeddedModel } from "../checkpoint/embedded.ts";
 import type { Model } from "../session/model.ts";
+import { find } from "./find.ts";
 import { welcome } from "./first-run.ts";
 import type { Io } from "./io.ts";
 import { showProgress } from "./progress.ts";
@@ -18,15 +19,20 @@ export interface ModelOptions {
 
 /** Loads the model, runs `work` on it, and frees it. */
 export async function withModel<T>(
-  { model: name, draftModel, threads, context, json }: ModelOptions,
+  options: ModelOptions,
   io: Io,
   work: (model: Model) => Promise<T>,
 ): Promise<T> {
+  const { model: name, threads, context, json } = options;
   if (name === embeddedModel && !json) await welcome(io);
+  // The embedded model goes by its name, which brings its draft model.
+  const path = name === embeddedModel ? name : await find(name, options, io);
+  const draftModel =
+    options.draftModel === undefined ? undefined : await find(options.draftModel, options, io);
   const progress = showProgress(`loading ${name}`, 100, io);
   let model: Model;
   try {
-    model = await io.loadModel(name, {
+    model = await io.loadModel(path, {
       ...(draftModel === undefined ? {} : { draftModel }),
       ...(threads === undefined ? {} : { threads }),
       ...(context === undefined ? {} : { contextLength: context }),

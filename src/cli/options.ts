@@ -59,15 +59,17 @@ export function methodName(text: string): string {
   throw new InvalidArgumentError(`The methods are ${methodNames().join(", ")}.`);
 }
 
+/** What names a model. */
+export const MODEL = "a GGUF file, a name in the cache, or one on the hub: hf:owner/repo:Q4_K_M";
+
 const MAX_SEED = 2 ** 32 - 1;
 
 /** Fresh option objects, since commander keeps state in them. */
 export const shared = {
   model: () =>
-    new Option(
-      "-m, --model <model>",
-      "a GGUF file, or the name of a model in the cache; the default is small and tells short stories",
-    ).default(embeddedModel),
+    new Option("-m, --model <model>", `${MODEL}; the default is small and tells short stories`).default(
+      embeddedModel,
+    ),
   draftModel: () =>
     new Option(
       "--draft-model <model>",

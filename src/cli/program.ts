@@ -3,6 +3,7 @@
 import { Command, CommanderError } from "commander";
 import { addBench } from "./bench.ts";
 import { addChat } from "./chat.ts";
+import { addFetch } from "./fetch.ts";
 import { addGenerate } from "./generate.ts";
 import { addInfo } from "./info.ts";
 import { Interrupted } from "./interrupt.ts";
@@ -16,6 +17,7 @@ Examples:
   espalier chat
   espalier generate --prompt "Once upon a time" --color
   espalier chat --model smollm2-135m
+  espalier chat --model hf:Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M
   espalier verify --model model.gguf --prompts prompts.jsonl --method all
   espalier bench --model model.gguf --prompts prompts.jsonl --limit 20
 
@@ -38,7 +40,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
       debug = command.opts<{ debug?: true }>().debug === true;
     })
     .addHelpText("after", MORE);
-  for (const add of [addGenerate, addChat, addVerify, addBench, addInfo]) add(program, io, exit);
+  for (const add of [addGenerate, addChat, addVerify, addBench, addInfo, addFetch]) add(program, io, exit);
   configure(program, io);
   try {
     await program.parseAsync(args, { from: "user" });

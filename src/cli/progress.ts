@@ -13,15 +13,20 @@ export interface Progress {
   stop(): void;
 }
 
-/** Shows work of `total` equal parts under the name `label`. */
-export function showProgress(label: string, total: number, io: Io): Progress {
-  return io.stderr.isTTY === true ? bar(label, total, io) : lines(label, total, io);
+/** Shows work of `total` equal parts under the name `label`; `counts` says how many are done. */
+export function showProgress(
+  label: string,
+  total: number,
+  io: Io,
+  counts: (done: number) => string = (done) => `${done}/${total}`,
+): Progress {
+  return io.stderr.isTTY === true ? bar(label, total, io, counts) : lines(label, io, counts);
 }
 
-function bar(label: string, total: number, io: Io): Progress {
+function bar(label: string, total: number, io: Io, counts: (done: number) => string): Progress {
   const single = new SingleBar(
     {
-      format: `${label} {bar} {value}/{total} {note}`,
+      format: `${label} {bar} {counts} {note}`,
       barsize: 24,
       stream: io.stderr,
       clearOnComplete: true,
@@ -33,22 +38,25 @@ function bar(label: string, total: number, io: Io): Progress {
     },
     Presets.shades_classic,
   );
-  single.start(total, 0, { note: "" });
+  single.start(total, 0, { note: "", counts: counts(0) });
   return {
     update: (done, note = "") =>
-      single.update(done, { note: clip(note, (io.stderr.columns || 80) - label.length - 48) }),
+      single.update(done, {
+        counts: counts(done),
+        note: clip(note, (io.stderr.columns || 80) - label.length - 28 - counts(done).length),
+      }),
     stop: () => single.stop(),
   };
 }
 
 /** A line now and then; work that is soon done says nothing. */
-function lines(label: string, total: number, io: Io): Progress {
+function lines(label: string, io: Io, counts: (done: number) => string): Progress {
   let last = performance.now();
   return {
     update(done, note = "") {
       if (performance.now() - last < LINE_MS) return;
       last = performance.now();
-      io.stderr.write(`${label} ${done}/${total}${note === "" ? "" : ` ${note}`}\n`);
+      io.stderr.write(`${label} ${counts(done)}${note === "" ? "" : ` ${note}`}\n`);
     },
     stop() {},
   };

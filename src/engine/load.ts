@@ -3,9 +3,11 @@
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
 import { type ModelConfig, readConfig } from "../checkpoint/config.ts";
+import type { DownloadProgress } from "../checkpoint/download.ts";
 import { embeddedDraftModel, embeddedModel } from "../checkpoint/embedded.ts";
+import { findModel } from "../checkpoint/find-model.ts";
 import { openGguf } from "../checkpoint/gguf.ts";
-import { resolveModel } from "../checkpoint/model-cache.ts";
+import type { DownloadOffer } from "../checkpoint/hub-model.ts";
 import { findTensors } from "../checkpoint/model-tensors.ts";
 import { readChatTemplate, readTokenizerSpec } from "../checkpoint/tokenizer-spec.ts";
 import { EspalierError } from "../errors.ts";
@@ -43,17 +45,30 @@ export interface LoadOptions {
   readonly passTimes?: PassCosts | false;
   /** Called with the part of the weights that is read, from 0 to 1. */
   readonly onProgress?: (fraction: number) => void;
+  /**
+   * Whether a model that is not on this machine may be downloaded; a function is told what, from where and to where, and
+   * decides. Default: `hf:` names may, others (such as "smollm2-135m") may not.
+   */
+  readonly download?: boolean | ((offer: DownloadOffer) => boolean | Promise<boolean>);
+  /** Called as a download gets on. */
+  readonly onDownload?: (progress: DownloadProgress) => void;
+  /** Ends the loading: its reason is thrown. What a download has brought is kept for the next one. */
+  readonly signal?: AbortSignal;
 }
 
 /**
- * Loads a GGUF model, given its path or its name; without either the embedded model, which tells short stories. Throws EspalierError: what is wrong with a file, that the draft model has
- * another vocabulary ("other-vocabulary"), or that there is no memory or no engine. Dispose the model (`await using`) to free it.
+ * Loads a GGUF model, given its path, its name in the cache, or its name on the Hugging Face hub: `hf:owner/repo/file.gguf`
+ * or `hf:owner/repo:Q4_K_M`, which is downloaded into the cache that all Hugging Face programs share unless it is there.
+ * Without any the embedded model, which tells short stories. Throws EspalierError: what is wrong with a file or its download,
+ * that the draft model has another vocabulary ("other-vocabulary"), or that there is no memory or no engine. Dispose the
+ * model (`await using`) to free it.
  */
 export async function loadModel(
   pathOrName: string = embeddedModel,
   options: LoadOptions = {},
 ): Promise<Model> {
   const { threads = defaultThreads(), contextLength, cacheType = "f16", passTimes, onProgress } = options;
+  const { download, onDownload, signal } = options;
   if (!Number.isInteger(threads) || threads < 1 || threads > 64) {
     throw new RangeError(`threads is ${threads}; give an integer from 1 to 64`);
   }
@@ -61,16 +76,19 @@ export async function loadModel(
     throw new RangeError(`cacheType is ${String(cacheType)}; give "f16" or "f32"`);
   }
   const binding = engine();
-  const path = await resolveModel(pathOrName);
+  const find = (name: string) => findModel(name, { download, onDownload, signal });
+  const path = await find(pathOrName);
+  const draftName = options.draftModel ?? (pathOrName === embeddedModel ? embeddedDraftModel : undefined);
+  const draftPath = draftName === undefined ? undefined : await find(draftName);
+  signal?.throwIfAborted();
   await using gguf = await openGguf(path);
   const config = limited(readConfig(gguf), contextLength);
   const tensors = findTensors(gguf, config);
   const spec = readTokenizerSpec(gguf);
   const template = readChatTemplate(gguf);
   const settings: NativeTargetOptions = { threads, cacheType };
-  const draftName = options.draftModel ?? (pathOrName === embeddedModel ? embeddedDraftModel : undefined);
   const draftModel =
-    draftName === undefined ? undefined : await loadDraftModel(draftName, path, spec.tokens, settings);
+    draftPath === undefined ? undefined : await loadDraftModel(draftPath, path, spec.tokens, settings);
   let target: NativeTarget | undefined;
   try {
     const reading = readWeights(binding, gguf, tensors, onProgress);
@@ -86,6 +104,7 @@ export async function loadModel(
       throw error;
     }
     target = new NativeTarget(binding, config, await reading, settings);
+    signal?.throwIfAborted();
     const name = (id: number | undefined) => (id === undefined ? "" : spec.tokens[id]!);
     return new Model({
       name: basename(path, ".gguf"),
@@ -108,12 +127,12 @@ export async function loadModel(
 
 /** A model for drafting what has the vocabulary `tokens`, which is that of `of`. */
 async function loadDraftModel(
-  pathOrName: string,
+  path: string,
   of: string,
   tokens: readonly string[],
   settings: NativeTargetOptions,
 ): Promise<NativeTarget> {
-  await using gguf = await openGguf(await resolveModel(pathOrName));
+  await using gguf = await openGguf(path);
   const config = readConfig(gguf);
   const tensors = findTensors(gguf, config);
   const own = readTokenizerSpec(gguf).tokens;
