@@ -83,6 +83,11 @@ export class HubServer implements AsyncDisposable {
     return join(this.folder, "hf", "hub", "models--owner--repo");
   }
 
+  /** Where the cache has, or would have, a file's content. */
+  blobOf(path: string): string {
+    return join(this.cache, "blobs", sha256(this.files.get(path)!));
+  }
+
   /** A model's file: nothing in it is read but how it begins. */
   add(path: string, bytes = 300_000): Buffer {
     const content = Buffer.concat([Buffer.from("GGUF"), randomBytes(bytes - 4)]);

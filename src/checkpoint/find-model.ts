@@ -67,8 +67,9 @@ async function unknown(nameOrPath: string, env: Environment): Promise<EspalierEr
   return new EspalierError(
     "file-not-found",
     `no model ${JSON.stringify(nameOrPath)}: it is neither a file nor the name of a model in ${modelFolder(env)} (${listed})` +
-      (meant === undefined ? "" : `; did you mean ${meant}?`) +
-      `; "espalier fetch ${smollm2.name}" gets a small one, hf:owner/repo:Q4_K_M is one of the hub`,
+      (names.length > 0 ? "" : `; "espalier fetch ${smollm2.name}" gets a small one`) +
+      "; hf:owner/repo:Q4_K_M names one of the Hugging Face hub" +
+      (meant === undefined ? "" : `; did you mean ${meant}?`),
   );
 }
 

@@ -39,6 +39,7 @@ test("long lists end", () => {
 test("names by likeness", () => {
   expect(byLikeness("Q4_K_M", ["x", "q4_k_s", "Q8_0"])).toEqual(["q4_k_s", "Q8_0", "x"]);
   expect(misspelt("smolm2-135", ["qwen2.5", "smollm2-135m"])).toBe("smollm2-135m");
+  expect(misspelt("smolm2", ["qwen2.5", "smollm2-135m"])).toBe("smollm2-135m");
   expect(misspelt("llama", ["qwen2.5", "smollm2-135m"])).toBeUndefined();
   expect(misspelt("llama", [])).toBeUndefined();
 });

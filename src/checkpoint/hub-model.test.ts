@@ -1,10 +1,21 @@
 import { createHash } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { existsSync } from "node:fs";
-import { lstat, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
+import {
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { COMMIT, HubServer, describe as headersOf, sha256 } from "../../test/hub-server.ts";
 import { type DownloadOptions, fetchHubModel, findHubModel } from "./hub-model.ts";
 
@@ -27,7 +38,7 @@ async function expectModel(path: string, content = model): Promise<void> {
   expect((await readFile(path)).equals(content)).toBe(true);
 }
 
-const blob = () => join(hub.cache, "blobs", sha256(model));
+const blob = () => hub.blobOf(FILE);
 const partial = () => `${blob()}.espalier.incomplete`;
 const blobs = () => readdir(join(hub.cache, "blobs"));
 
@@ -455,6 +466,31 @@ describe("the disk", () => {
     await symlink("/dev/full", partial());
     await expect(fetchModel()).rejects.toMatchObject({ code: "disk-full" });
     expect(hub.storageRequests).toHaveLength(1);
+  });
+
+  test("a disk that becomes full on the way keeps what has come", async () => {
+    const handle = await open(import.meta.filename);
+    const prototype = Object.getPrototypeOf(handle) as FileHandle;
+    await handle.close();
+    const write = prototype.write;
+    const full = vi.spyOn(prototype, "write").mockImplementation(function (
+      this: FileHandle,
+      ...args: unknown[]
+    ) {
+      if ((args[3] as number) > 100_000)
+        throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+      return Reflect.apply(write, this, args) as never;
+    });
+    const failed = fetchModel();
+    await expect(failed).rejects.toMatchObject({ code: "disk-full" });
+    await expect(failed).rejects.toThrow(
+      /blobs is full after 0.\d MB of hf:.*what has come is kept, and the same again/,
+    );
+    full.mockRestore();
+    const before = (await lstat(partial())).size;
+    expect(before).toBeGreaterThan(100_000);
+    await expectModel(await fetchModel());
+    expect(hub.storageRequests.at(-1)!.range).toBe(`bytes=${before}-`);
   });
 
   test("a cache that is no folder", async () => {

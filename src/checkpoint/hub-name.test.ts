@@ -1,5 +1,9 @@
+import { win32 } from "node:path";
+import { normalize } from "node:path/posix";
+import fc from "fast-check";
 import { expect, test } from "vitest";
-import { isHubName, isRepoPath, parseHubName, printable } from "./hub-name.ts";
+import { EspalierError } from "../errors.ts";
+import { type HubName, isHubName, isRepoPath, parseHubName, printable } from "./hub-name.ts";
 
 test.each([
   ["hf:o/r", { revision: "main" }],
@@ -42,6 +46,47 @@ test.each([
 ])("%j is refused", (name, says) => {
   expect(() => parseHubName(name)).toThrow(says);
   expect(() => parseHubName(name)).toThrow(expect.objectContaining({ code: "bad-model-name" }));
+});
+
+test("whatever a name is, what it is parsed to stays below any folder", () => {
+  const piece = fc.constantFrom(
+    "o",
+    "r",
+    "/",
+    ":",
+    "@",
+    "..",
+    "%2F",
+    "%00",
+    "\\",
+    "C:",
+    "m.gguf",
+    "Q4_0",
+    "\u001b",
+    " ",
+    "refs/pr/1",
+  );
+  const name = fc
+    .array(fc.oneof(piece, fc.string({ maxLength: 3 })), { maxLength: 9 })
+    .map((parts) => `hf:o/r${parts.join("")}`);
+  fc.assert(
+    fc.property(name, (text) => {
+      let parsed: HubName;
+      try {
+        parsed = parseHubName(text);
+      } catch (error) {
+        return error instanceof EspalierError && error.code === "bad-model-name";
+      }
+      const { repo, revision, file = "file", quant = "quant" } = parsed;
+      for (const path of [repo, revision, file, quant]) {
+        expect(normalize(`/top/${path}`)).toBe(`/top/${path}`);
+        expect(win32.isAbsolute(path)).toBe(false);
+        expect(path).toBe(printable(path));
+      }
+      return true;
+    }),
+    { numRuns: 2000 },
+  );
 });
 
 test("paths and texts from elsewhere", () => {

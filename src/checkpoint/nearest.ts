@@ -6,11 +6,13 @@ export function byLikeness(wanted: string, names: readonly string[]): string[] {
   return [...names].sort((a, b) => distances.get(a)! - distances.get(b)!);
 }
 
-/** The one of `names` that `wanted` may be a misspelling of. */
+/** The one of `names` that `wanted` may be a misspelling of, or of the beginning of. */
 export function misspelt(wanted: string, names: readonly string[]): string | undefined {
-  const best = byLikeness(wanted, names)[0];
-  if (best === undefined) return undefined;
-  return distance(wanted.toLowerCase(), best.toLowerCase()) <= best.length / 3 ? best : undefined;
+  const begins = new Map(names.map((name) => [name.slice(0, wanted.length + 1), name]));
+  const best = byLikeness(wanted, [...begins.keys()])[0];
+  if (best === undefined || distance(wanted.toLowerCase(), best.toLowerCase()) > best.length / 3)
+    return undefined;
+  return begins.get(best);
 }
 
 function distance(a: string, b: string): number {

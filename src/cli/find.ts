@@ -1,7 +1,7 @@
 /** @file Finds the model that a command was given; one of the hub is downloaded, one known by name after a question. */
 
 import { createInterface } from "node:readline/promises";
-import { megabytes } from "../checkpoint/download.ts";
+import { type DownloadProgress, megabytes } from "../checkpoint/download.ts";
 import type { DownloadOffer, DownloadOptions } from "../checkpoint/hub-model.ts";
 import { isHubName } from "../checkpoint/hub-name.ts";
 import { showDownload } from "./download.ts";
@@ -24,10 +24,19 @@ export async function downloading<T>(
   work: (options: DownloadOptions, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const display = showDownload(io);
+  let begun = false;
+  const onDownload = (progress: DownloadProgress) => {
+    begun = true;
+    display.update(progress);
+  };
   try {
     return await interruptible(io, (signal) =>
-      work({ env: io.env, signal, onDownload: display.update, onNote: display.note }, signal),
+      work({ env: io.env, signal, onDownload, onNote: display.note }, signal),
     );
+  } catch (error) {
+    if (begun && error instanceof Interrupted)
+      display.note("stopped; what has come is kept, and the same again goes on from there");
+    throw error;
   } finally {
     display.stop();
   }
