@@ -56,7 +56,7 @@ export async function run([command, ...first], args) {
 
 async function accepts(compiler, flags) {
   try {
-    await run(compiler, [...flags, "-fsyntax-only", "-x", "c", devNull]);
+    await run(compiler, [...flags, "-E", "-x", "c", devNull]);
     return true;
   } catch {
     return false;
