@@ -28,11 +28,16 @@ export type MetadataValue =
   | { readonly type: "array"; readonly of: "bool"; readonly value: readonly boolean[] }
   | { readonly type: "array"; readonly of: "string"; readonly value: readonly string[] };
 
-/** A value as an error message shows it: never longer than a line. */
+/** A text from the file as an error message shows it: in quotes, with control characters escaped, never longer than a line. */
+export function describeText(text: string): string {
+  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+}
+
+/** A value as an error message shows it. */
 export function describeValue(entry: MetadataValue): string {
   if (entry.type === "array") return `an array of ${entry.value.length} ${entry.of}`;
   if (entry.type !== "string") return `${entry.value} (${entry.type})`;
-  return JSON.stringify(entry.value.length > 60 ? `${entry.value.slice(0, 60)}…` : entry.value);
+  return describeText(entry.value);
 }
 
 /** In the order of their numbers in a file. */

@@ -6,7 +6,7 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { EspalierError } from "../errors.ts";
 import { GgufCursor, MoreBytes } from "./gguf-cursor.ts";
-import { describeValue, type MetadataValue, readValue } from "./gguf-value.ts";
+import { describeText, describeValue, type MetadataValue, readValue } from "./gguf-value.ts";
 import { placeTensors, readTensorInfo, type TensorInfo } from "./tensor-table.ts";
 
 /** An open file; it must not change while it is open. Dispose to close it. */
@@ -119,8 +119,9 @@ async function readHeader(path: string, file: FileHandle, fileSize: number): Pro
     await whole(() => {
       const at = cursor.offset;
       const key = cursor.name(`metadata key ${i}`);
-      if (metadata.has(key)) throw cursor.damaged(`metadata key ${i}`, `"${key}" is there twice`, at);
-      metadata.set(key, readValue(cursor, `metadata "${key}"`));
+      if (metadata.has(key))
+        throw cursor.damaged(`metadata key ${i}`, `${describeText(key)} is there twice`, at);
+      metadata.set(key, readValue(cursor, `metadata ${describeText(key)}`));
     });
   }
   const alignment = readAlignment(path, metadata);
@@ -130,7 +131,8 @@ async function readHeader(path: string, file: FileHandle, fileSize: number): Pro
     await whole(() => {
       const at = cursor.offset;
       const info = readTensorInfo(cursor, i, alignment);
-      if (tensors.has(info.name)) throw cursor.damaged(`tensor ${i}`, `"${info.name}" is there twice`, at);
+      if (tensors.has(info.name))
+        throw cursor.damaged(`tensor ${i}`, `${describeText(info.name)} is there twice`, at);
       tensors.set(info.name, info);
     });
   }

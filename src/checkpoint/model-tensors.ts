@@ -4,6 +4,7 @@ import { EspalierError } from "../errors.ts";
 import type { ModelConfig } from "./config.ts";
 import { matrixTypes, vectorTypes } from "./ggml-types.ts";
 import type { Gguf } from "./gguf.ts";
+import { describeText } from "./gguf-value.ts";
 import type { TensorInfo } from "./tensor-table.ts";
 
 /** Norms are vectors of hiddenSize; a matrix is [columns, rows] = [inputs, outputs]. */
@@ -130,7 +131,7 @@ export function findTensors(gguf: Gguf, config: ModelConfig): ModelTensors {
     if (!used.has(name)) {
       throw new EspalierError(
         "bad-model",
-        `${gguf.path}: tensor "${name}" has no place in a ${config.architecture} model of ${config.layers} layers`,
+        `${gguf.path}: tensor ${describeText(name)} has no place in a ${config.architecture} model of ${config.layers} layers`,
       );
     }
   }

@@ -3,6 +3,7 @@
 import { EspalierError } from "../errors.ts";
 import { type GgmlType, ggmlType } from "./ggml-types.ts";
 import type { GgufCursor } from "./gguf-cursor.ts";
+import { describeText } from "./gguf-value.ts";
 
 export interface TensorInfo {
   readonly name: string;
@@ -19,7 +20,7 @@ export interface TensorInfo {
  */
 export function readTensorInfo(cursor: GgufCursor, index: number, alignment: number): TensorInfo {
   const name = cursor.name(`tensor ${index}`);
-  const what = `tensor "${name}"`;
+  const what = `tensor ${describeText(name)}`;
   const at = cursor.offset;
   const rank = cursor.u32(what);
   if (rank < 1 || rank > 4) throw cursor.damaged(what, `${rank} dimensions; 1 to 4 are allowed`, at);
@@ -67,7 +68,7 @@ export function placeTensors(
   const placed = [...tensors.values()].map((info) => ({ ...info, offset: dataStart + info.offset }));
   let before: TensorInfo | undefined;
   for (const info of placed.toSorted((a, b) => a.offset - b.offset)) {
-    const what = `tensor "${info.name}"`;
+    const what = `tensor ${describeText(info.name)}`;
     if (info.offset + info.byteLength > cursor.fileSize) {
       throw cursor.damaged(
         what,
@@ -76,7 +77,7 @@ export function placeTensors(
       );
     }
     if (before !== undefined && info.offset < before.offset + before.byteLength) {
-      throw cursor.damaged(what, `it overlaps tensor "${before.name}"`, info.offset);
+      throw cursor.damaged(what, `it overlaps tensor ${describeText(before.name)}`, info.offset);
     }
     before = info;
   }

@@ -1,7 +1,8 @@
 /** @file Turns a conversation into the prompt text that the model was trained on, by the Jinja template in its file. */
 
-import { Template } from "@huggingface/jinja";
+import type { Template } from "@huggingface/jinja";
 import { EspalierError } from "../errors.ts";
+import { parseTemplate, renderTemplate } from "./bounded-jinja.ts";
 
 export interface ChatMessage {
   readonly role: "system" | "user" | "assistant" | "tool";
@@ -30,7 +31,7 @@ export class ChatTemplate {
       );
     }
     try {
-      this.#template = new Template(source);
+      this.#template = parseTemplate(source);
     } catch (cause) {
       throw badTemplate("cannot be parsed", cause);
     }
@@ -39,12 +40,12 @@ export class ChatTemplate {
 
   /**
    * The text of the conversation; with `addGenerationPrompt` it ends where the assistant's answer begins. Throws
-   * EspalierError "bad-chat-template" when the template fails or refuses these messages.
+   * EspalierError "bad-chat-template" when the template fails, refuses these messages, or takes far more time or
+   * memory than a template needs.
    */
   render(messages: readonly ChatMessage[], options: { addGenerationPrompt: boolean }): string {
     try {
-      // `raise_exception` and `strftime_now`, which templates may call, are there by default.
-      return this.#template.render({
+      return renderTemplate(this.#template, {
         messages,
         tools: null,
         documents: null,
@@ -61,7 +62,7 @@ export class ChatTemplate {
 function badTemplate(problem: string, cause: unknown): EspalierError {
   return new EspalierError(
     "bad-chat-template",
-    `the model's chat template ${problem}: ${(cause as Error).message}`,
+    `the model's chat template ${problem}: ${(cause as Error).message.slice(0, 300)}`,
     {
       cause,
     },

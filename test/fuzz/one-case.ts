@@ -1,0 +1,92 @@
+/**
+ * @file One fuzz case: a valid file, mutated, goes all the way from loading to a short text. It must end in a text or in
+ * an EspalierError with a code.
+ */
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { loadModel } from "../../src/engine/load.ts";
+import { EspalierError } from "../../src/errors.ts";
+import { writeGguf } from "../gguf-writer.ts";
+import { mutateBytes } from "./bytes.ts";
+import { Chance } from "./chance.ts";
+import { mutateContents } from "./contents.ts";
+import type { Seed } from "./seeds.ts";
+
+export interface Outcome {
+  /** "text", the code of the EspalierError that ended it, or "fault". */
+  readonly end: string;
+  /** Another error, or one that says too much; undefined when all is well. */
+  readonly fault: string | undefined;
+  /** Of processor time. */
+  readonly ms: number;
+  /** Most memory while it ran over that before it; 0 where the system does not tell. */
+  readonly bytes: number;
+  readonly fileBytes: number;
+}
+
+/** The bytes of case `number`. */
+export function fileOf(seeds: readonly Seed[], seed: number, number: number): Buffer {
+  const chance = new Chance(seed, number);
+  // The last one has a vocabulary that takes longer than all the rest.
+  const { file, bytes, layout } = chance.once(16) ? seeds.at(-1)! : chance.of(seeds.slice(0, -1));
+  return chance.once(2) ? mutateBytes(bytes, layout, chance) : writeGguf(mutateContents(file, chance));
+}
+
+/** Runs the case by way of the file `path`. Never throws. */
+export async function runCase(bytes: Buffer, path: string): Promise<Outcome> {
+  await writeFile(path, bytes);
+  const before = startMemory();
+  const start = process.cpuUsage();
+  const { end, fault } = await judge(path);
+  const { user, system } = process.cpuUsage(start);
+  const ms = (user + system) / 1000;
+  return { end, fault, ms, bytes: mostMemory() - before, fileBytes: bytes.length };
+}
+
+async function judge(path: string): Promise<{ end: string; fault: string | undefined }> {
+  try {
+    await use(path);
+    return { end: "text", fault: undefined };
+  } catch (error) {
+    if (error instanceof EspalierError && error.code !== undefined && error.message.length < 2000)
+      return { end: error.code, fault: undefined };
+    return {
+      end: "fault",
+      fault: error instanceof Error ? (error.stack ?? error.message).slice(0, 2000) : String(error),
+    };
+  }
+}
+
+async function use(path: string): Promise<void> {
+  await using model = await loadModel(path, { threads: 1, passTimes: false });
+  const requests = [
+    { prompt: "Hi é 12 😀<|im_end|>\n  x" },
+    ...(model.parts.chatTemplate ? [{ messages: [{ role: "user", content: "Hi" } as const] }] : []),
+  ];
+  for (const request of requests) {
+    for await (const event of model.generate({ ...request, maxTokens: 4 })) {
+      if (event.type === "end" && !/^[a-z-]+$/.test(event.stopReason))
+        throw new Error(`ended with ${event.stopReason}`);
+    }
+  }
+}
+
+const status = "/proc/self/status";
+const canMeasure = process.platform === "linux";
+
+function memory(name: "VmRSS" | "VmHWM"): number {
+  if (!canMeasure) return 0;
+  return Number(new RegExp(`^${name}:\\s*(\\d+) kB`, "m").exec(readFileSync(status, "latin1"))?.[1]) * 1024;
+}
+
+/** Bytes in memory now; what {@link mostMemory} tells starts anew. */
+function startMemory(): number {
+  if (canMeasure) writeFileSync("/proc/self/clear_refs", "5");
+  return memory("VmRSS");
+}
+
+/** Most bytes in memory since {@link startMemory}. */
+function mostMemory(): number {
+  return memory("VmHWM");
+}
