@@ -1,6 +1,7 @@
 /*
  * addon.c - the engine for Node, through Node-API. Every handle is an External around a Box, which is refused once it
- * or what it rests on is freed; engine/binding.ts frees nothing while a pass runs. Sizes of all buffers are checked here.
+ * or what it rests on is freed, and is not freed while a job holds it. Sizes of all buffers are checked here; buffers that are
+ * written or long must stay as they are until a job is done.
  */
 #include <node_api.h>
 
@@ -21,7 +22,9 @@ typedef enum { BOX_POOL, BOX_ARENA, BOX_MATRIX, BOX_STACK, BOX_CACHE } BoxKind;
 typedef struct Box {
   BoxKind kind;
   void *handle; /* NULL once freed */
-  int32_t users; /* its External, and boxes that rest on it */
+  int32_t users; /* its External, boxes that rest on it, and jobs */
+  int32_t busy; /* jobs that use the handle, or that of a box that rests on it */
+  bool doomed; /* to be freed when it is no longer busy */
   int32_t base_count;
   struct Box *bases[]; /* what it rests on: a matrix on its arena, a stack on its pool and its matrices' arenas */
 } Box;
@@ -51,11 +54,31 @@ static void drop(Box *box) {
   free(box);
 }
 
+/* Keeps the handle of a box, and those it rests on, until let_go. */
+static Box *hold(Box *box) {
+  box->users++;
+  box->busy++;
+  for (int32_t i = 0; i < box->base_count; i++) box->bases[i]->busy++;
+  return box;
+}
+
+static void calm(Box *box) {
+  if (--box->busy == 0 && box->doomed) free_handle(box);
+}
+
+static void let_go(Box *box) {
+  calm(box);
+  for (int32_t i = 0; i < box->base_count; i++) calm(box->bases[i]);
+  drop(box);
+}
+
 static void finalize(napi_env env, void *data, void *hint) {
   (void)env;
   (void)hint;
-  free_handle(data);
-  drop(data);
+  Box *box = data;
+  if (box->busy > 0) box->doomed = true;
+  else free_handle(box);
+  drop(box);
 }
 
 /* An External for `handle`, or null when it is NULL: no memory. */
@@ -98,6 +121,14 @@ static Box *unbox(napi_env env, napi_value value, BoxKind kind) {
   }
   if (box && box->kind == kind && live(box)) return box;
   fail(env, "internal: not a live handle of this kind");
+  return NULL;
+}
+
+/* The same, its handle alone, for what no job may work on meanwhile. */
+static void *unwrap_idle(napi_env env, napi_value value, BoxKind kind) {
+  Box *box = unbox(env, value, kind);
+  if (!box || box->busy == 0) return box ? box->handle : NULL;
+  fail(env, "internal: a pass runs on this handle");
   return NULL;
 }
 
@@ -208,7 +239,7 @@ static napi_value select_isa(napi_env env, napi_callback_info info) {
 
 /* ---- handles ---------------------------------------------------------------------------------------------------- */
 
-/* (handle): frees it now instead of when it is collected */
+/* (handle): frees it now instead of when it is collected; throws while a job uses it */
 static napi_value release(napi_env env, napi_callback_info info) {
   napi_value argument;
   napi_valuetype type;
@@ -216,6 +247,7 @@ static napi_value release(napi_env env, napi_callback_info info) {
   if (!arguments(env, info, 1, &argument)) return NULL;
   CALL(env, napi_typeof(env, argument, &type));
   if (type == napi_external) CALL(env, napi_get_value_external(env, argument, (void **)&box));
+  if (box && box->busy > 0) return fail(env, "internal: a pass runs on this handle");
   if (box) free_handle(box);
   return NULL;
 }
@@ -268,7 +300,7 @@ typedef struct {
   int32_t count;
 } Bases;
 
-/* The matrix of that name, NULL when it is absent and `optional`; its arena joins `bases` unless that is NULL. */
+/* The matrix of that name, NULL when it is absent and `optional`; its arena joins `bases`, held. */
 static EspMatrix *matrix_property(napi_env env, napi_value object, const char *name, bool optional, Bases *bases,
                                   bool *ok) {
   napi_value value;
@@ -277,14 +309,14 @@ static EspMatrix *matrix_property(napi_env env, napi_value object, const char *n
   Box *box = unbox(env, value, BOX_MATRIX);
   if (!(*ok = box != NULL)) return NULL;
   int32_t at = 0;
-  while (bases && at < bases->count && bases->list[at] != box->bases[0]) at++;
-  if (bases && at == bases->count) {
+  while (at < bases->count && bases->list[at] != box->bases[0]) at++;
+  if (at == bases->count) {
     if (at == sizeof bases->list / sizeof *bases->list) {
       fail(env, "internal: the matrices of a stack lie in too many arenas");
       *ok = false;
       return NULL;
     }
-    bases->list[bases->count++] = box->bases[0];
+    bases->list[bases->count++] = hold(box->bases[0]);
   }
   return box->handle;
 }
@@ -399,7 +431,7 @@ static napi_value create_stack(napi_env env, napi_callback_info info) {
        array_property(env, object, "fuseNorm", napi_float32_array, spec.fuse ? (size_t)spec.fuse->cols : 0, true, &fuse_norm);
   const char *message = "internal: the specification of a stack";
   EspStack *stack = NULL;
-  if (ok) {
+  if (ok && live(pool)) {
     spec.final_norm = final_norm;
     spec.token_norm = token_norm;
     spec.feature_norm = feature_norm;
@@ -408,7 +440,9 @@ static napi_value create_stack(napi_env env, napi_callback_info info) {
     stack = esp_stack_create(&spec, pool->handle, &message);
   }
   free(layers);
-  return stack ? wrap(env, BOX_STACK, stack, bases.list, bases.count) : fail(env, message);
+  napi_value result = stack ? wrap(env, BOX_STACK, stack, bases.list, bases.count) : fail(env, message);
+  for (int32_t i = 1; i < bases.count; i++) let_go(bases.list[i]);
+  return result;
 }
 
 /* (stack, capacity, half) -> cache or null */
@@ -440,7 +474,7 @@ static napi_value cache_commit(napi_env env, napi_callback_info info) {
   napi_typedarray_type type;
   size_t length;
   void *path;
-  if (!arguments(env, info, 2, values) || !(cache = unwrap(env, values[0], BOX_CACHE))) return NULL;
+  if (!arguments(env, info, 2, values) || !(cache = unwrap_idle(env, values[0], BOX_CACHE))) return NULL;
   CALL(env, napi_get_typedarray_info(env, values[1], &type, &length, &path, NULL, NULL));
   if (type != napi_int32_array || length > ESP_MAX_NODES) return integer(env, ESP_INVALID);
   return integer(env, esp_cache_commit(cache, path, (int32_t)length));
@@ -450,7 +484,7 @@ static napi_value cache_commit(napi_env env, napi_callback_info info) {
 static napi_value cache_rollback(napi_env env, napi_callback_info info) {
   napi_value argument;
   EspCache *cache;
-  if (!arguments(env, info, 1, &argument) || !(cache = unwrap(env, argument, BOX_CACHE))) return NULL;
+  if (!arguments(env, info, 1, &argument) || !(cache = unwrap_idle(env, argument, BOX_CACHE))) return NULL;
   esp_cache_rollback(cache);
   return NULL;
 }
@@ -460,7 +494,7 @@ static napi_value cache_truncate(napi_env env, napi_callback_info info) {
   napi_value values[2];
   int32_t length;
   EspCache *cache;
-  if (!arguments(env, info, 2, values) || !(cache = unwrap(env, values[0], BOX_CACHE)) ||
+  if (!arguments(env, info, 2, values) || !(cache = unwrap_idle(env, values[0], BOX_CACHE)) ||
       !get_int(env, values[1], &length)) {
     return NULL;
   }
@@ -476,6 +510,8 @@ typedef struct Job {
   EspStatus status;
   const char *message;
   enum { JOB_FILL, JOB_FORWARD } kind;
+  Box *held[1 + ESP_MAX_TREES]; /* what it works on */
+  int32_t held_count;
   /* fill */
   EspMatrix *matrix;
   int32_t first, rows;
@@ -484,6 +520,7 @@ typedef struct Job {
   EspStack *stack;
   EspPass pass;
   bool commit;
+  int32_t *ids; /* the trees' tokens and parents, which a caller may change meanwhile */
   EspTree trees[];
 } Job;
 
@@ -507,6 +544,12 @@ static void execute(napi_env env, void *data) {
 /* Of an EspStatus. */
 static const char *const codes[] = {"ok", "aborted", "invalid", "full", "no-memory"};
 
+static void free_job(Job *job) {
+  for (int32_t i = 0; i < job->held_count; i++) let_go(job->held[i]);
+  free(job->ids);
+  free(job);
+}
+
 static void complete(napi_env env, napi_status status, void *data) {
   Job *job = data;
   napi_value value = NULL, text = NULL, code = NULL;
@@ -521,7 +564,7 @@ static void complete(napi_env env, napi_status status, void *data) {
   }
   napi_delete_reference(env, job->request);
   napi_delete_async_work(env, job->work);
-  free(job);
+  free_job(job);
 }
 
 static napi_value start(napi_env env, Job *job, napi_value request) {
@@ -530,7 +573,7 @@ static napi_value start(napi_env env, Job *job, napi_value request) {
       napi_create_reference(env, request, 1, &job->request) != napi_ok ||
       napi_create_async_work(env, NULL, name, execute, complete, job, &job->work) != napi_ok ||
       napi_create_promise(env, &job->deferred, &promise) != napi_ok || napi_queue_async_work(env, job->work) != napi_ok) {
-    free(job); /* a failure here is a lack of memory: what was made before it is lost with the process */
+    free_job(job); /* a failure here is a lack of memory: what was made before it is lost with the process */
     return fail(env, "internal: no memory for a job");
   }
   return promise;
@@ -539,20 +582,23 @@ static napi_value start(napi_env env, Job *job, napi_value request) {
 /* ({matrix, first, rows, bytes}) -> Promise */
 static napi_value fill_matrix(napi_env env, napi_callback_info info) {
   napi_value request, value;
-  bool given, ok = true;
+  bool given;
   int32_t first, rows;
   void *bytes;
   if (!arguments(env, info, 1, &request)) return NULL;
-  EspMatrix *matrix = matrix_property(env, request, "matrix", false, NULL, &ok);
-  if (!ok || !int_property(env, request, "first", &first) || !int_property(env, request, "rows", &rows)) return NULL;
-  if (rows < 0 || rows > matrix->rows) return fail(env, "internal: rows outside the matrix");
-  const size_t size = (size_t)rows * esp_matrix_row_bytes(matrix->type, matrix->cols);
-  if (!property(env, request, "bytes", &value, &given) ||
-      !array_property(env, request, "bytes", napi_uint8_array, size, false, &bytes)) {
-    return NULL;
-  }
+  Box *box = NULL;
+  if (!property(env, request, "matrix", &value, &given) || !(box = unbox(env, value, BOX_MATRIX))) return NULL;
   Job *job = calloc(1, sizeof *job);
   if (!job) return fail(env, "internal: no memory for a job");
+  job->held[job->held_count++] = hold(box);
+  EspMatrix *matrix = box->handle;
+  if (!int_property(env, request, "first", &first) || !int_property(env, request, "rows", &rows) || rows < 0 ||
+      rows > matrix->rows ||
+      !array_property(env, request, "bytes", napi_uint8_array,
+                      (size_t)rows * esp_matrix_row_bytes(matrix->type, matrix->cols), false, &bytes)) {
+    free_job(job);
+    return fail(env, "internal: rows outside the matrix");
+  }
   job->kind = JOB_FILL;
   job->matrix = matrix;
   job->first = first;
@@ -561,17 +607,32 @@ static napi_value fill_matrix(napi_env env, napi_callback_info info) {
   return start(env, job, request);
 }
 
-static bool read_trees(napi_env env, napi_value list, int32_t count, EspTree *trees, int64_t *rows) {
+/* The box of a handle that the job will work on alone; held until free_job. */
+static Box *take(napi_env env, Job *job, napi_value value, BoxKind kind) {
+  Box *box = unbox(env, value, kind);
+  if (!box) return NULL;
+  bool own = false;
+  for (int32_t i = 0; i < job->held_count; i++) own = own || job->held[i] == box;
+  if (box->busy > 0 && !own) {
+    fail(env, "internal: a pass runs on this handle");
+    return NULL;
+  }
+  return job->held[job->held_count++] = hold(box);
+}
+
+static bool read_trees(napi_env env, napi_value list, int32_t count, Job *job, int64_t *rows) {
   for (int32_t t = 0; t < count; t++) {
     napi_value entry, value;
     bool given;
     void *tokens, *parents;
-    EspTree *tree = &trees[t];
+    EspTree *tree = &job->trees[t];
+    Box *cache = NULL;
     if (napi_get_element(env, list, (uint32_t)t, &entry) != napi_ok || !property(env, entry, "cache", &value, &given) ||
-        !(tree->cache = unwrap(env, value, BOX_CACHE)) || !int_property(env, entry, "size", &tree->size) ||
+        !(cache = take(env, job, value, BOX_CACHE)) || !int_property(env, entry, "size", &tree->size) ||
         !int_property(env, entry, "first", &tree->first)) {
       return false;
     }
+    tree->cache = cache->handle;
     if (tree->size < 1 || tree->size > ESP_MAX_NODES || tree->first < 0 || tree->first >= tree->size) {
       fail(env, "internal: a tree has no new nodes or too many");
       return false;
@@ -580,8 +641,10 @@ static bool read_trees(napi_env env, napi_value list, int32_t count, EspTree *tr
         !array_property(env, entry, "parents", napi_int32_array, (size_t)tree->size, false, &parents)) {
       return false;
     }
-    tree->tokens = tokens;
-    tree->parents = parents;
+    const size_t bytes = (size_t)tree->size * sizeof *job->ids;
+    int32_t *ids = job->ids + (size_t)t * 2 * ESP_MAX_NODES;
+    tree->tokens = memcpy(ids, tokens, bytes);
+    tree->parents = memcpy(ids + ESP_MAX_NODES, parents, bytes);
     *rows += tree->size - tree->first;
   }
   return true;
@@ -595,16 +658,22 @@ static Job *read_pass(napi_env env, napi_value request) {
   napi_value value, list;
   bool given;
   uint32_t count;
-  if (napi_get_named_property(env, request, "stack", &value) != napi_ok) return NULL;
-  EspStack *stack = unwrap(env, value, BOX_STACK);
-  if (!stack) return NULL;
   Job *job = NULL;
   if (napi_get_named_property(env, request, "trees", &list) == napi_ok && napi_get_array_length(env, list, &count) == napi_ok &&
       count >= 1 && count <= ESP_MAX_TREES) job = calloc(1, sizeof *job + count * sizeof *job->trees);
-  if (!job) {
+  if (job) job->ids = malloc((size_t)count * 2 * ESP_MAX_NODES * sizeof *job->ids);
+  if (!job || !job->ids) {
+    free(job);
     fail(env, "internal: a pass takes 1 to 64 trees, and memory");
     return NULL;
   }
+  Box *box = NULL;
+  if (napi_get_named_property(env, request, "stack", &value) == napi_ok) box = take(env, job, value, BOX_STACK);
+  if (!box) {
+    free_job(job);
+    return NULL;
+  }
+  EspStack *stack = box->handle;
   job->kind = JOB_FORWARD;
   job->stack = stack;
   EspPass *pass = &job->pass;
@@ -614,7 +683,7 @@ static Job *read_pass(napi_env env, napi_value request) {
   void *input, *tokens, *log_probs, *logits, *taps = NULL, *hidden = NULL, *abort;
   const EspStackSpec *spec = esp_stack_spec(stack);
   const size_t width = (size_t)spec->hidden, vocab = (size_t)spec->vocab;
-  bool ok = read_trees(env, list, pass->tree_count, job->trees, &rows) &&
+  bool ok = read_trees(env, list, pass->tree_count, job, &rows) &&
             int_property(env, request, "from", &pass->from) && int_property(env, request, "to", &pass->to) &&
             int_property(env, request, "topK", &pass->top_k) && pass->top_k >= 0 && pass->top_k <= ESP_MAX_TOP_K &&
             napi_get_named_property(env, request, "lastOnly", &value) == napi_ok &&
@@ -640,7 +709,7 @@ static Job *read_pass(napi_env env, napi_value request) {
     pass->hidden = hidden;
   }
   if (!ok) {
-    free(job);
+    free_job(job);
     fail(env, "internal: the request of a pass");
     return NULL;
   }
@@ -668,10 +737,9 @@ static napi_value forward_now(napi_env env, napi_callback_info info) {
   if (!job) return NULL;
   execute(env, job);
   if (job->status != ESP_OK) napi_throw_error(env, codes[job->status], job->message);
-  free(job);
+  free_job(job);
   return NULL;
 }
-
 
 NAPI_MODULE_INIT(/* env, exports */) {
   const struct { const char *name; napi_callback call; } functions[] = {

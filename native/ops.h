@@ -19,9 +19,8 @@ static void quantize(const float *x, EspActivations *to, int32_t row, int32_t bl
     vi total = {0};
     for (int i = 0; i < ESP_BLOCK; i += LANES) {
       vf shifted = load(from + i) * inverse + shifter;
-      vi quant = (vi)shifted - (vi)shifter;
-      total += quant;
-      const vb narrow = __builtin_convertvector(quant, vb);
+      const vb narrow = __builtin_convertvector((vi)shifted - (vi)shifter, vb);
+      total += __builtin_convertvector(narrow, vi); /* of what is not a number, 0 */
       memcpy(quants + i, &narrow, sizeof narrow);
     }
     const int32_t sum = sum_of(total);

@@ -1,6 +1,6 @@
 /**
  * @file Builds the engine with AddressSanitizer and UndefinedBehaviorSanitizer beside the usual build, and runs the
- * tests of the engine on it, less of the same where they are long. Linux with gcc: Node itself has no sanitizers, so the
+ * tests of the engine on it, damaged files and wrong arguments among them, less of the same where they are long. Linux with gcc: Node itself has no sanitizers, so the
  * libraries of those are loaded before it. Leaks are not looked for: Node frees little when it ends.
  */
 import { execFileSync, spawnSync } from "node:child_process";
@@ -10,7 +10,16 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const build = join(root, "native", "build", "sanitize");
 const compiler = process.env.CC ?? "cc";
-const tests = ["same-bits", "native-binding", "native-contract", "native-async", "native-lossless"];
+const tests = [
+  "same-bits",
+  "native-arguments",
+  "native-binding",
+  "native-contract",
+  "native-async",
+  "native-lossless",
+  "draft-head",
+  "fuzz",
+];
 
 function library(name) {
   const path = execFileSync(compiler, [`-print-file-name=${name}`], { encoding: "utf8" }).trim();
@@ -39,6 +48,7 @@ node(["node_modules/vitest/vitest.mjs", "run", ...tests.map((name) => `test/${na
   ESPALIER_NATIVE: join(build, "espalier.node"),
   ESPALIER_TESTS: "few",
   LD_PRELOAD: preload.join(" "),
-  ASAN_OPTIONS: "detect_leaks=0",
+  // A size that no machine has is refused by the engine, as without sanitizers.
+  ASAN_OPTIONS: "detect_leaks=0:allocator_may_return_null=1",
   UBSAN_OPTIONS: "print_stacktrace=1",
 });

@@ -4,9 +4,12 @@
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text as readAll } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { byteVocabulary } from "./byte-vocabulary.ts";
 import { type GgufValue, writeGguf } from "./gguf-writer.ts";
@@ -166,6 +169,21 @@ describe("as a process", () => {
     });
     expect(code, stderr).toBe(0);
     expect(stderr).not.toContain("EPIPE");
+  });
+
+  test.skipIf(process.platform !== "linux")("a full disk behind standard output is one line", async () => {
+    const disk = openSync("/dev/full", "w");
+    const child = spawn(
+      process.execPath,
+      [COMMAND, "generate", "--model", model, "--prompt", "abc", "-n", "4"],
+      {
+        stdio: ["ignore", disk, "pipe"],
+      },
+    );
+    const [stderr, [code]] = await Promise.all([readAll(child.stderr!), once(child, "close")]);
+    closeSync(disk);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^error: cannot write standard output: ENOSPC[^\n]*\n$/);
   });
 
   test.skipIf(process.platform === "win32")("ctrl-C prints what there is and exits with 130", async () => {

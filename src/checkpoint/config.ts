@@ -112,7 +112,7 @@ export function readConfig(gguf: Gguf): ModelConfig {
     kvHeads,
     headSize,
     vocabSize: readVocabSize(gguf, metadata, key("vocab_size")),
-    contextLength: metadata.integer(key("context_length"), { min: 2, max: most.contextLength }),
+    contextLength: count("context_length", most.contextLength),
     normEpsilon: metadata.float(key("attention.layer_norm_rms_epsilon"), { min: 1e-12, max: 0.1 }),
     rope,
     localRope: readLocalRope(metadata, key("rope.freq_base_swa"), rope, traits.localRopeBase),

@@ -3,13 +3,15 @@
 
 import { fetchModel, findModel } from "../checkpoint/find-model.ts";
 import { loadModel } from "../engine/load.ts";
+import { FAILED } from "./io.ts";
 import { run } from "./program.ts";
 
-/** A reader that has seen enough (`| head`) closes the pipe; that is no error. */
-for (const stream of [process.stdout, process.stderr]) {
+/** A reader that has seen enough (`| head`) closes the pipe; that is no error. A full disk behind `>` is one. */
+for (const [name, stream] of Object.entries({ output: process.stdout, error: process.stderr })) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    process.exit(0);
+    if (error.code === "EPIPE") process.exit(0);
+    if (name === "output") process.stderr.write(`error: cannot write standard output: ${error.message}\n`);
+    process.exit(FAILED);
   });
 }
 

@@ -104,7 +104,7 @@ export function preTokenizer(name: string): PreTokenizer {
   if (found === undefined) {
     throw new EspalierError(
       "unsupported-tokenizer",
-      `the pre-tokenizer ${JSON.stringify(name)} is not supported; supported: ${[...known.keys()].join(", ")}`,
+      `the pre-tokenizer ${JSON.stringify(name.slice(0, 60))} is not supported; supported: ${[...known.keys()].join(", ")}`,
     );
   }
   return found;

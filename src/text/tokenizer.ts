@@ -62,7 +62,7 @@ export function tokenizerDefaults(model: string, pre: string): TokenizerDefaults
     default:
       throw new EspalierError(
         "unsupported-tokenizer",
-        `the tokenizer model ${JSON.stringify(model)} is not supported; supported: ` +
+        `the tokenizer model ${JSON.stringify(model.slice(0, 60))} is not supported; supported: ` +
           `"gpt2" (byte-level BPE), "llama" (SentencePiece BPE)`,
       );
   }
