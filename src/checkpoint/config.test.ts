@@ -220,6 +220,18 @@ describe("refuses", () => {
         "bad-model",
         /block_count" is 0 \(u32\).*from 1 to 1024/,
       ],
+      [
+        "layers that are far too wide",
+        { "llama.feed_forward_length": u32(64 * 32 + 32) },
+        "bad-model",
+        /layers of 2080 values on a hidden size of 64: more than 32 times/,
+      ],
+      [
+        "a context of one token",
+        { "llama.context_length": u32(1) },
+        "bad-model",
+        /context_length" is 1 \(u32\).*from 2/,
+      ],
       ["too many layers", { "llama.block_count": u32(4_000_000_000) }, "bad-model", /4000000000/],
       [
         "a negative size",

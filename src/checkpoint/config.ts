@@ -58,6 +58,12 @@ const most = {
 /** Above 1, so that later pairs turn slower. */
 const ropeBases = { min: 1.001, max: 1e12 };
 
+/**
+ * Heads and feed-forward layers are up to 8 times as wide as the hidden size. A pass keeps a hundred rows of them, which in a
+ * file of very wide and very short matrices would be many times its size.
+ */
+const mostWidening = 32;
+
 /** Keys that change the numbers in a way the engine does not know, with the value that changes nothing. */
 const neutral: Readonly<Record<string, number | boolean | string>> = {
   "rope.scaling.yarn_log_multiplier": 0,
@@ -92,6 +98,13 @@ export function readConfig(gguf: Gguf): ModelConfig {
     throw metadata.bad(`${heads} attention heads cannot share ${kvHeads} key and value heads`);
   }
   const headSize = readHeadSize(metadata, key, hiddenSize, heads);
+  const feedForwardSize = count("feed_forward_length", most.feedForwardSize);
+  const widest = Math.max(feedForwardSize, heads * headSize);
+  if (widest > mostWidening * hiddenSize) {
+    throw metadata.bad(
+      `layers of ${widest} values on a hidden size of ${hiddenSize}: more than ${mostWidening} times as many`,
+    );
+  }
   const layers = count("block_count", most.layers);
   const ropeDims = count("rope.dimension_count", headSize, headSize);
   if (ropeDims % 2 !== 0)
@@ -107,12 +120,12 @@ export function readConfig(gguf: Gguf): ModelConfig {
     architecture,
     layers,
     hiddenSize,
-    feedForwardSize: count("feed_forward_length", most.feedForwardSize),
+    feedForwardSize,
     heads,
     kvHeads,
     headSize,
     vocabSize: readVocabSize(gguf, metadata, key("vocab_size")),
-    contextLength: count("context_length", most.contextLength),
+    contextLength: metadata.integer(key("context_length"), { min: 2, max: most.contextLength }),
     normEpsilon: metadata.float(key("attention.layer_norm_rms_epsilon"), { min: 1e-12, max: 0.1 }),
     rope,
     localRope: readLocalRope(metadata, key("rope.freq_base_swa"), rope, traits.localRopeBase),
