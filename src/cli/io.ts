@@ -9,6 +9,7 @@ import type { Model } from "../session/model.ts";
 export interface Output extends Writable {
   readonly isTTY?: boolean;
   readonly columns?: number;
+  readonly rows?: number;
 }
 
 export interface Input extends Readable {

@@ -6,7 +6,7 @@ import { EspalierError } from "../errors.ts";
 import { errorText } from "./report.ts";
 import { version } from "./version.ts";
 
-const COMMANDS = ["generate", "chat", "verify", "bench", "info"];
+const COMMANDS = ["generate", "chat", "verify", "bench", "demo", "info"];
 
 describe("help", () => {
   test("lists the commands with examples", async () => {

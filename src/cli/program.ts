@@ -3,6 +3,7 @@
 import { Command, CommanderError } from "commander";
 import { addBench } from "./bench.ts";
 import { addChat } from "./chat.ts";
+import { addDemo } from "./demo.ts";
 import { addFetch } from "./fetch.ts";
 import { addGenerate } from "./generate.ts";
 import { addInfo } from "./info.ts";
@@ -40,7 +41,8 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
       debug = command.opts<{ debug?: true }>().debug === true;
     })
     .addHelpText("after", MORE);
-  for (const add of [addGenerate, addChat, addVerify, addBench, addInfo, addFetch]) add(program, io, exit);
+  for (const add of [addGenerate, addChat, addVerify, addBench, addDemo, addInfo, addFetch])
+    add(program, io, exit);
   configure(program, io);
   try {
     await program.parseAsync(args, { from: "user" });

@@ -42,7 +42,8 @@ export class ByLevel implements Structure {
     const { prices = FREE } = budget;
     const all = this.#all;
     all.reset(tree.root);
-    const depth = budget.nodes === 1 ? 0 : Math.min(budget.depth, this.#options.depth);
+    // Where a node costs more than a token, even the surest guess is not worth a question.
+    const depth = budget.nodes === 1 || prices.node >= 1 ? 0 : Math.min(budget.depth, this.#options.depth);
     let level: NodeIndex[] = [0];
     // Tokens expected of the newest level, and of the next one, if it is to this one what this is to the one before.
     let tokens = 1;
