@@ -2,7 +2,7 @@
  * @file Compiles the engine for every platform that the package carries, with zig's C compiler, into
  * prebuilds/<platform>/espalier.node. The same sources and the same zig give the same bytes on any machine.
  *
- *   npm run prebuild [-- platform...]
+ *   npm run prebuilds [-- platform...]
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
