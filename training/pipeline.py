@@ -4,7 +4,7 @@
     python pipeline.py --teacher FILE --work data    the real run, in one go on one GPU
 
 Every stage is also a command (`python -m story.STAGE --help`). Generation and training end when their time does, so a slow machine
-gives less text and fewer steps, not a failed run.
+gives less text and fewer steps, not a failed run. Stage `polish` comes after it (README.md).
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
+def run(command: list[object], name: str, log: Path) -> subprocess.Popen:
+    return subprocess.Popen([*map(str, command)], cwd=HERE, stdout=open(log / f"{name}.log", "a"), stderr=subprocess.STDOUT)
+
+
 def stage(name: str, *options: object, log: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", f"story.{name}", *map(str, options)]
-    return subprocess.Popen(command, cwd=HERE, stdout=open(log / f"{name}.log", "a"), stderr=subprocess.STDOUT)
+    return run([sys.executable, "-m", f"story.{name}", *options], name, log)
 
 
 def say(log: Path, text: str) -> None:
@@ -82,14 +85,13 @@ def main() -> None:
             best = Path(f"{checkpoint}.best")
             options = ["--checkpoint", best if best.exists() else checkpoint, "--tokenizer", tokens, "--out", work / f"{name}.gguf", "--name", name]
             finish(stage("export", *options, log=work), "export", work, optional=True)
-    held_out = sorted(rows.glob("heldout-*.jsonl"))
-    (work / "heldout.jsonl").write_text("".join(path.read_text() for path in held_out))
     (work / "finished").touch()
     say(work, "finished")
 
 
 def smoke(args: argparse.Namespace, work: Path) -> None:
-    """The same stages on random stories: a text of the scripts alone stands for the teacher's, so no file is needed."""
+    """The same stages on random stories: a text of the scripts alone stands for the teacher's, so no file is needed. The engine,
+    which must have been built, answers with the file that comes out."""
     shutil.rmtree(work / "smoke", ignore_errors=True)
     work = work / "smoke"
     work.mkdir(parents=True)
@@ -102,12 +104,16 @@ def smoke(args: argparse.Namespace, work: Path) -> None:
     finish(stage("tokenizer", "--clean", clean, "--out", tokens, "--megabytes", 2, log=work), "tokenizer", work)
     finish(stage("pack", "--clean", clean, "--tokenizer", tokens, "--out", rows, "--workers", 1, log=work), "pack", work)
     checkpoint, out = work / "smoke.pt", work / "smoke.gguf"
-    options = ["--rows", rows, "--tokenizer", tokens, "--size", "smoke", "--out", checkpoint, "--batch", 4, "--held-out", 4, "--steps", 60]
+    options = ["--rows", rows, "--tokenizer", tokens, "--size", "smoke", "--out", checkpoint, "--batch", 4, "--held-out", 4, "--steps", 40]
     finish(stage("train", *options, "--stage-seconds", 8, log=work), "train", work)
     finish(stage("train", *options, log=work), "train", work)
     finish(stage("export", "--checkpoint", f"{checkpoint}.best", "--tokenizer", tokens, "--out", out, "--name", "smoke", log=work), "export", work)
-    (work / "heldout.jsonl").write_text("".join(path.read_text() for path in sorted(rows.glob("heldout-*.jsonl"))))
-    finish(stage("evaluate", "--model", out, "--held-out", work / "heldout.jsonl", "--requests", 4, "--limit", 40, log=work), "evaluate", work)
+    questions, answers = work / "questions.jsonl", work / "answers.jsonl"
+    finish(stage("questions", "--count", 4, "--out", questions, log=work), "questions", work)
+    finish(run(["node", HERE.parent / "scripts" / "answer.mjs", out, questions, answers], "answer", work), "answer", work)
+    stories = clean / "clean-scripts.jsonl"
+    finish(stage("evaluate", "--answers", answers, "--stories", stories, "--count", 8, "--model", out, log=work), "evaluate", work)
+    print((work / "evaluate.log").read_text())
     say(work, "finished")
 
 

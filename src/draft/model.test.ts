@@ -5,7 +5,7 @@ import { ToyTarget } from "../target/toy.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { TokenId } from "../types.ts";
 import type { Candidates } from "./drafter.ts";
-import { ModelDrafter } from "./model.ts";
+import { ModelDrafter, modelOdds } from "./model.ts";
 
 const toy = () => new ToyTarget({ contextLength: 80, chunk: 8 });
 const WIDTH = 5;
@@ -115,5 +115,38 @@ describe("ModelDrafter", () => {
     await drafter.begin([1, 2, 3]);
     await grow(drafter, [1, 2, 3]);
     await drafter[Symbol.asyncDispose]();
+  });
+});
+
+describe("modelOdds", () => {
+  it("are what the model says until the target was seen, and then how often it agreed", async () => {
+    const odds = modelOdds();
+    const drafter = new ModelDrafter(toy(), odds);
+    const text = [1, 2, 3];
+    const tree = new DraftTree(0, 8);
+    const ask = async () => {
+      await drafter.begin(text);
+      tree.reset(text.at(-1)!);
+      const [answer] = await drafter.expand(tree, [0], WIDTH);
+      return answer!;
+    };
+    const said = await truth(text);
+    const first = await ask();
+    expect(first.tokens).toEqual(said.tokens);
+    for (const [rank, prob] of first.probs.entries())
+      expect(Math.abs(prob - said.probs[rank]!)).toBeLessThan(1 / 30);
+    for (let step = 0; step < 300; step++) {
+      const { tokens } = step === 0 ? first : await ask();
+      // A target that always takes the second candidate.
+      drafter.observe(outcomeOf(tree, [0], tokens[1]!, text.length - 1));
+    }
+    const { probs } = await ask();
+    expect(probs[0]).toBeLessThan(0.2);
+    // All but the first candidate are one class here, and one of the four is right.
+    expect(probs[1]).toBeCloseTo(1 / (WIDTH - 1), 1);
+    for (const prob of odds.probs) {
+      expect(prob).toBeGreaterThan(0);
+      expect(prob).toBeLessThan(1);
+    }
   });
 });

@@ -1,17 +1,40 @@
 /**
  * @file A smaller model of the target's vocabulary as a drafter, as in OPT-Tree's experiments (arXiv:2406.17276): its likely
- * tokens are its candidates, with its probabilities. It reads the text into a cache of its own. In a step, what is new in the
- * text goes first, the root last; the nodes it is asked about are read on top of that, each once, all of one call in one pass.
+ * tokens are its candidates. With odds, they are as likely as tokens of that rank and probability have turned out to be: a target
+ * that always takes its first choice agrees with the model's first one more often than the model's probability says.
+ *
+ * It reads the text into a cache of its own. In a step, what is new in the text goes first, the root last; the nodes it is asked
+ * about are read on top of that, each once, all of one call in one pass.
  */
 
 import type { Target, TargetSequence } from "../target/target.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
+import { Calibration } from "./calibrate.ts";
 import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
 
 /** New tokens of the text beyond this are read in passes of their own, so that nodes find room in the step's. */
 const CATCH_UP = 32;
 const NOTHING: Candidates = { tokens: [], probs: [] };
+/** Classes of probability, for first candidates and for all others. */
+const CLASSES = 16;
+
+/** How often the target takes a candidate: at first as often as the model says. Texts of one target may share it. */
+export function modelOdds(): Calibration {
+  const middles = Array.from({ length: CLASSES }, (_, i) => (i + 0.5) / CLASSES);
+  return new Calibration([...middles, ...middles]);
+}
+
+function classOf(prob: number, rank: number): number {
+  return Math.min(CLASSES - 1, Math.floor(prob * CLASSES)) + (rank === 0 ? 0 : CLASSES);
+}
+
+/** What was answered about a node: candidates, and the classes of their odds. */
+interface Answer {
+  readonly tokens: readonly TokenId[];
+  readonly classes: readonly number[];
+}
+const NO_ANSWER: Answer = { tokens: [], classes: [] };
 
 export class ModelDrafter implements Drafter {
   readonly name = "model";
@@ -24,10 +47,15 @@ export class ModelDrafter implements Drafter {
   readonly #pending: DraftTree;
   /** In `#pending`, the nodes of the tree that is grown; none before the step's first question. */
   readonly #places: NodeIndex[] = [];
+  /** By node of `#pending`, for those asked about. */
+  readonly #answers: (Answer | undefined)[] = [];
+  readonly #odds: Calibration | undefined;
   #passes = 0;
 
-  constructor(model: Target) {
+  /** `odds`, from {@link modelOdds}: how often the target agrees; without, probabilities are the model's. */
+  constructor(model: Target, odds?: Calibration) {
     this.#model = model;
+    this.#odds = odds;
     this.#pending = new DraftTree(0, model.maxNodes);
   }
 
@@ -58,11 +86,16 @@ export class ModelDrafter implements Drafter {
     const pass = await this.#sequence!.forward(pending, { topK }, first);
     this.#passes++;
     return nodes.map((node) => {
-      const row = (this.#places[node] ?? -1) - first;
+      const place = this.#places[node] ?? -1;
+      const row = place - first;
       if (row < 0) return NOTHING;
-      const tokens = pass.tokens.subarray(row * topK, (row + 1) * topK);
-      const logProbs = pass.logProbs.subarray(row * topK, (row + 1) * topK);
-      return { tokens: Array.from(tokens), probs: Array.from(logProbs, Math.exp) };
+      const tokens = Array.from(pass.tokens.subarray(row * topK, (row + 1) * topK));
+      const probs = Array.from(pass.logProbs.subarray(row * topK, (row + 1) * topK), Math.exp);
+      const odds = this.#odds;
+      if (odds === undefined) return { tokens, probs };
+      const classes = probs.map(classOf);
+      this.#answers[place] = { tokens, classes };
+      return { tokens, probs: classes.map((index) => odds.probs[index]!) };
     });
   }
 
@@ -71,11 +104,13 @@ export class ModelDrafter implements Drafter {
     if (this.#places.length > 0) {
       // What it has read of the new text need not be read again.
       const read = this.#pending.path(this.#places[0]!);
+      const root = read.length - 1;
       for (let i = 1; i < path.length; i++) {
         const node = this.#pending.child(read.at(-1)!, tree.tokens[path[i]!]!);
         if (node < 0) break;
         read.push(node);
       }
+      for (const [i, node] of read.slice(root).entries()) this.#learn(node, pickedAt(outcome, i));
       this.#sequence!.commit(read);
       this.#places.length = 0;
     }
@@ -93,6 +128,12 @@ export class ModelDrafter implements Drafter {
     await sequence.prefill(this.#text.slice(sequence.length, -1), signal && { signal });
   }
 
+  /** Counts which candidates of a node the target took; none were given for nodes not asked about, or without odds. */
+  #learn(place: NodeIndex, picked: TokenId): void {
+    const { tokens, classes } = this.#answers[place] ?? NO_ANSWER;
+    for (const [rank, index] of classes.entries()) this.#odds?.observe(index, tokens[rank] === picked);
+  }
+
   /** Puts the new part of the text into `#pending`; false when the text is too long for this model. */
   async #start(): Promise<boolean> {
     const sequence = this.#sequence!;
@@ -100,6 +141,7 @@ export class ModelDrafter implements Drafter {
     if (this.#text.length - sequence.length > CATCH_UP) await this.#read();
     const pending = this.#pending;
     pending.reset(this.#text[sequence.length]!);
+    this.#answers.length = 0;
     for (let at = sequence.length + 1; at < this.#text.length; at++) {
       pending.push(pending.size - 1, this.#text[at]!, 1);
     }

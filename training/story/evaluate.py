@@ -1,10 +1,11 @@
-"""Stage `evaluate`: the bars of the embedded model, measured on its GGUF file by way of `transformers`, not by our own code.
+"""Stage `evaluate`: the bars of the embedded model.
 
-    python -m story.evaluate --model espalier-tiny.gguf --held-out data/heldout.jsonl --teacher SmolLM2-135M-Instruct.Q4_1.gguf
+    python -m story.evaluate --answers answers.jsonl --stories stories.jsonl --model espalier-tiny.gguf --teacher smollm2-135m.gguf
 
-Greedy answers to held-out requests that name a character and an object: does the text loop (more than 20 % of its runs of eight words
-occurred before), does it end by itself, are character and object in its last third? And bits per byte of held-out stories, given their
-requests, beside the teacher's.
+`--answers` are greedy answers of the engine to held-out requests (`questions`, `scripts/answer.mjs`): does the text loop (more than 20 % of
+its runs of eight words occurred before), does it end by itself, are character and object in its last third? `--stories` are held-out
+stories, as `filter` writes them or the engine wrote them by script: bits per byte given their requests, by way of `transformers`, of the
+model and of its teacher; of whole stories, and of what the teacher wrote between the sentences of the script.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import math
 import random
 from pathlib import Path
 
+import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from .filter import last_third, repeated
+from .filter import fault, known_words, last_third, repeated, tidy
 from .render import ask
 from .requests import Request, draw
 from .teacher import read_gguf, read_tokenizer
@@ -55,73 +57,77 @@ def prompt(request: str) -> str:
     return f"<|im_start|>user\n{request}<|im_end|>\n<|im_start|>assistant\n"
 
 
-@torch.inference_mode()
-def answer(model, tokenizer, requests: list[str], limit: int) -> list[tuple[str, bool]]:
-    """Greedy texts, and whether each ended by itself."""
-    end, results = tokenizer.token_to_id("<|im_end|>"), []
-    for begin in range(0, len(requests), 25):
-        ids = [tokenizer.encode(prompt(request)).ids for request in requests[begin : begin + 25]]
-        width = max(map(len, ids))
-        tokens = torch.tensor([[end] * (width - len(row)) + row for row in ids])
-        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in ids])
-        out = model.generate(tokens, attention_mask=mask, max_new_tokens=limit, do_sample=False, eos_token_id=end, pad_token_id=end)
-        for row in out[:, width:].tolist():
-            ended = end in row
-            results.append((tokenizer.decode(row[: row.index(end)] if ended else row, skip_special_tokens=False), ended))
-    return results
+def rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-@torch.inference_mode()
-def bits_per_byte(model, tokenizer, pairs: list[tuple[str, str]]) -> float:
-    """Of the second texts given the first ones, each with its end token."""
-    end, nats, size = tokenizer.token_to_id("<|im_end|>"), 0.0, 0
-    for request, text in pairs:
-        before, after = tokenizer.encode(prompt(request)).ids, [*tokenizer.encode(text).ids, end]
-        logits = model(torch.tensor([before + after])).logits[0, len(before) - 1 : -1].float()
-        nats += torch.nn.functional.cross_entropy(logits, torch.tensor(after), reduction="sum").item()
-        size += len(text.encode())
-    return nats / math.log(2) / size
+def judge(row: dict) -> dict:
+    """One answer against the bars."""
+    text, end = row["text"], last_third(row["text"])
+    keeps = row["name"].lower() in end and row["object"] in end
+    return {"loops": repeated(text, 8) > 0.2, "ended": row["ended"], "keeps": keeps, "words": len(text.split())}
 
 
-def told(path: Path, seed: int, count: int) -> list[tuple[Request, str, str]]:
-    """(request, words of the request, story) of held-out stories that keep their object to the end."""
+def clean(path: Path, seed: int, common: set[str]) -> list[tuple[Request, str]]:
+    """Stories that `filter` would keep."""
     found = []
-    for line in path.read_text().splitlines():
-        record = json.loads(line)
-        r, (role, text) = draw(seed, record["index"]), record["turns"][-1]
-        plain = [role for role, _ in record["turns"]] == ["user", "assistant"] and record["turns"][0][1].count("\n") == 0
-        if plain and r.form == "story" and text.startswith(r.parts[0].text) and r.object in last_third(text):
-            found.append((r, ask(r, text, random.Random(record["index"])), text))
-    return found[:count]
+    for row in rows(path):
+        r = draw(seed, row["index"])
+        text = tidy(row["text"], r.form)
+        if r.form == "story" and row.get("ended", True) and not fault(text, r, np.zeros(0, np.uint64), common):
+            found.append((r, text))
+    return found
+
+
+def free(r: Request, text: str) -> np.ndarray:
+    """For every character: did the teacher write it, and not the script?"""
+    own, at = np.ones(len(text), bool), 0
+    for part in r.parts:
+        given = tidy(part.text, r.form)
+        begin = text.find(given, at)
+        if begin >= 0:
+            at = begin + len(given)
+            own[begin:at] = False
+    return own
+
+
+@torch.inference_mode()
+def bits_per_byte(model, tokenizer, stories: list[tuple[Request, str]]) -> dict[str, float]:
+    """Of stories with their end tokens, given their requests; and of the teacher's part of them."""
+    end, nats, size = tokenizer.token_to_id("<|im_end|>"), np.zeros(2), np.zeros(2)
+    for r, text in stories:
+        before, told = tokenizer.encode(prompt(ask(r, text, random.Random(r.index)))).ids, tokenizer.encode(text)
+        after = [*told.ids, end]
+        logits = model(torch.tensor([before + after])).logits[0, len(before) - 1 : -1].float()
+        losses = torch.nn.functional.cross_entropy(logits, torch.tensor(after), reduction="none").numpy()
+        own = free(r, text)
+        # A token belongs to whom its last character does.
+        teachers = np.array([own[stop - 1] for _, stop in told.offsets])
+        nats += losses.sum(), losses[:-1][teachers].sum()
+        size += len(text), own.sum()
+    whole, between = nats / math.log(2) / size
+    return {"stories": whole, "between": between}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--held-out", type=Path, required=True)
-    parser.add_argument("--teacher", help="GGUF file to compare bits per byte with")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--requests", type=int, default=200)
-    parser.add_argument("--limit", type=int, default=700, help="tokens at most")
-    parser.add_argument("--out", type=Path, help="answers and figures as JSON")
+    parser.add_argument("--answers", type=Path, required=True)
+    parser.add_argument("--stories", type=Path)
+    parser.add_argument("--seed", type=int, default=1, help="with which the stories' requests were drawn")
+    parser.add_argument("--count", type=int, default=200, help="stories at most")
+    parser.add_argument("--model", help="GGUF file whose bits per byte are measured")
+    parser.add_argument("--teacher", help="GGUF file to compare with")
     args = parser.parse_args()
     torch.set_num_threads(2)
-    model, tokenizer = as_transformers(args.model), read_tokenizer(args.model)
-    stories = told(args.held_out, args.seed, args.requests)
-    answers = answer(model, tokenizer, [request for _, request, _ in stories], args.limit)
-    rows = []
-    for (r, request, _), (text, ended) in zip(stories, answers, strict=True):
-        keeps = r.name.lower() in last_third(text) and r.object in last_third(text)
-        rows.append({"request": request, "text": text, "ended": ended, "loops": repeated(text, 8) > 0.2, "keeps": keeps, "words": len(text.split())})
-    share = lambda key: sum(row[key] for row in rows) / max(len(rows), 1)  # noqa: E731
-    figures = {"requests": len(rows), "loops": share("loops"), "ended": share("ended"), "keeps": share("keeps"), "words": share("words")}
-    pairs = [(request, text) for _, request, text in stories]
-    figures["bits_per_byte"] = bits_per_byte(model, tokenizer, pairs)
-    if args.teacher:
-        figures["teacher_bits_per_byte"] = bits_per_byte(as_transformers(args.teacher), read_tokenizer(args.teacher), pairs)
+    judged = [judge(row) for row in rows(args.answers)]
+    figures: dict = {"answers": len(judged)} | {key: sum(row[key] for row in judged) / len(judged) for key in judged[0]}
+    if args.stories:
+        stories = clean(args.stories, args.seed, known_words(read_tokenizer(args.teacher or args.model)))[: args.count]
+        figures["kept_stories"] = len(stories)
+        for key, path in (("bits_per_byte", args.model), ("teacher_bits_per_byte", args.teacher)):
+            if path:
+                figures[key] = bits_per_byte(as_transformers(path), read_tokenizer(path), stories)
     print(json.dumps(figures, indent=2))
-    if args.out:
-        args.out.write_text(json.dumps({"figures": figures, "answers": rows}, indent=1))
 
 
 if __name__ == "__main__":

@@ -64,6 +64,18 @@ def strangers(text: str, r: Request, common: set[str]) -> int:
     return len(inside | first)
 
 
+def tidy(text: str, form: str) -> str:
+    """Plain quotes, single spaces, and the line breaks of its form."""
+    text = re.sub(r" *\n\s*", "\n" if form == "dialogue" else "\n\n", text.translate(PLAIN))
+    text = re.sub(r"[ \t]+", " ", text).strip()
+    return text.replace("\n", "\n\n", 1) if form == "dialogue" else text
+
+
+def known_words(tokenizer) -> set[str]:
+    """Words that are tokens of their own, without a capital: no names."""
+    return {word[1:] for word in tokenizer.get_vocab() if word[0] == "Ġ" and word[1:].islower()}
+
+
 def fault(text: str, r: Request, table: np.ndarray, common: set[str]) -> str:
     """Why a text is thrown out, or ""."""
     if not text.isascii():
@@ -99,7 +111,7 @@ _state: dict[str, object] = {}
 
 def _start(teacher: str, grams: str | None) -> None:
     _state["tokenizer"] = read_tokenizer(teacher)
-    _state["common"] = {word[1:] for word in _state["tokenizer"].get_vocab() if word[0] == "Ġ" and word[1:].islower()}
+    _state["common"] = known_words(_state["tokenizer"])
     _state["table"] = np.load(grams) if grams else np.zeros(0, np.uint64)
 
 
@@ -113,9 +125,7 @@ def clean_shard(job: tuple[str, int]) -> tuple[str, list[tuple[dict, np.ndarray]
     for index, text in zip(shard["index"].tolist(), texts, strict=True):
         request = draw(seed, index)
         story, *later = text.translate(PLAIN).split("<|im_end|>")
-        story = re.sub(r"[ \t]+", " ", re.sub(r" *\n\s*", "\n" if request.form == "dialogue" else "\n\n", story)).strip()
-        if request.form == "dialogue":
-            story = story.replace("\n", "\n\n", 1)
+        story = tidy(story, request.form)
         reason = fault(story, request, _state["table"], _state["common"])
         reasons[reason or "kept"] += 1
         if reason:

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 
 from . import words
 from .export import export
-from .filter import SENTENCE, fault, last_third, repeated
+from .filter import SENTENCE, fault, known_words, last_third, repeated
 from .kernels import rotate
 from .model import SIZES, Llama
 from .quantise import stored
@@ -157,7 +157,7 @@ def chat(tokenizer, request: str) -> list[int]:
 
 def collect(model: Llama, tokenizer, seconds: float, batch: int, limit: int, temperature: float, first: int, most: int) -> tuple[list[tuple[Request, str]], list[list[int]], dict]:
     """Stories to learn from, one a request; all token rows, for a draft model; and counts."""
-    common = {word[1:] for word in tokenizer.get_vocab() if word[0] == "Ġ" and word[1:].islower()}
+    common = known_words(tokenizer)
     device = model.token_embd.weight.device
     generator = torch.Generator(device).manual_seed(first + 1)
     began, index, kept, rows, reasons = time.time(), first, [], [], {}
