@@ -178,7 +178,9 @@ describe("a draft model", () => {
     expect(draftMs).toBeGreaterThan(0);
     expect(draftMs + passMs).toBeLessThanOrEqual(decodeMs);
     const again = await collect(model.generate(request));
-    expect(again.end.stats.byDrafter.model!.passes).toBe(byDrafter.model!.passes);
+    // Passes are those of one text. They are not the same again, since the method has learnt how often its model is right.
+    expect(again.tokens).toEqual(plain.tokens);
+    expect(again.end.stats.byDrafter.model!.passes).toBeLessThan(1.5 * byDrafter.model!.passes);
     const other = await collect(model.generate({ ...request, method: "prompt-lookup" }));
     expect(other.end.stats.byDrafter.lookup!.passes).toBe(0);
   });
