@@ -100,7 +100,7 @@ export async function tell(): Promise<GenerateStats | undefined> {
     ["esnext", "bundler"],
   ]) {
     writeFileSync(join(app, "user.ts"), source);
-    const options = ["--strict", "--noEmit", "--target", "es2022", "--lib", "es2022,esnext.disposable"];
+    const options = ["--strict", "--noEmit", "--target", "es2022", "--lib", "es2022,dom"];
     run([
       process.execPath,
       join(root, "node_modules/typescript/bin/tsc"),

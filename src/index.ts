@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** @file What users of the library may rely on; everything else may change. `test/exports.test.ts` keeps the list. */
 
 export type { DownloadProgress } from "./checkpoint/download.ts";
