@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
-    testTimeout: 120_000,
+    testTimeout: 300_000,
     // Tests that run the engine use every core; more files at once would only starve its threads.
     maxWorkers: 2,
   },
