@@ -595,7 +595,7 @@ static napi_value fill_matrix(napi_env env, napi_callback_info info) {
   if (!int_property(env, request, "first", &first) || !int_property(env, request, "rows", &rows) || rows < 0 ||
       rows > matrix->rows ||
       !array_property(env, request, "bytes", napi_uint8_array,
-                      (size_t)rows * esp_matrix_row_bytes(matrix->type, matrix->cols), false, &bytes)) {
+                      (size_t)rows * esp_matrix_row_bytes(matrix->source, matrix->cols), false, &bytes)) {
     free_job(job);
     return fail(env, "internal: rows outside the matrix");
   }

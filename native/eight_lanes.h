@@ -9,7 +9,28 @@
 #define MOST_VALUE_QUERIES 3
 #define LARGER(a, b) ((vf)_mm256_max_ps((__m256)(a), (__m256)(b)))
 #define FUSED(a, b, sum) ((vf)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(sum)))
+#define LARGEST_OF(a) largest_of_8((__m256)(a))
+#define SUM_OF(a) sum_of_8((__m256i)(a))
+#define WIDEN_BYTES(from) ((vi)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(from))))
+#define NARROW_BYTES(to, value) narrow_8((__m128i *)(to), (__m256i)(value))
+
+static inline float largest_of_8(__m256 a) {
+  __m128 most = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  most = _mm_max_ps(most, _mm_movehl_ps(most, most));
+  return _mm_cvtss_f32(_mm_max_ss(most, _mm_movehdup_ps(most)));
+}
+static inline int32_t sum_of_8(__m256i a) {
+  __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+  sum = _mm_add_epi32(sum, _mm_unpackhi_epi64(sum, sum));
+  return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 1)));
+}
+static inline void narrow_8(__m128i *to, __m256i value) {
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(value), _mm256_extracti128_si256(value, 1));
+  _mm_storel_epi64(to, _mm_packs_epi16(words, words));
+}
+
 #include "vectors.h"
+#include "quants.h"
 
 INLINE vf load_half(const uint16_t *from) { return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from)); }
 INLINE void store_half(uint16_t *to, vf value) {

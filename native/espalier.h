@@ -37,29 +37,40 @@ void esp_barrier(EspPool *pool);
 
 /* ---- matrix.c: weights ------------------------------------------------------------------------------------------ */
 
-/* Block formats as GGUF numbers them. */
-enum { ESP_GGUF_F32 = 0, ESP_GGUF_F16 = 1, ESP_GGUF_Q4_0 = 2, ESP_GGUF_Q4_1 = 3, ESP_GGUF_Q8_0 = 8 };
+/* Kinds of weights as GGUF numbers them. */
+enum {
+  ESP_GGUF_F32 = 0, ESP_GGUF_F16 = 1, ESP_GGUF_Q4_0 = 2, ESP_GGUF_Q4_1 = 3, ESP_GGUF_Q5_0 = 6, ESP_GGUF_Q5_1 = 7,
+  ESP_GGUF_Q8_0 = 8, ESP_GGUF_Q2_K = 10, ESP_GGUF_Q3_K = 11, ESP_GGUF_Q4_K = 12, ESP_GGUF_Q5_K = 13, ESP_GGUF_Q6_K = 14,
+  ESP_GGUF_IQ4_NL = 20, ESP_GGUF_BF16 = 30
+};
 
 /* Rows of a matrix that lie side by side; a vector lane is a row. */
 enum { ESP_GROUP = 16 };
-/* Inputs that share a scale. */
-enum { ESP_BLOCK = 32 };
+/* Inputs of a block, and blocks that share a scale of the scales in the kinds called K. */
+enum { ESP_BLOCK = 32, ESP_SUPER = 8 };
 
 /*
- * rows x cols weights in groups of 16 rows. A group is, in this order:
- *   scales  cols/32 x 16 halves
- *   mins    cols/32 x 16 halves, kind Q4_1 alone
- *   padding to 64 bytes
- *   quants  cols/32 blocks. 4 bit: 256 bytes, of which 64-byte line i holds inputs 8i..8i+3 of the 16 rows in its low
- *           nibbles and 8i+4..8i+7 in its high ones; 8 bit: 512 bytes, line i holds inputs 4i..4i+3, plus 128.
- * weight = scale * (quant - zero) + min, with zero = 8 for Q4_0, 128 for Q8_0.
+ * rows x cols weights in groups of 16 rows. weight = scale * (quant - zero) + min; what of this a kind has tells formats.h. A group is,
+ * in this order:
+ *   scales      cols/32 x 16 halves; in K kinds one for 8 blocks, to be multiplied by a block's scale code
+ *   minima      the same
+ *   scale codes cols/32 x (1 or 2, for 16 inputs each) x 16 signed bytes, in K kinds
+ *   min codes   the same
+ *   padding     to 64 bytes
+ *   quants      cols/32 blocks of planes. Lane r of a 64-byte line is 4 bytes, one for each input of a "four" of row r:
+ *     8 bits    512 bytes; line i is four i
+ *     4 bits    256 bytes; line i has four 2i in its low and four 2i+1 in its high nibbles
+ *     2 bits    128 bytes; line i has four 4i+k in bits 2k and 2k+1
+ *     1 bit     64 bytes; four k in bit k
+ *   Quants of 3, 5 and 6 bits are two planes, the low bits first.
  */
 typedef struct {
   int32_t rows, cols;
-  int32_t type; /* ESP_GGUF_* as in the file */
+  int32_t source; /* ESP_GGUF_* as in the file */
+  int32_t type; /* ESP_GGUF_* as in memory */
   int32_t groups; /* rows / 16, rounded up; missing rows are zero */
   int32_t blocks; /* cols / 32 */
-  size_t min_offset, quant_offset, group_bytes;
+  size_t min_offset, code_offset, min_code_offset, quant_offset, group_bytes;
   uint8_t *data; /* groups x group_bytes, 64-byte aligned */
 } EspMatrix;
 
@@ -68,11 +79,10 @@ typedef struct EspArena EspArena;
 EspArena *esp_arena_create(size_t bytes); /* NULL: no memory */
 void esp_arena_free(EspArena *arena);
 
-bool esp_matrix_type_known(int32_t type);
-size_t esp_matrix_row_bytes(int32_t type, int32_t cols); /* bytes of a row in the file; 0 for an unknown type */
-size_t esp_matrix_bytes(int32_t type, int32_t rows, int32_t cols); /* of an arena that it takes; 0: bad sizes */
+size_t esp_matrix_row_bytes(int32_t source, int32_t cols); /* of a row in the file; 0: no such row */
+size_t esp_matrix_bytes(int32_t source, int32_t rows, int32_t cols); /* of an arena that it takes; 0: bad sizes */
 /* Lives in the arena and is freed with it. NULL: bad sizes, or the arena is full. */
-EspMatrix *esp_matrix_create(EspArena *arena, int32_t type, int32_t rows, int32_t cols);
+EspMatrix *esp_matrix_create(EspArena *arena, int32_t source, int32_t rows, int32_t cols);
 /* Takes `rows` rows as they stand in the file; first must be a multiple of 16. False: out of range. */
 bool esp_matrix_fill(EspMatrix *matrix, int32_t first, int32_t rows, const uint8_t *bytes);
 

@@ -1,47 +1,46 @@
 /* isa_avx2.c - AVX2 with FMA and F16C: 8 lanes; maddubs for the dot product. */
 #if defined(__x86_64__) || defined(_M_X64)
+#define EIGHT_BITS_SIGNED
 #include "eight_lanes.h"
 
-/* Products of 4-bit weights and int8 inputs are at most 15 * 127, so a pair's sum eight times over fits in 16 bits. */
-INLINE void dot4(const uint8_t *quants, const int8_t *x, const int width, vi (*sum)[PARTS]) {
-  const __m256i nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
-  EACH_PART {
-    __m256i weights[8];
-    _Pragma("GCC unroll 4") for (int line = 0; line < 4; line++) {
-      __m256i both = _mm256_load_si256((const __m256i *)(quants + 64 * line + 32 * part));
-      __builtin_prefetch(quants + 64 * line + AHEAD);
-      weights[2 * line] = _mm256_and_si256(both, nibble);
-      weights[2 * line + 1] = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
-    }
-    _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-      __m256i pairs = _mm256_maddubs_epi16(weights[0], four_inputs(FOUR_INPUTS(x, j, 0)));
-      _Pragma("GCC unroll 8") for (int i = 1; i < 8; i++) {
-        pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(weights[i], four_inputs(FOUR_INPUTS(x, j, i))));
-      }
-      sum[j][part] += (vi)_mm256_madd_epi16(pairs, ones);
+/*
+ * maddubs adds two products in 16 bits, which saturate. An input is at most 127, so the sums of this many fours fit:
+ * 2 * 127 * (2^bits - 1) * fours < 2^15.
+ */
+#define FOURS_IN_16_BITS(bits) ((bits) <= 4 ? 8 : (bits) == 5 ? 4 : 2)
+
+/* 8-bit weights would overflow; so the product takes |weight - 128| and gives the input the sign: see EIGHT_BITS_SIGNED. */
+INLINE void dot_8_bits(const uint8_t *quants, const int part, const int8_t *x, const int width, vi *sum) {
+  const __m256i zero = _mm256_set1_epi8((char)0x80), ones = _mm256_set1_epi16(1);
+  __m256i weights[8];
+  _Pragma("GCC unroll 8") for (int four = 0; four < 8; four++) {
+    weights[four] = _mm256_xor_si256((__m256i)four_weights(quants, 8, four, part), zero);
+  }
+  for (int j = 0; j < width; j++) {
+    _Pragma("GCC unroll 8") for (int four = 0; four < 8; four++) {
+      const __m256i inputs = _mm256_sign_epi8(four_inputs(FOUR_INPUTS(x, j, four)), weights[four]);
+      sum[j] += (vi)_mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(weights[four]), inputs), ones);
     }
   }
 }
 
-/*
- * 8-bit weights times int8 would overflow maddubs, which saturates; so the product takes |weight| <= 128 and gives the
- * input the weight's sign: at most 2 * 128 * 127 < 32768. The stored offset of 128 is taken off first and so is not in
- * the sums: what starts8 added for it is added back.
- */
-INLINE void dot8(const uint8_t *quants, const int8_t *x, const int width, vi (*sum)[PARTS]) {
-  const __m256i offset = _mm256_set1_epi8((char)0x80), ones = _mm256_set1_epi16(1);
-  _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-    EACH_PART sum[j][part] = (vi){0};
+/* Adds the products of fours [from, to) of a block to the sums of every row of a tile. */
+INLINE void dot(const uint8_t *quants, const int bits, const int from, const int to, const int part, const int8_t *x, const int width,
+                vi *sum) {
+  if (bits == 8) {
+    dot_8_bits(quants, part, x, width, sum);
+    return;
   }
-  EACH_PART {
-    _Pragma("GCC unroll 8") for (int line = 0; line < 8; line++) {
-      __m256i weights = _mm256_xor_si256(_mm256_load_si256((const __m256i *)(quants + 64 * line + 32 * part)), offset);
-      __builtin_prefetch(quants + 64 * line + AHEAD);
-      __m256i magnitude = _mm256_abs_epi8(weights);
-      _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-        __m256i inputs = _mm256_sign_epi8(four_inputs(FOUR_INPUTS(x, j, line)), weights);
-        sum[j][part] += (vi)_mm256_madd_epi16(_mm256_maddubs_epi16(magnitude, inputs), ones);
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i weights[8];
+  _Pragma("GCC unroll 8") for (int four = from; four < to; four++) weights[four] = (__m256i)four_weights(quants, bits, four, part);
+  _Pragma("GCC unroll 1") for (int j = 0; j < width; j++) {
+    _Pragma("GCC unroll 4") for (int first = from; first < to; first += FOURS_IN_16_BITS(bits)) {
+      __m256i pairs = _mm256_maddubs_epi16(weights[first], four_inputs(FOUR_INPUTS(x, j, first)));
+      for (int i = 1; i < FOURS_IN_16_BITS(bits); i++) {
+        if (first + i < to) pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(weights[first + i], four_inputs(FOUR_INPUTS(x, j, first + i))));
       }
+      sum[j] += (vi)_mm256_madd_epi16(pairs, ones);
     }
   }
 }

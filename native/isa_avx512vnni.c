@@ -6,13 +6,17 @@
 #include <immintrin.h>
 
 #define LANES 16
+#define TILE_IN_REGISTERS
 #define MOST_SCORE_QUERIES 12
 #define MOST_VALUE_QUERIES 6
 #define LARGER(a, b) ((vf)_mm512_max_ps((__m512)(a), (__m512)(b)))
 #define LARGEST_OF(a) _mm512_reduce_max_ps((__m512)(a))
 #define SUM_OF(a) _mm512_reduce_add_epi32((__m512i)(a))
 #define FUSED(a, b, sum) ((vf)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(sum)))
+#define WIDEN_BYTES(from) ((vi)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(from))))
+#define NARROW_BYTES(to, value) _mm_storeu_si128((__m128i *)(to), _mm512_cvtepi32_epi8((__m512i)(value)))
 #include "vectors.h"
+#include "quants.h"
 
 INLINE vf load_half(const uint16_t *from) { return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)from)); }
 INLINE void store_half(uint16_t *to, vf value) {
@@ -24,28 +28,12 @@ INLINE vi add_products(vi sum, __m512i weights, const int8_t *x) {
   return (vi)_mm512_dpbusd_epi32((__m512i)sum, weights, _mm512_set1_epi32(value));
 }
 
-INLINE void dot4(const uint8_t *quants, const int8_t *x, const int width, vi (*sum)[PARTS]) {
-  const __m512i nibble = _mm512_set1_epi8(15);
-  _Pragma("GCC unroll 4") for (int line = 0; line < 4; line++) {
-    __m512i both = _mm512_load_si512(quants + 64 * line);
-    __builtin_prefetch(quants + 64 * line + AHEAD);
-    __m512i low = _mm512_and_si512(both, nibble), high = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
-    _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-      sum[j][0] = add_products(sum[j][0], low, FOUR_INPUTS(x, j, 2 * line));
-    }
-    _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-      sum[j][0] = add_products(sum[j][0], high, FOUR_INPUTS(x, j, 2 * line + 1));
-    }
-  }
-}
-
-INLINE void dot8(const uint8_t *quants, const int8_t *x, const int width, vi (*sum)[PARTS]) {
-  _Pragma("GCC unroll 8") for (int line = 0; line < 8; line++) {
-    __m512i weights = _mm512_load_si512(quants + 64 * line);
-    __builtin_prefetch(quants + 64 * line + AHEAD);
-    _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-      sum[j][0] = add_products(sum[j][0], weights, FOUR_INPUTS(x, j, line));
-    }
+/* Adds the products of fours [from, to) of a block to the sums of every row of a tile. */
+INLINE void dot(const uint8_t *quants, const int bits, const int from, const int to, const int part, const int8_t *x, const int width,
+                vi *sum) {
+  _Pragma("GCC unroll 8") for (int four = from; four < to; four++) {
+    const __m512i weights = (__m512i)four_weights(quants, bits, four, part);
+    _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) sum[j] = add_products(sum[j], weights, FOUR_INPUTS(x, j, four));
   }
 }
 

@@ -9,33 +9,15 @@ INLINE vi add_products(vi sum, __m256i weights, const int8_t *x) {
   return (vi)_mm256_dpbusd_avx_epi32((__m256i)sum, weights, four_inputs(x));
 }
 
-/* One half of the rows at a time, so that the sums of 8 inputs stay in registers. */
-INLINE void dot4(const uint8_t *quants, const int8_t *x, const int width, vi (*sum)[PARTS]) {
-  const __m256i nibble = _mm256_set1_epi8(15);
-  EACH_PART {
-    _Pragma("GCC unroll 4") for (int line = 0; line < 4; line++) {
-      __m256i both = _mm256_load_si256((const __m256i *)(quants + 64 * line + 32 * part));
-      if (part == 0) __builtin_prefetch(quants + 64 * line + AHEAD);
-      __m256i low = _mm256_and_si256(both, nibble), high = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
-      _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-        sum[j][part] = add_products(sum[j][part], low, FOUR_INPUTS(x, j, 2 * line));
-      }
-      _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-        sum[j][part] = add_products(sum[j][part], high, FOUR_INPUTS(x, j, 2 * line + 1));
-      }
-    }
-  }
-}
-
-INLINE void dot8(const uint8_t *quants, const int8_t *x, const int width, vi (*sum)[PARTS]) {
-  EACH_PART {
-    _Pragma("GCC unroll 8") for (int line = 0; line < 8; line++) {
-      __m256i weights = _mm256_load_si256((const __m256i *)(quants + 64 * line + 32 * part));
-      if (part == 0) __builtin_prefetch(quants + 64 * line + AHEAD);
-      _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-        sum[j][part] = add_products(sum[j][part], weights, FOUR_INPUTS(x, j, line));
-      }
-    }
+/* Adds the products of fours [from, to) of a block to the sums of every row of a tile. */
+INLINE void dot(const uint8_t *quants, const int bits, const int from, const int to, const int part, const int8_t *x, const int width,
+                vi *sum) {
+  __m256i weights[8];
+  _Pragma("GCC unroll 8") for (int four = from; four < to; four++) weights[four] = (__m256i)four_weights(quants, bits, four, part);
+  _Pragma("GCC unroll 1") for (int j = 0; j < width; j++) {
+    vi total = sum[j];
+    _Pragma("GCC unroll 8") for (int four = from; four < to; four++) total = add_products(total, weights[four], FOUR_INPUTS(x, j, four));
+    sum[j] = total;
   }
 }
 

@@ -7,6 +7,7 @@
 #include "kernels.h"
 
 #include <arm_neon.h>
+#include <string.h>
 
 #define LANES 4
 #define MOST_SCORE_QUERIES 3
@@ -14,7 +15,23 @@
 #define LARGER(a, b) ((vf)vbslq_f32(vcgtq_f32((float32x4_t)(a), (float32x4_t)(b)), (float32x4_t)(a), (float32x4_t)(b)))
 #define SUM_OF(a) vaddvq_s32((int32x4_t)(a))
 #define FUSED(a, b, sum) ((vf)vfmaq_f32((float32x4_t)(sum), (float32x4_t)(a), (float32x4_t)(b)))
+#define EIGHT_BITS_SIGNED
+#define WIDEN_BYTES(from) ((vi)widen_4(from))
+#define NARROW_BYTES(to, value) narrow_4(to, (int32x4_t)(value))
+
+static inline int32x4_t widen_4(const int8_t *from) {
+  int32_t bytes;
+  memcpy(&bytes, from, sizeof bytes);
+  return vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(bytes)))));
+}
+static inline void narrow_4(int8_t *to, int32x4_t value) {
+  const int16x4_t words = vmovn_s32(value);
+  const int32_t bytes = vget_lane_s32(vreinterpret_s32_s8(vmovn_s16(vcombine_s16(words, words))), 0);
+  memcpy(to, &bytes, sizeof bytes);
+}
+
 #include "vectors.h"
+#include "quants.h"
 
 INLINE vf load_half(const uint16_t *from) { return (vf)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from))); }
 INLINE void store_half(uint16_t *to, vf value) { vst1_u16(to, vreinterpret_u16_f16(vcvt_f16_f32((float32x4_t)value))); }
@@ -30,49 +47,20 @@ INLINE vi add_products(vi sum, int8x16_t weights, int8x16_t x, const int four) {
   }
 }
 
-INLINE void dot4(const uint8_t *quants, const int8_t *x, const int width, vi (*sum)[PARTS]) {
-  const uint8x16_t nibble = vdupq_n_u8(15);
-  EACH_PART {
-    int8x16_t weights[8];
-    _Pragma("GCC unroll 4") for (int line = 0; line < 4; line++) {
-      uint8x16_t both = vld1q_u8(quants + 64 * line + 16 * part);
-      weights[2 * line] = vreinterpretq_s8_u8(vandq_u8(both, nibble));
-      weights[2 * line + 1] = vreinterpretq_s8_u8(vshrq_n_u8(both, 4));
-    }
-    _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-      const int8x16_t inputs[2] = {vld1q_s8(x + j * ESP_BLOCK), vld1q_s8(x + j * ESP_BLOCK + 16)};
-      _Pragma("GCC unroll 8") for (int four = 0; four < 8; four++) {
-        sum[j][part] = add_products(sum[j][part], weights[four], inputs[four / 4], four);
-      }
-    }
+/* Adds the products of fours [from, to) of a block to the sums of every row of a tile. Both operands are signed. */
+INLINE void dot(const uint8_t *quants, const int bits, const int from, const int to, const int part, const int8_t *x, const int width,
+                vi *sum) {
+  int8x16_t weights[8];
+  _Pragma("GCC unroll 8") for (int four = from; four < to; four++) {
+    const uint8x16_t bytes = (uint8x16_t)four_weights(quants, bits, four, part);
+    weights[four] = vreinterpretq_s8_u8(bits == 8 ? veorq_u8(bytes, vdupq_n_u8(128)) : bytes);
   }
-  __builtin_prefetch(quants + AHEAD);
-  __builtin_prefetch(quants + 64 + AHEAD);
-  __builtin_prefetch(quants + 128 + AHEAD);
-  __builtin_prefetch(quants + 192 + AHEAD);
-}
-
-/*
- * Both operands are signed: the stored offset of 128 is taken off first and so is not in the sums, which then need
- * nothing of what starts8 added for it.
- */
-INLINE void dot8(const uint8_t *quants, const int8_t *x, const int width, vi (*sum)[PARTS]) {
-  const uint8x16_t offset = vdupq_n_u8(128);
-  EACH_PART {
-    int8x16_t weights[8];
-    _Pragma("GCC unroll 8") for (int line = 0; line < 8; line++) {
-      weights[line] = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(quants + 64 * line + 16 * part), offset));
-    }
-    _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) {
-      const int8x16_t inputs[2] = {vld1q_s8(x + j * ESP_BLOCK), vld1q_s8(x + j * ESP_BLOCK + 16)};
-      vi dot = {0};
-      _Pragma("GCC unroll 8") for (int four = 0; four < 8; four++) {
-        dot = add_products(dot, weights[four], inputs[four / 4], four);
-      }
-      sum[j][part] = dot;
-    }
+  _Pragma("GCC unroll 1") for (int j = 0; j < width; j++) {
+    vi total = sum[j];
+    const int8x16_t inputs[2] = {vld1q_s8(x + j * ESP_BLOCK), vld1q_s8(x + j * ESP_BLOCK + 16)};
+    _Pragma("GCC unroll 8") for (int four = from; four < to; four++) total = add_products(total, weights[four], inputs[four / 4], four);
+    sum[j] = total;
   }
-  _Pragma("GCC unroll 8") for (int line = 0; line < 8; line++) __builtin_prefetch(quants + 64 * line + AHEAD);
 }
 
 #include "ops.h"

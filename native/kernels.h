@@ -5,7 +5,7 @@
 #ifndef ESP_KERNELS_H
 #define ESP_KERNELS_H
 
-#include "espalier.h"
+#include "formats.h"
 
 /* Rows whose sums stay in registers together. */
 enum { ESP_TILE = 8 };
@@ -20,14 +20,15 @@ enum { ESP_QUERIES = 48 };
  * Rows of a product's input, in int8 by blocks of 32. Rows lie in tiles of 8, the last one maybe narrower; every array is [tile][block][row of the tile]:
  *   quants  32 bytes a row
  *   scales  floats
- *   starts4 -8 * sum(quants), starts8 -128 * sum(quants): what an unsigned weight's offset adds
+ *   starts4, starts5, starts8  -8, -16, -128 * sum(quants): what the zero of weights of 4, 5 and 8 bits adds to a block's dot product
+ *   starts6 -32 * sum of 16 quants, [tile][block][half][row of the tile]: the same where 16 inputs share a scale
  *   masses  scale * sum(quants): what a weight's minimum is multiplied by
  */
 typedef struct {
   int32_t rows, blocks;
   int8_t *quants;
   float *scales, *masses;
-  int32_t *starts4, *starts8;
+  int32_t *starts4, *starts5, *starts8, *starts6;
 } EspActivations;
 
 /*

@@ -1,8 +1,5 @@
-/*
- * matrix.c - weights: from the blocks of a GGUF file to groups of 16 interleaved rows (see EspMatrix).
- * The values are the file's: quants, scales and minima are moved, never changed.
- */
-#include "espalier.h"
+/* matrix.c - weights: from the blocks of a GGUF file to groups of 16 interleaved rows (see EspMatrix). */
+#include "blocks.h"
 #include "memory.h"
 
 #include <string.h>
@@ -32,95 +29,80 @@ void esp_arena_free(EspArena *arena) {
   esp_free(arena);
 }
 
-typedef struct {
-  size_t bytes; /* of a block of 32 in the file */
-  size_t quants; /* offset of the quants in it */
-  bool four_bit, has_min;
-} Format;
-
-static const Format *format_of(int32_t type) {
-  static const Format q4_0 = {18, 2, true, false}, q4_1 = {20, 4, true, true}, q8_0 = {34, 2, false, false};
-  switch (type) {
-    case ESP_GGUF_Q4_0: return &q4_0;
-    case ESP_GGUF_Q4_1: return &q4_1;
-    case ESP_GGUF_Q8_0: return &q8_0;
-    default: return NULL;
-  }
-}
-
-bool esp_matrix_type_known(int32_t type) { return format_of(type) != NULL; }
-
-size_t esp_matrix_row_bytes(int32_t type, int32_t cols) {
-  const Format *format = format_of(type);
-  return format && cols > 0 && cols % ESP_BLOCK == 0 ? (size_t)(cols / ESP_BLOCK) * format->bytes : 0;
-}
-
 /* Everything but `data`. False: no such matrix. */
-static bool lay_out(EspMatrix *matrix, int32_t type, int32_t rows, int32_t cols) {
-  const Format *format = format_of(type);
+static bool lay_out(EspMatrix *matrix, int32_t source, int32_t rows, int32_t cols) {
   /* 2^24 rows or inputs is far above any model and keeps every product below within 64 bits. */
-  if (!format || rows < 1 || cols < ESP_BLOCK || cols % ESP_BLOCK || rows > 1 << 24 || cols > 1 << 24) return false;
-  *matrix = (EspMatrix){.rows = rows, .cols = cols, .type = type};
+  if (rows < 1 || rows > 1 << 24 || cols > 1 << 24 || esp_matrix_row_bytes(source, cols) == 0) return false;
+  *matrix = (EspMatrix){.rows = rows, .cols = cols, .source = source, .type = esp_kept_type(source)};
+  const EspFormat format = esp_format(matrix->type);
   matrix->groups = (rows + ESP_GROUP - 1) / ESP_GROUP;
   matrix->blocks = cols / ESP_BLOCK;
-  size_t line = (size_t)matrix->blocks * ESP_GROUP * sizeof(uint16_t);
-  matrix->min_offset = line;
-  matrix->quant_offset = round_up(format->has_min ? 2 * line : line, LINE);
-  matrix->group_bytes = matrix->quant_offset + (size_t)matrix->blocks * (format->four_bit ? 256 : 512);
+  const int32_t halves = format.super ? (matrix->blocks + ESP_SUPER - 1) / ESP_SUPER : matrix->blocks;
+  const size_t scales = (size_t)halves * ESP_GROUP * sizeof(uint16_t);
+  const size_t codes = format.super ? (size_t)matrix->blocks * (size_t)format.scales * ESP_GROUP : 0;
+  matrix->min_offset = scales;
+  matrix->code_offset = matrix->min_offset + (format.min ? scales : 0);
+  matrix->min_code_offset = matrix->code_offset + codes;
+  matrix->quant_offset = round_up(matrix->min_code_offset + (format.min ? codes : 0), LINE);
+  matrix->group_bytes = matrix->quant_offset + (size_t)matrix->blocks * esp_quant_bytes(format.bits);
   return true;
 }
 
-size_t esp_matrix_bytes(int32_t type, int32_t rows, int32_t cols) {
+size_t esp_matrix_bytes(int32_t source, int32_t rows, int32_t cols) {
   EspMatrix matrix;
-  if (!lay_out(&matrix, type, rows, cols)) return 0;
+  if (!lay_out(&matrix, source, rows, cols)) return 0;
   return round_up(sizeof matrix, LINE) + (size_t)matrix.groups * matrix.group_bytes;
 }
 
-EspMatrix *esp_matrix_create(EspArena *arena, int32_t type, int32_t rows, int32_t cols) {
-  size_t bytes = esp_matrix_bytes(type, rows, cols);
+EspMatrix *esp_matrix_create(EspArena *arena, int32_t source, int32_t rows, int32_t cols) {
+  size_t bytes = esp_matrix_bytes(source, rows, cols);
   if (bytes == 0 || bytes > arena->size - arena->used) return NULL;
   EspMatrix *matrix = (EspMatrix *)(arena->memory + arena->used);
   arena->used += bytes;
-  lay_out(matrix, type, rows, cols);
+  lay_out(matrix, source, rows, cols);
   /* The arena is zeroed: rows that fill up the last group have scale 0. */
   matrix->data = (uint8_t *)matrix + round_up(sizeof *matrix, LINE);
   return matrix;
 }
 
-/* The 16 quant bytes of a 4-bit block hold inputs 0..15 in low nibbles and 16..31 in high ones. */
-static void place_four_bit(const uint8_t *quants, uint8_t *line, int lane) {
-  for (int i = 0; i < 4; i++) {
-    for (int b = 0; b < 4; b++) {
-      int low = 8 * i + b, high = low + 4;
-      int low_value = low < 16 ? quants[low] & 15 : quants[low - 16] >> 4;
-      int high_value = high < 16 ? quants[high] & 15 : quants[high - 16] >> 4;
-      line[64 * i + 4 * lane + b] = (uint8_t)(low_value | high_value << 4);
+/* Quants of one row among the planes of 16; a plane is zero before. */
+static void place_quants(const uint8_t *quants, int bits, int lane, uint8_t *planes) {
+  planes += 4 * lane;
+  int done = 0; /* bits that earlier planes hold */
+  for (int width = 8; width > 0; width /= 2) {
+    if (!((bits - done) & width)) continue;
+    const int per_line = 8 / width; /* fours */
+    for (int i = 0; i < ESP_BLOCK; i++) {
+      const int four = i / 4, value = quants[i] >> done & ((1 << width) - 1);
+      planes[LINE * (four / per_line) + i % 4] |= (uint8_t)(value << four % per_line * width);
     }
+    planes += LINE * 8 / per_line;
+    done += width;
   }
 }
 
-static void place_eight_bit(const uint8_t *quants, uint8_t *line, int lane) {
-  for (int i = 0; i < 8; i++) {
-    for (int b = 0; b < 4; b++) line[64 * i + 4 * lane + b] = quants[4 * i + b] ^ 0x80;
+static void place_block(const EspMatrix *matrix, const EspBlock *block, int32_t index, int lane, uint8_t *group) {
+  const EspFormat format = esp_format(matrix->type);
+  const size_t half = ((size_t)(format.super ? index / ESP_SUPER : index) * ESP_GROUP + (size_t)lane) * sizeof(uint16_t);
+  memcpy(group + half, &block->scale, sizeof(uint16_t));
+  if (format.min) memcpy(group + matrix->min_offset + half, &block->min, sizeof(uint16_t));
+  for (int part = 0; format.super && part < format.scales; part++) {
+    uint8_t *codes = group + matrix->code_offset + (size_t)(index * format.scales + part) * ESP_GROUP + (size_t)lane;
+    codes[0] = (uint8_t)block->scale_codes[part];
+    if (format.min) codes[matrix->min_code_offset - matrix->code_offset] = (uint8_t)block->min_codes[part];
   }
+  place_quants(block->quants, format.bits, lane, group + matrix->quant_offset + (size_t)index * esp_quant_bytes(format.bits));
 }
 
 bool esp_matrix_fill(EspMatrix *matrix, int32_t first, int32_t rows, const uint8_t *bytes) {
   if (first < 0 || rows < 0 || first % ESP_GROUP || first > matrix->rows - rows) return false;
-  const Format *format = format_of(matrix->type);
-  size_t row_bytes = (size_t)matrix->blocks * format->bytes;
-  size_t quant_bytes = format->four_bit ? 256 : 512;
-  for (int32_t row = first; row < first + rows; row++) {
+  const size_t row_bytes = esp_matrix_row_bytes(matrix->source, matrix->cols);
+  for (int32_t row = first; row < first + rows; row++, bytes += row_bytes) {
     uint8_t *group = matrix->data + (size_t)(row / ESP_GROUP) * matrix->group_bytes;
-    const uint8_t *from = bytes + (size_t)(row - first) * row_bytes;
-    int lane = row % ESP_GROUP;
-    for (int32_t block = 0; block < matrix->blocks; block++, from += format->bytes) {
-      size_t place = ((size_t)block * ESP_GROUP + (size_t)lane) * sizeof(uint16_t);
-      memcpy(group + place, from, sizeof(uint16_t));
-      if (format->has_min) memcpy(group + matrix->min_offset + place, from + 2, sizeof(uint16_t));
-      uint8_t *line = group + matrix->quant_offset + (size_t)block * quant_bytes;
-      if (format->four_bit) place_four_bit(from + format->quants, line, lane);
-      else place_eight_bit(from + format->quants, line, lane);
+    for (int32_t index = 0; index < matrix->blocks; index++) {
+      EspBlock block = {0};
+      esp_read_block(matrix->source, bytes, index, &block);
+      place_block(matrix, &block, index, row % ESP_GROUP, group);
     }
   }
   return true;

@@ -16,18 +16,21 @@ static void quantize(const float *x, EspActivations *to, int32_t row, int32_t bl
     float scale = nothing ? 0 : largest / 127.0f, inverse = nothing ? 0 : 127.0f / largest;
     size_t place = base + (size_t)block * (size_t)width + (size_t)lane;
     int8_t *quants = to->quants + place * ESP_BLOCK;
-    vi total = {0};
+    vi total[2] = {{0}};
     for (int i = 0; i < ESP_BLOCK; i += LANES) {
       vf shifted = load(from + i) * inverse + shifter;
-      const vb narrow = __builtin_convertvector((vi)shifted - (vi)shifter, vb);
-      total += __builtin_convertvector(narrow, vi); /* of what is not a number, 0 */
-      memcpy(quants + i, &narrow, sizeof narrow);
+      narrow_bytes(quants + i, (vi)shifted - (vi)shifter);
+      total[i / 16] += widen_bytes(quants + i); /* of what is not a number, 0 */
     }
-    const int32_t sum = sum_of(total);
+    const int32_t halves[2] = {sum_of(total[0]), sum_of(total[1])}, sum = halves[0] + halves[1];
     to->scales[place] = scale;
     to->masses[place] = scale * (float)sum;
     to->starts4[place] = -8 * sum;
+    to->starts5[place] = -16 * sum;
     to->starts8[place] = -128 * sum;
+    int32_t *starts6 = to->starts6 + 2 * (place - (size_t)lane) + lane;
+    starts6[0] = -32 * halves[0];
+    starts6[width] = -32 * halves[1];
   }
 }
 
@@ -104,31 +107,28 @@ static float half_to_float(uint16_t half) {
   return load_half(halves_in)[0];
 }
 
+/* A row's scale or minimum `at` of those of its 16 rows: a half, or half `at_super` times a code. */
+static float scale_at(const uint8_t *halves, const uint8_t *codes, int32_t at_half, int32_t at_code, int lane, bool super) {
+  uint16_t half;
+  memcpy(&half, halves + ((size_t)at_half * ESP_GROUP + (size_t)lane) * sizeof half, sizeof half);
+  const float value = half_to_float(half);
+  return super ? value * (float)(int8_t)codes[(size_t)at_code * ESP_GROUP + (size_t)lane] : value;
+}
+
 static void dequantize_row(const EspMatrix *matrix, int32_t row, float *out) {
+  const EspFormat format = esp_format(matrix->type);
   const uint8_t *group = matrix->data + (size_t)(row / ESP_GROUP) * matrix->group_bytes;
-  int lane = row % ESP_GROUP;
+  const int lane = row % ESP_GROUP, inputs = ESP_BLOCK / format.scales;
   for (int32_t block = 0; block < matrix->blocks; block++, out += ESP_BLOCK) {
-    uint16_t half;
-    size_t place = ((size_t)block * ESP_GROUP + (size_t)lane) * sizeof half;
-    memcpy(&half, group + place, sizeof half);
-    float scale = half_to_float(half), min = 0;
-    const uint8_t *quants = group + matrix->quant_offset;
-    if (matrix->type == ESP_GGUF_Q8_0) {
-      quants += (size_t)block * 512;
-      for (int i = 0; i < ESP_BLOCK; i++) out[i] = (float)(quants[64 * (i / 4) + 4 * lane + i % 4] - 128) * scale;
-      continue;
-    }
-    int zero = 8;
-    if (matrix->type == ESP_GGUF_Q4_1) {
-      memcpy(&half, group + matrix->min_offset + place, sizeof half);
-      min = half_to_float(half);
-      zero = 0;
-    }
-    quants += (size_t)block * 256;
-    for (int i = 0; i < ESP_BLOCK; i++) {
-      int byte = quants[64 * (i / 8) + 4 * lane + i % 4];
-      int quant = i % 8 < 4 ? byte & 15 : byte >> 4;
-      out[i] = (float)(quant - zero) * scale + min;
+    const uint8_t *quants = group + matrix->quant_offset + (size_t)block * esp_quant_bytes(format.bits);
+    const int32_t half = format.super ? block / ESP_SUPER : block;
+    for (int part = 0; part < format.scales; part++) {
+      const int32_t code = block * format.scales + part;
+      const float scale = scale_at(group, group + matrix->code_offset, half, code, lane, format.super);
+      const float min = format.min ? scale_at(group + matrix->min_offset, group + matrix->min_code_offset, half, code, lane, format.super) : 0;
+      for (int i = part * inputs; i < (part + 1) * inputs; i++) {
+        out[i] = (float)(one_weight(quants, format.bits, lane, i) - format.zero) * scale + min;
+      }
     }
   }
 }

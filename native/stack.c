@@ -794,7 +794,9 @@ static void make_activations(EspActivations *activations, int32_t rows, int32_t 
   activations->scales = room(blocks, sizeof(float), bad);
   activations->masses = room(blocks, sizeof(float), bad);
   activations->starts4 = room(blocks, sizeof(int32_t), bad);
+  activations->starts5 = room(blocks, sizeof(int32_t), bad);
   activations->starts8 = room(blocks, sizeof(int32_t), bad);
+  activations->starts6 = room(2 * blocks, sizeof(int32_t), bad);
 }
 
 static void free_activations(EspActivations *activations) {
@@ -802,7 +804,9 @@ static void free_activations(EspActivations *activations) {
   esp_free(activations->scales);
   esp_free(activations->masses);
   esp_free(activations->starts4);
+  esp_free(activations->starts5);
   esp_free(activations->starts8);
+  esp_free(activations->starts6);
 }
 
 static void find_frequencies(EspStack *stack) {

@@ -62,6 +62,24 @@ INLINE int32_t sum_of(vi a) {
   return sum;
 #endif
 }
+/* Signed bytes as integers, and integers within their range as signed bytes. */
+INLINE vi widen_bytes(const int8_t *from) {
+#ifdef WIDEN_BYTES
+  return WIDEN_BYTES(from);
+#else
+  vb bytes;
+  memcpy(&bytes, from, sizeof bytes);
+  return __builtin_convertvector(bytes, vi);
+#endif
+}
+INLINE void narrow_bytes(int8_t *to, vi value) {
+#ifdef NARROW_BYTES
+  NARROW_BYTES(to, value);
+#else
+  const vb bytes = __builtin_convertvector(value, vb);
+  memcpy(to, &bytes, sizeof bytes);
+#endif
+}
 INLINE vf absolute(vf a) { return (vf)((vi)a & 0x7fffffff); }
 
 /* sum + a * b, rounded once: the same bits wherever there is a fused multiply-add, in hardware (FUSED) or not. */

@@ -11,6 +11,7 @@ import { NativeTarget, type NativeTargetOptions } from "../src/engine/native-tar
 import { readWeights, type Weights } from "../src/engine/weights.ts";
 import { byteVocabulary } from "./byte-vocabulary.ts";
 import { type GgufFile, writeGguf } from "./gguf-writer.ts";
+import { randomBlocks } from "./random-blocks.ts";
 import { type TinyLlama, tinyLlama } from "./tiny-llama.ts";
 
 /** Integers below a limit, made from `seed`; only spread matters here. */
@@ -33,23 +34,12 @@ export function randomLlama(shape: Partial<Omit<TinyLlama, "fill">>, seed: numbe
   const next = numbers(seed);
   const { matrixType = "Q4_1" } = shape;
   const fill = (name: string, byteLength: number): Uint8Array => {
-    const bytes = Buffer.alloc(byteLength);
     if (name.includes("norm")) {
+      const bytes = Buffer.alloc(byteLength);
       for (let at = 0; at < byteLength; at += 4) bytes.writeFloatLE(0.7 + next(600) / 1000, at);
       return bytes;
     }
-    for (let at = 0; at < byteLength; at++) bytes[at] = next(256);
-    const step = matrixType === "Q8_0" ? 34 : matrixType === "Q4_1" ? 20 : 18;
-    for (let at = 0; at < byteLength; at += step) {
-      // A half of 2^-7 to 2^-5; eight-bit quants are sixteen times as large, and a minimum is minus eight steps or so.
-      const sign = next(2) << 15;
-      const exponent = (matrixType === "Q8_0" ? 4 : 8) + next(2);
-      bytes.writeUInt16LE(sign | (exponent << 10) | next(1024), at);
-      if (matrixType === "Q4_1") {
-        bytes.writeUInt16LE((sign ^ 0x8000) | ((exponent + 3) << 10) | next(1024), at + 2);
-      }
-    }
-    return bytes;
+    return randomBlocks(matrixType, next, byteLength);
   };
   return tinyLlama({ ...shape, fill });
 }

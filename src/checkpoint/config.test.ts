@@ -392,9 +392,9 @@ describe("refuses", () => {
     );
     await expect(reshaped).rejects.toMatchObject({ code: "bad-model" });
 
-    const exotic = load(tinyLlama({ matrixType: "Q5_0" }));
+    const exotic = load(tinyLlama({ matrixType: "MXFP4" }));
     await expect(exotic).rejects.toThrow(
-      /"token_embd.weight" is of type Q5_0; supported for it: Q4_0, Q4_1, Q8_0/,
+      /"token_embd.weight" is of type MXFP4; supported for it: F32, F16, BF16, Q4_0/,
     );
     await expect(exotic).rejects.toMatchObject({ code: "unsupported-weight-type" });
   });

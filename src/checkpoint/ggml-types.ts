@@ -61,7 +61,10 @@ export function ggmlTypeNamed(name: string): GgmlType {
 }
 
 /** Names of the types the engine multiplies with. */
-export const matrixTypes: readonly string[] = ["Q4_0", "Q4_1", "Q8_0"];
+export const matrixTypes: readonly string[] = [
+  ...["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"],
+  ...["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL"],
+];
 
-/** Names of the types the engine reads norm weights from. */
-export const vectorTypes: readonly string[] = ["F32", "F16"];
+/** Names of the types the engine reads norm and bias vectors from. */
+export const vectorTypes: readonly string[] = ["F32", "F16", "BF16"];

@@ -168,15 +168,17 @@ async function readFactors(gguf: Gguf, tensor: TensorInfo): Promise<Float32Array
   return factors;
 }
 
-/** A norm's weights or a bias: F32 or F16 in the file. */
+/** Values of a norm or a bias: F32, F16 or BF16 in the file. */
 export async function readVector(gguf: Gguf, tensor: TensorInfo): Promise<Float32Array> {
   const bytes = new Uint8Array(tensor.byteLength);
   await gguf.read(tensor, bytes);
   const view = new DataView(bytes.buffer);
-  if (tensor.type.name === "F32") {
-    return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
-  }
-  return Float32Array.from({ length: bytes.length / 2 }, (_, i) => fromHalf(view.getUint16(2 * i, true)));
+  const wide = tensor.type.name === "F32";
+  return Float32Array.from({ length: bytes.length / (wide ? 4 : 2) }, (_, i) => {
+    if (wide) return view.getFloat32(4 * i, true);
+    const bits = view.getUint16(2 * i, true);
+    return tensor.type.name === "F16" ? fromHalf(bits) : fromBrainFloat(bits);
+  });
 }
 
 /** The value of a 16-bit float. */
@@ -187,4 +189,11 @@ function fromHalf(half: number): number {
   if (exponent === 0) return sign * fraction * 2 ** -24;
   if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** The value of the upper 16 bits of a 32-bit float. */
+function fromBrainFloat(bits: number): number {
+  const view = new DataView(new ArrayBuffer(4));
+  view.setUint16(0, bits);
+  return view.getFloat32(0);
 }

@@ -1,0 +1,152 @@
+/**
+ * @file Every kind of weights: what its blocks mean, that the engine computes with just these values, and that its rows have
+ * the same bits on every instruction set and in trees of every size.
+ */
+
+import { readFileSync } from "node:fs";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { matrixTypes } from "../src/checkpoint/ggml-types.ts";
+import { engine, selectIsa } from "../src/engine/binding.ts";
+import type { NativeTarget } from "../src/engine/native-target.ts";
+import { DraftTree } from "../src/tree/draft-tree.ts";
+import { dequantize, roundHalfToEven } from "./dequantize.ts";
+import { nativeTarget, numbers, randomLlama, randomTokens } from "./native-model.ts";
+import { checkRow, everything, plainRows } from "./same-bits.ts";
+
+/** From test/reference/weights_fixture.py. */
+const fixture: Readonly<Record<string, { bytes: string; values: string }>> = JSON.parse(
+  readFileSync(new URL("fixtures/weights.json", import.meta.url), "utf8"),
+);
+/** Those that the engine rounds to 8 bits. */
+const ROUNDED = ["F32", "F16", "BF16"];
+const HIDDEN = 512;
+/** Not whole groups of 16 rows. */
+const VOCAB = 77;
+
+const binding = engine();
+const best = binding.currentIsa();
+const isas = binding.isas().flatMap(({ name, usable }) => (usable ? [name] : []));
+afterEach(() => selectIsa(binding, best));
+
+it("has reference values for every kind that the engine reads", () => {
+  expect(Object.keys(fixture).toSorted()).toEqual([...matrixTypes].toSorted());
+});
+
+describe.each(matrixTypes)("weights of type %s", (matrixType) => {
+  const file = randomLlama(
+    {
+      matrixType,
+      layers: 1,
+      hiddenSize: HIDDEN,
+      heads: 8,
+      kvHeads: 1,
+      feedForwardSize: 768,
+      vocabSize: VOCAB,
+      tiedHead: false,
+    },
+    3,
+  );
+  const values = (name: string, type = matrixType) =>
+    dequantize(type, file.tensors.find((tensor) => tensor.name === name)!.data);
+  const text = randomTokens(numbers(1), VOCAB, 13);
+  let target: NativeTarget;
+
+  beforeAll(async () => {
+    target = await nativeTarget(file, { threads: 1, cacheType: "f16" });
+  });
+  afterAll(() => target[Symbol.asyncDispose]());
+
+  it("mean what the gguf package says", () => {
+    const { bytes, values } = fixture[matrixType]!;
+    const expected = new Float32Array(new Uint8Array(Buffer.from(values, "base64")).buffer);
+    const actual = dequantize(matrixType, Buffer.from(bytes, "base64"));
+    expect(actual).toHaveLength(expected.length);
+    for (const [i, value] of expected.entries()) {
+      // The package rounds intermediate results to 32 bits, of which the largest is below 512.
+      expect(Math.abs(actual[i]! - value), `value ${i}`).toBeLessThanOrEqual(2 ** -15);
+    }
+  });
+
+  it("come back from the engine's layout", async () => {
+    const embedding = values("token_embd.weight");
+    const tree = new DraftTree(0, VOCAB);
+    while (tree.size < VOCAB) tree.push(0, tree.size, 0.5);
+    for (const isa of isas) {
+      selectIsa(binding, isa);
+      await using sequence = await target.createSequence({ capacity: 128 });
+      const pass = await sequence.forward(tree, { topK: 0, taps: [0] });
+      for (let token = 0; token < VOCAB; token++) {
+        const row = embedding.subarray(token * HIDDEN, (token + 1) * HIDDEN);
+        const actual = pass.hidden(token, 0);
+        for (let block = 0; block < HIDDEN; block += 32) {
+          const block32 = row.subarray(block, block + 32);
+          // Half a step of 8 bits, or what 32-bit arithmetic leaves.
+          const part = ROUNDED.includes(matrixType) ? 0.502 / 127 : 2 ** -21;
+          const worst = block32.reduce(
+            (most, value, i) => Math.max(most, Math.abs(actual[block + i]! - value)),
+            0,
+          );
+          expect(worst, `${isa}, token ${token}`).toBeLessThanOrEqual(part * largestOf(block32));
+        }
+      }
+    }
+  });
+
+  it("give the products that plain arithmetic gives", async () => {
+    const head = values("output.weight");
+    const norm = values("output_norm.weight", "F32");
+    await using sequence = await target.createSequence({ capacity: 32 });
+    const pass = await sequence.forward(chain(text), { topK: 0, logits: true, taps: [1] });
+    for (let node = 0; node < text.length; node++) {
+      const input = normedInt8(pass.hidden(node, 1), norm);
+      const logits = pass.logits(node);
+      let [error, length] = [0, 0];
+      for (const [token, actual] of logits.entries()) {
+        const row = head.subarray(token * HIDDEN, (token + 1) * HIDDEN);
+        const expected = row.reduce((sum, weight, i) => sum + weight * input[i]!, 0);
+        error += (actual - expected) ** 2;
+        length += expected ** 2;
+      }
+      // An input that is rounded the other way because it lies between two quants adds 0.001 or so.
+      const allowed = ROUNDED.includes(matrixType) ? 0.01 : 0.002;
+      expect(Math.sqrt(error / length), `node ${node}`).toBeLessThan(allowed);
+    }
+  });
+
+  it("give the same bits in trees of every size and on every instruction set", async () => {
+    const want = everything(target);
+    const rows = await plainRows(target, text, want);
+    for (const isa of isas) {
+      selectIsa(binding, isa);
+      await using sequence = await target.createSequence({ capacity: 32 });
+      for (let size = 1; size <= text.length; size++) {
+        const pass = await sequence.forward(chain(text.slice(0, size)), want);
+        for (let node = 0; node < size; node++) {
+          checkRow(pass, node, want, rows[node]!, () => `${size} nodes, ${isa}`);
+        }
+        sequence.rollback();
+      }
+    }
+  });
+});
+
+function chain(tokens: readonly number[]): DraftTree {
+  const tree = new DraftTree(tokens[0]!, tokens.length);
+  for (const token of tokens.slice(1)) tree.push(tree.size - 1, token, 0.5);
+  return tree;
+}
+
+function largestOf(values: Float32Array): number {
+  return values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+}
+
+/** RMSNorm, and what int8 in blocks of 32 leaves of it. */
+function normedInt8(x: Float32Array, weight: Float32Array): Float32Array {
+  const scale = 1 / Math.sqrt(x.reduce((sum, value) => sum + value * value, 0) / x.length + 1e-5);
+  const normed = x.map((value, i) => value * scale * weight[i]!);
+  return normed.map((value, i) => {
+    const first = i - (i % 32);
+    const step = largestOf(normed.subarray(first, first + 32)) / 127;
+    return step * roundHalfToEven(value / step);
+  });
+}
