@@ -9,40 +9,26 @@
  */
 #define FOURS_IN_16_BITS(bits) ((bits) <= 4 ? 8 : (bits) == 5 ? 4 : 2)
 
-/* 8-bit weights would overflow; so the product takes |weight - 128| and gives the input the sign: see EIGHT_BITS_SIGNED. */
-INLINE void dot_8_bits(const uint8_t *quants, const int part, const int8_t *x, const int width, vi *sum) {
-  const __m256i zero = _mm256_set1_epi8((char)0x80), ones = _mm256_set1_epi16(1);
-  __m256i weights[8];
-  _Pragma("GCC unroll 8") for (int four = 0; four < 8; four++) {
-    weights[four] = _mm256_xor_si256((__m256i)four_weights(quants, 8, four, part), zero);
-  }
-  for (int j = 0; j < width; j++) {
-    _Pragma("GCC unroll 8") for (int four = 0; four < 8; four++) {
-      const __m256i inputs = _mm256_sign_epi8(four_inputs(FOUR_INPUTS(x, j, four)), weights[four]);
-      sum[j] += (vi)_mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(weights[four]), inputs), ones);
-    }
-  }
-}
-
-/* Adds the products of fours [from, to) of a block to the sums of every row of a tile. */
-INLINE void dot(const uint8_t *quants, const int bits, const int from, const int to, const int part, const int8_t *x, const int width,
-                vi *sum) {
-  if (bits == 8) {
-    dot_8_bits(quants, part, x, width, sum);
-    return;
-  }
+/* sum + the products of fours [from, to) of a block's weights with a row of inputs. */
+INLINE vi dot(const vw *weights, const int bits, const int from, const int to, const int8_t *x, vi sum) {
   const __m256i ones = _mm256_set1_epi16(1);
-  __m256i weights[8];
-  _Pragma("GCC unroll 8") for (int four = from; four < to; four++) weights[four] = (__m256i)four_weights(quants, bits, four, part);
-  _Pragma("GCC unroll 1") for (int j = 0; j < width; j++) {
-    _Pragma("GCC unroll 4") for (int first = from; first < to; first += FOURS_IN_16_BITS(bits)) {
-      __m256i pairs = _mm256_maddubs_epi16(weights[first], four_inputs(FOUR_INPUTS(x, j, first)));
-      for (int i = 1; i < FOURS_IN_16_BITS(bits); i++) {
-        if (first + i < to) pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(weights[first + i], four_inputs(FOUR_INPUTS(x, j, first + i))));
-      }
-      sum[j] += (vi)_mm256_madd_epi16(pairs, ones);
+  if (bits == 8) {
+    /* Would overflow; so the product takes |weight - 128| and gives the input the sign: see EIGHT_BITS_SIGNED. */
+    _Pragma("GCC unroll 8") for (int four = from; four < to; four++) {
+      const __m256i weight = _mm256_xor_si256((__m256i)weights[four], _mm256_set1_epi8((char)0x80));
+      const __m256i inputs = _mm256_sign_epi8(four_inputs(FOUR_INPUTS(x, four)), weight);
+      sum += (vi)_mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(weight), inputs), ones);
     }
+    return sum;
   }
+  _Pragma("GCC unroll 4") for (int first = from; first < to; first += FOURS_IN_16_BITS(bits)) {
+    __m256i pairs = _mm256_maddubs_epi16((__m256i)weights[first], four_inputs(FOUR_INPUTS(x, first)));
+    for (int four = first + 1; four < first + FOURS_IN_16_BITS(bits) && four < to; four++) {
+      pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16((__m256i)weights[four], four_inputs(FOUR_INPUTS(x, four))));
+    }
+    sum += (vi)_mm256_madd_epi16(pairs, ones);
+  }
+  return sum;
 }
 
 #include "ops.h"

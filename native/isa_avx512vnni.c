@@ -22,19 +22,19 @@ INLINE vf load_half(const uint16_t *from) { return (vf)_mm512_cvtph_ps(_mm256_lo
 INLINE void store_half(uint16_t *to, vf value) {
   _mm256_storeu_si256((__m256i *)to, _mm512_cvtps_ph((__m512)value, _MM_FROUND_TO_NEAREST_INT));
 }
-INLINE vi add_products(vi sum, __m512i weights, const int8_t *x) {
+INLINE __m512i four_inputs(const int8_t *x) {
   int32_t value;
   memcpy(&value, x, sizeof value);
-  return (vi)_mm512_dpbusd_epi32((__m512i)sum, weights, _mm512_set1_epi32(value));
+  return _mm512_set1_epi32(value);
 }
 
-/* Adds the products of fours [from, to) of a block to the sums of every row of a tile. */
-INLINE void dot(const uint8_t *quants, const int bits, const int from, const int to, const int part, const int8_t *x, const int width,
-                vi *sum) {
+/* sum + the products of fours [from, to) of a block's weights with a row of inputs. */
+INLINE vi dot(const vw *weights, const int bits, const int from, const int to, const int8_t *x, vi sum) {
+  (void)bits;
   _Pragma("GCC unroll 8") for (int four = from; four < to; four++) {
-    const __m512i weights = (__m512i)four_weights(quants, bits, four, part);
-    _Pragma("GCC unroll 8") for (int j = 0; j < width; j++) sum[j] = add_products(sum[j], weights, FOUR_INPUTS(x, j, four));
+    sum = (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)weights[four], four_inputs(FOUR_INPUTS(x, four)));
   }
+  return sum;
 }
 
 #include "ops.h"

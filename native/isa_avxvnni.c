@@ -5,20 +5,13 @@
 #if defined(__AVXVNNI__)
 #include "eight_lanes.h"
 
-INLINE vi add_products(vi sum, __m256i weights, const int8_t *x) {
-  return (vi)_mm256_dpbusd_avx_epi32((__m256i)sum, weights, four_inputs(x));
-}
-
-/* Adds the products of fours [from, to) of a block to the sums of every row of a tile. */
-INLINE void dot(const uint8_t *quants, const int bits, const int from, const int to, const int part, const int8_t *x, const int width,
-                vi *sum) {
-  __m256i weights[8];
-  _Pragma("GCC unroll 8") for (int four = from; four < to; four++) weights[four] = (__m256i)four_weights(quants, bits, four, part);
-  _Pragma("GCC unroll 1") for (int j = 0; j < width; j++) {
-    vi total = sum[j];
-    _Pragma("GCC unroll 8") for (int four = from; four < to; four++) total = add_products(total, weights[four], FOUR_INPUTS(x, j, four));
-    sum[j] = total;
+/* sum + the products of fours [from, to) of a block's weights with a row of inputs. */
+INLINE vi dot(const vw *weights, const int bits, const int from, const int to, const int8_t *x, vi sum) {
+  (void)bits;
+  _Pragma("GCC unroll 8") for (int four = from; four < to; four++) {
+    sum = (vi)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)weights[four], four_inputs(FOUR_INPUTS(x, four)));
   }
+  return sum;
 }
 
 #include "ops.h"

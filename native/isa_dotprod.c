@@ -47,20 +47,15 @@ INLINE vi add_products(vi sum, int8x16_t weights, int8x16_t x, const int four) {
   }
 }
 
-/* Adds the products of fours [from, to) of a block to the sums of every row of a tile. Both operands are signed. */
-INLINE void dot(const uint8_t *quants, const int bits, const int from, const int to, const int part, const int8_t *x, const int width,
-                vi *sum) {
-  int8x16_t weights[8];
+/* sum + the products of fours [from, to) of a block's weights with a row of inputs. */
+INLINE vi dot(const vw *weights, const int bits, const int from, const int to, const int8_t *x, vi sum) {
+  const int8x16_t inputs[2] = {vld1q_s8(x), vld1q_s8(x + 16)};
   _Pragma("GCC unroll 8") for (int four = from; four < to; four++) {
-    const uint8x16_t bytes = (uint8x16_t)four_weights(quants, bits, four, part);
-    weights[four] = vreinterpretq_s8_u8(bits == 8 ? veorq_u8(bytes, vdupq_n_u8(128)) : bytes);
+    int8x16_t quants = (int8x16_t)weights[four];
+    if (bits == 8) quants = veorq_s8(quants, vdupq_n_s8(-128));
+    sum = add_products(sum, quants, inputs[four / 4], four);
   }
-  _Pragma("GCC unroll 1") for (int j = 0; j < width; j++) {
-    vi total = sum[j];
-    const int8x16_t inputs[2] = {vld1q_s8(x + j * ESP_BLOCK), vld1q_s8(x + j * ESP_BLOCK + 16)};
-    _Pragma("GCC unroll 8") for (int four = from; four < to; four++) total = add_products(total, weights[four], inputs[four / 4], four);
-    sum[j] = total;
-  }
+  return sum;
 }
 
 #include "ops.h"

@@ -13,16 +13,13 @@ INLINE void store_half(uint16_t *to, vf value) {
   for (int i = 0; i < LANES; i++) to[i] = esp_narrow(value[i]);
 }
 
-/* Adds the products of fours [from, to) of a block to the sums of every row of a tile. */
-INLINE void dot(const uint8_t *quants, const int bits, const int from, const int to, const int part, const int8_t *x, const int width,
-                vi *sum) {
+/* sum + the products of fours [from, to) of a block's weights with a row of inputs. */
+INLINE vi dot(const vw *weights, const int bits, const int from, const int to, const int8_t *x, vi sum) {
+  (void)bits;
   for (int four = from; four < to; four++) {
-    const vi weights = (vi)four_weights(quants, bits, four, part);
-    for (int j = 0; j < width; j++) {
-      const int8_t *inputs = FOUR_INPUTS(x, j, four);
-      for (int b = 0; b < 4; b++) sum[j] += (weights >> 8 * b & 255) * (int32_t)inputs[b];
-    }
+    for (int b = 0; b < 4; b++) sum += ((vi)weights[four] >> 8 * b & 255) * (int32_t)FOUR_INPUTS(x, four)[b];
   }
+  return sum;
 }
 
 #include "ops.h"

@@ -1,13 +1,13 @@
 /*
- * matmul.h - products of a matrix's 16-row groups with tiles of up to 8 rows. An instruction set gives dot(): integer sums of a block,
- * or of half of one, for LANES of the 16 rows and every row of the tile. Floats are added block by block, lane by lane, so a
- * result does not depend on the tile it was computed in.
+ * matmul.h - products of a matrix's 16-row groups with tiles of up to 8 rows. An instruction set gives dot(): the integer sums of
+ * LANES weight rows and one input row, over some fours of a block. Floats are added block by block, lane by lane, so a result does not
+ * depend on the tile it was computed in.
+ *
+ * Where registers hold the sums of a tile (TILE_IN_REGISTERS), loops over its rows are unrolled, in one function for each number of
+ * rows, and a four of weights serves all rows before the next. Elsewhere the number of rows is a variable, the weights of a block
+ * stay in registers, and the sums lie in memory.
  */
 
-/*
- * The rows of a tile. An instruction set whose registers hold a tile's sums has the loops unrolled, in one function for each
- * number of rows; with others the number is a variable, and the sums lie in memory.
- */
 #ifdef TILE_IN_REGISTERS
 #define EACH_ROW _Pragma("GCC unroll 8") for (int j = 0; j < width; j++)
 #else
@@ -74,12 +74,29 @@ INLINE void group_times_tile(const EspMatrix *matrix, const uint8_t *group, cons
       next_scales(&scales, format, new_super, scale);
       if (format.min) next_scales(&mins, format, new_super, min);
       EACH_PART {
+#ifdef TILE_IN_REGISTERS
         vi products[ESP_TILE];
         EACH_ROW products[j] = start(starts, format, j) - (vi){0};
-        dot(quants, format.bits, half * fours, (half + 1) * fours, part, xq, width, products);
-        EACH_ROW sum[j][part] = multiply_add(__builtin_convertvector(products[j], vf), scale[part] * xs[j], sum[j][part]);
-        if (!format.min) continue;
-        EACH_ROW sum[j][part] = multiply_add(min[part], splat(mass(xm, xs, starts, format, j)), sum[j][part]);
+        _Pragma("GCC unroll 8") for (int four = half * fours; four < (half + 1) * fours; four++) {
+          vw weights[8];
+          weights[four] = four_weights(quants, format.bits, four, part);
+          EACH_ROW products[j] = dot(weights, format.bits, four, four + 1, xq + j * ESP_BLOCK, products[j]);
+        }
+#else
+        vw weights[8];
+        _Pragma("GCC unroll 8") for (int four = half * fours; four < (half + 1) * fours; four++) {
+          weights[four] = four_weights(quants, format.bits, four, part);
+        }
+#endif
+        EACH_ROW {
+#ifdef TILE_IN_REGISTERS
+          const vi product = products[j];
+#else
+          const vi product = dot(weights, format.bits, half * fours, (half + 1) * fours, xq + j * ESP_BLOCK, start(starts, format, j) - (vi){0});
+#endif
+          sum[j][part] = multiply_add(__builtin_convertvector(product, vf), scale[part] * xs[j], sum[j][part]);
+          if (format.min) sum[j][part] = multiply_add(min[part], splat(mass(xm, xs, starts, format, j)), sum[j][part]);
+        }
       }
       starts += width;
     }

@@ -92,8 +92,8 @@ INLINE vf multiply_add(vf a, vf b, vf sum) {
 #endif
 }
 
-/* The input's quants are [row][32]: input 4 * four of a row of the tile. */
-#define FOUR_INPUTS(x, row, four) ((x) + (row) * ESP_BLOCK + (four) * 4)
+/* Inputs 4 * four and after of a row of a block. */
+#define FOUR_INPUTS(x, four) ((x) + (four) * 4)
 
 /* The fixed final tree of 16 partial sums. */
 INLINE float tree_sum(const float part[16]) {

@@ -133,7 +133,9 @@ describe("what is wrong with a file is said by loadModel and by the command", ()
       await says(
         await put(`${matrixType}.gguf`, { metadata, tensors: mixed }),
         "unsupported-weight-type",
-        new RegExp(`blk\\.0\\.ffn_up\\.weight" is of type ${matrixType}; supported for it: F32, F16, BF16, Q4_0`),
+        new RegExp(
+          `blk\\.0\\.ffn_up\\.weight" is of type ${matrixType}; supported for it: F32, F16, BF16, Q4_0`,
+        ),
       );
     }
   });
