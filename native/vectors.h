@@ -44,13 +44,14 @@ INLINE vf larger(vf a, vf b) {
   return choose(a > b, a, b);
 #endif
 }
+/* Adding 0 makes 0 of -0, since which of the two is larger is told differently. */
 INLINE float largest_of(vf a) {
 #ifdef LARGEST_OF
-  return LARGEST_OF(a);
+  return LARGEST_OF(a) + 0.0f;
 #else
   float most = a[0];
   for (int i = 1; i < LANES; i++) most = a[i] > most ? a[i] : most;
-  return most;
+  return most + 0.0f;
 #endif
 }
 INLINE int32_t sum_of(vi a) {
