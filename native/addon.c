@@ -260,15 +260,17 @@ static napi_value create_pool(napi_env env, napi_callback_info info) {
   return wrap(env, BOX_POOL, esp_pool_create(threads), NULL, 0);
 }
 
-/* (type, rows, cols) -> bytes in an arena, 0 when there is no such matrix */
+/* (type, fourBit, rows, cols) -> bytes in an arena, 0 when there is no such matrix */
 static napi_value matrix_bytes(napi_env env, napi_callback_info info) {
-  napi_value values[3], result;
+  napi_value values[4], result;
   int32_t type, rows, cols;
-  if (!arguments(env, info, 3, values) || !get_int(env, values[0], &type) || !get_int(env, values[1], &rows) ||
-      !get_int(env, values[2], &cols)) {
+  bool four_bit;
+  if (!arguments(env, info, 4, values) || !get_int(env, values[0], &type) || !get_int(env, values[2], &rows) ||
+      !get_int(env, values[3], &cols)) {
     return NULL;
   }
-  CALL(env, napi_create_double(env, (double)esp_matrix_bytes(type, rows, cols), &result));
+  CALL(env, napi_get_value_bool(env, values[1], &four_bit));
+  CALL(env, napi_create_double(env, (double)esp_matrix_bytes(type, four_bit, rows, cols), &result));
   return result;
 }
 
@@ -282,16 +284,18 @@ static napi_value create_arena(napi_env env, napi_callback_info info) {
   return wrap(env, BOX_ARENA, esp_arena_create((size_t)bytes), NULL, 0);
 }
 
-/* (arena, type, rows, cols) -> matrix or null */
+/* (arena, type, fourBit, rows, cols) -> matrix or null */
 static napi_value create_matrix(napi_env env, napi_callback_info info) {
-  napi_value values[4];
+  napi_value values[5];
   int32_t type, rows, cols;
+  bool four_bit;
   Box *arena;
-  if (!arguments(env, info, 4, values) || !(arena = unbox(env, values[0], BOX_ARENA)) ||
-      !get_int(env, values[1], &type) || !get_int(env, values[2], &rows) || !get_int(env, values[3], &cols)) {
+  if (!arguments(env, info, 5, values) || !(arena = unbox(env, values[0], BOX_ARENA)) ||
+      !get_int(env, values[1], &type) || !get_int(env, values[3], &rows) || !get_int(env, values[4], &cols)) {
     return NULL;
   }
-  return wrap(env, BOX_MATRIX, esp_matrix_create(arena->handle, type, rows, cols), &arena, 1);
+  CALL(env, napi_get_value_bool(env, values[2], &four_bit));
+  return wrap(env, BOX_MATRIX, esp_matrix_create(arena->handle, type, four_bit, rows, cols), &arena, 1);
 }
 
 /* What a stack rests on. */

@@ -131,24 +131,28 @@ static void read_q6_k(const uint8_t *super, int index, EspBlock *to) {
 
 /* ---- floats: rounded to 8 bits ---------------------------------------------------------------------------------- */
 
-/* Scale = largest / 127, rounded so that the largest weight is within a quant of 127. */
-static void round_to_8_bits(const float *values, EspBlock *to) {
+/* largest / 127 as a half: the next above where rounding would leave `largest` beyond 127 of it. */
+static uint16_t half_of_127th(float largest) {
   enum { MOST_HALF = 0x7bff };
-  float largest = 0;
-  for (int i = 0; i < ESP_BLOCK; i++) {
-    const float magnitude = values[i] < 0 ? -values[i] : values[i];
-    largest = magnitude > largest ? magnitude : largest;
-  }
   uint16_t half = esp_narrow(largest / 127.0f);
   if (esp_widen(half) * 127.0f < largest) half++;
-  if (half > MOST_HALF) half = MOST_HALF;
-  to->scale = half;
-  const float inverse = half ? 1.0f / esp_widen(half) : 0, shifter = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
-  for (int i = 0; i < ESP_BLOCK; i++) {
-    const float quant = values[i] * inverse;
-    /* What is not a number becomes -127. */
-    to->quants[i] = (uint8_t)(int)((quant >= -127.0f ? quant < 127.0f ? quant : 127.0f : -127.0f) + shifter - shifter + 128.0f);
-  }
+  return half > MOST_HALF ? MOST_HALF : half;
+}
+
+/* To the nearest integer from `least` to `most`, half to even; what is not a number becomes `least`. */
+static int rounded(float x, float least, float most) {
+  const float shifter = 12582912.0f; /* 1.5 * 2^23 */
+  return (int)((x > least ? x < most ? x : most : least) + shifter - shifter);
+}
+
+static float magnitude(float x) { return x < 0 ? -x : x; }
+
+static void round_to_8_bits(const float *values, EspBlock *to) {
+  float largest = 0;
+  for (int i = 0; i < ESP_BLOCK; i++) largest = magnitude(values[i]) > largest ? magnitude(values[i]) : largest;
+  to->scale = half_of_127th(largest);
+  const float inverse = to->scale ? 1.0f / esp_widen(to->scale) : 0;
+  for (int i = 0; i < ESP_BLOCK; i++) to->quants[i] = (uint8_t)(rounded(values[i] * inverse, -127, 127) + 128);
 }
 
 static void read_f32(const uint8_t *block, int index, EspBlock *to) {
@@ -204,7 +208,10 @@ static Source source_of(int32_t type) {
   }
 }
 
-int32_t esp_kept_type(int32_t source) { return source_of(source).kept; }
+int32_t esp_kept_type(int32_t source, bool four_bit) {
+  const int32_t kept = source_of(source).kept;
+  return four_bit && kept >= 0 && esp_format(kept).bits > 4 ? ESP_GGUF_Q4_K : kept;
+}
 
 size_t esp_matrix_row_bytes(int32_t source, int32_t cols) {
   const Source from = source_of(source);
@@ -212,7 +219,116 @@ size_t esp_matrix_row_bytes(int32_t source, int32_t cols) {
   return (size_t)(cols / (ESP_BLOCK * from.blocks)) * (size_t)from.bytes;
 }
 
+void esp_block_values(int32_t type, const EspBlock *block, float *values) {
+  const EspFormat format = esp_format(type);
+  for (int i = 0; i < ESP_BLOCK; i++) {
+    const int part = i * format.scales / ESP_BLOCK;
+    float scale = esp_widen(block->scale), min = format.min ? esp_widen(block->min) : 0;
+    if (format.super) scale *= (float)block->scale_codes[part], min *= (float)block->min_codes[part];
+    values[i] = (float)(block->quants[i] - format.zero) * scale + min;
+  }
+}
+
 void esp_read_block(int32_t source, const uint8_t *row, int32_t index, EspBlock *to) {
   const Source from = source_of(source);
   from.read(row + (size_t)(index / from.blocks) * (size_t)from.bytes, index % from.blocks, to);
+}
+
+/* ---- rounding to 4 bits ----------------------------------------------------------------------------------------- */
+
+enum { LANES = 4, VECTORS = ESP_BLOCK / LANES };
+typedef float vf __attribute__((vector_size(LANES * 4)));
+typedef int32_t vi __attribute__((vector_size(LANES * 4)));
+
+/* weight = scale * quant + min; gain is what it takes off the sum of squares that is left. */
+typedef struct {
+  float scale, min, gain;
+} Fit;
+
+static vf choose(vi mask, vf yes, vf no) { return (vf)(((vi)yes & mask) | ((vi)no & ~mask)); }
+static vf smaller(vf a, vf b) { return choose(a < b, a, b); }
+static vf larger(vf a, vf b) { return choose(a > b, a, b); }
+static float sum_of(vf a) { return (a[0] + a[1]) + (a[2] + a[3]); }
+
+/* (x - min) * inverse as quants: 0 to 15, half to even. */
+static vf quants_of(vf x, float min, float inverse) {
+  const vf zero = {0}, shifter = 12582912.0f - zero;
+  return smaller(larger((x - min) * inverse, zero), 15.0f - zero) + shifter - shifter;
+}
+
+/* The scale and minimum that fit best, by least squares, the quants that these ones give. */
+static Fit refit(const vf *x, float total, float scale, float min) {
+  const float inverse = 1.0f / scale;
+  vf sum = {0}, squares = {0}, products = {0};
+  for (int i = 0; i < VECTORS; i++) {
+    const vf quant = quants_of(x[i], min, inverse);
+    sum += quant;
+    squares += quant * quant;
+    products += quant * x[i];
+  }
+  const float q = sum_of(sum), qq = sum_of(squares), qx = sum_of(products), spread = qq - q * q / ESP_BLOCK;
+  if (!(spread > 0)) return (Fit){0, total / ESP_BLOCK, total * total / ESP_BLOCK};
+  Fit fit = {.scale = (qx - q * total / ESP_BLOCK) / spread};
+  fit.min = (total - fit.scale * q) / ESP_BLOCK;
+  fit.gain = fit.scale * qx + fit.min * total;
+  return fit;
+}
+
+/* The best of some steps across the block's range, then improved as in Lloyd's algorithm. */
+static Fit best_fit(const float *values) {
+  static const float steps[] = {13.5f, 14.25f, 15.0f, 15.75f, 16.5f, 17.5f};
+  vf x[VECTORS];
+  memcpy(x, values, sizeof x);
+  vf least = x[0], most = x[0], totals = x[0];
+  for (int i = 1; i < VECTORS; i++) {
+    least = smaller(x[i], least);
+    most = larger(x[i], most);
+    totals += x[i];
+  }
+  const float total = sum_of(totals);
+  float low = least[0], high = most[0];
+  for (int i = 1; i < LANES; i++) {
+    low = least[i] < low ? least[i] : low;
+    high = most[i] > high ? most[i] : high;
+  }
+  Fit best = {0, total / ESP_BLOCK, total * total / ESP_BLOCK};
+  if (!(high > low)) return best;
+  for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+    const float scale = (high - low) / steps[i];
+    const Fit fit = refit(x, total, scale, (low + high) * 0.5f - 7.5f * scale);
+    if (fit.gain > best.gain) best = fit;
+  }
+  for (int i = 0; i < 2 && best.scale > 0; i++) {
+    const Fit fit = refit(x, total, best.scale, best.min);
+    if (fit.gain > best.gain) best = fit;
+  }
+  return best;
+}
+
+void esp_blocks_of_4_bits(const float *values, int count, EspBlock *to) {
+  Fit fits[ESP_SUPER];
+  float largest_scale = 0, largest_min = 0;
+  for (int b = 0; b < count; b++) {
+    fits[b] = best_fit(values + b * ESP_BLOCK);
+    largest_scale = fits[b].scale > largest_scale ? fits[b].scale : largest_scale;
+    largest_min = magnitude(fits[b].min) > largest_min ? magnitude(fits[b].min) : largest_min;
+  }
+  const uint16_t scale = half_of_127th(largest_scale), min = half_of_127th(largest_min);
+  const float scale_unit = esp_widen(scale), min_unit = esp_widen(min);
+  for (int b = 0; b < count; b++, to++) {
+    /* A scale is at least 1 unit, so that weights of small blocks stay apart. */
+    const int scale_code = scale ? rounded(fits[b].scale / scale_unit, fits[b].scale > 0, 127) : 0;
+    const int min_code = min ? rounded(fits[b].min / min_unit, -127, 127) : 0;
+    to->scale = scale;
+    to->min = min;
+    to->scale_codes[0] = (int8_t)scale_code;
+    to->min_codes[0] = (int8_t)min_code;
+    const float step = scale_unit * (float)scale_code, low = min_unit * (float)min_code;
+    for (int i = 0; i < ESP_BLOCK; i += LANES) {
+      vf x;
+      memcpy(&x, values + b * ESP_BLOCK + i, sizeof x);
+      const vi quants = __builtin_convertvector(quants_of(x, low, scale_code ? 1.0f / step : 0), vi);
+      for (int lane = 0; lane < LANES; lane++) to->quants[i + lane] = (uint8_t)quants[lane];
+    }
+  }
 }

@@ -80,9 +80,13 @@ EspArena *esp_arena_create(size_t bytes); /* NULL: no memory */
 void esp_arena_free(EspArena *arena);
 
 size_t esp_matrix_row_bytes(int32_t source, int32_t cols); /* of a row in the file; 0: no such row */
-size_t esp_matrix_bytes(int32_t source, int32_t rows, int32_t cols); /* of an arena that it takes; 0: bad sizes */
+/*
+ * Weights keep their values, but those of 16 and 32 bits become 8-bit blocks; with four_bit, all that would have more than 4 bits in
+ * memory becomes Q4_K.
+ */
+size_t esp_matrix_bytes(int32_t source, bool four_bit, int32_t rows, int32_t cols); /* of an arena that it takes; 0: bad sizes */
 /* Lives in the arena and is freed with it. NULL: bad sizes, or the arena is full. */
-EspMatrix *esp_matrix_create(EspArena *arena, int32_t source, int32_t rows, int32_t cols);
+EspMatrix *esp_matrix_create(EspArena *arena, int32_t source, bool four_bit, int32_t rows, int32_t cols);
 /* Takes `rows` rows as they stand in the file; first must be a multiple of 16. False: out of range. */
 bool esp_matrix_fill(EspMatrix *matrix, int32_t first, int32_t rows, const uint8_t *bytes);
 

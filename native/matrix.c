@@ -30,10 +30,10 @@ void esp_arena_free(EspArena *arena) {
 }
 
 /* Everything but `data`. False: no such matrix. */
-static bool lay_out(EspMatrix *matrix, int32_t source, int32_t rows, int32_t cols) {
+static bool lay_out(EspMatrix *matrix, int32_t source, bool four_bit, int32_t rows, int32_t cols) {
   /* 2^24 rows or inputs is far above any model and keeps every product below within 64 bits. */
   if (rows < 1 || rows > 1 << 24 || cols > 1 << 24 || esp_matrix_row_bytes(source, cols) == 0) return false;
-  *matrix = (EspMatrix){.rows = rows, .cols = cols, .source = source, .type = esp_kept_type(source)};
+  *matrix = (EspMatrix){.rows = rows, .cols = cols, .source = source, .type = esp_kept_type(source, four_bit)};
   const EspFormat format = esp_format(matrix->type);
   matrix->groups = (rows + ESP_GROUP - 1) / ESP_GROUP;
   matrix->blocks = cols / ESP_BLOCK;
@@ -48,18 +48,18 @@ static bool lay_out(EspMatrix *matrix, int32_t source, int32_t rows, int32_t col
   return true;
 }
 
-size_t esp_matrix_bytes(int32_t source, int32_t rows, int32_t cols) {
+size_t esp_matrix_bytes(int32_t source, bool four_bit, int32_t rows, int32_t cols) {
   EspMatrix matrix;
-  if (!lay_out(&matrix, source, rows, cols)) return 0;
+  if (!lay_out(&matrix, source, four_bit, rows, cols)) return 0;
   return round_up(sizeof matrix, LINE) + (size_t)matrix.groups * matrix.group_bytes;
 }
 
-EspMatrix *esp_matrix_create(EspArena *arena, int32_t source, int32_t rows, int32_t cols) {
-  size_t bytes = esp_matrix_bytes(source, rows, cols);
+EspMatrix *esp_matrix_create(EspArena *arena, int32_t source, bool four_bit, int32_t rows, int32_t cols) {
+  size_t bytes = esp_matrix_bytes(source, four_bit, rows, cols);
   if (bytes == 0 || bytes > arena->size - arena->used) return NULL;
   EspMatrix *matrix = (EspMatrix *)(arena->memory + arena->used);
   arena->used += bytes;
-  lay_out(matrix, source, rows, cols);
+  lay_out(matrix, source, four_bit, rows, cols);
   /* The arena is zeroed: rows that fill up the last group have scale 0. */
   matrix->data = (uint8_t *)matrix + round_up(sizeof *matrix, LINE);
   return matrix;
@@ -94,15 +94,28 @@ static void place_block(const EspMatrix *matrix, const EspBlock *block, int32_t 
   place_quants(block->quants, format.bits, lane, group + matrix->quant_offset + (size_t)index * esp_quant_bytes(format.bits));
 }
 
+/* Up to 8 blocks of a row from block `index` on. */
+static void place_blocks(const EspMatrix *matrix, const uint8_t *row, int32_t index, int lane, uint8_t *group) {
+  const int32_t own = esp_kept_type(matrix->source, false);
+  const int32_t count = matrix->blocks - index < ESP_SUPER ? matrix->blocks - index : ESP_SUPER;
+  EspBlock blocks[ESP_SUPER];
+  memset(blocks, 0, sizeof blocks);
+  for (int32_t i = 0; i < count; i++) esp_read_block(matrix->source, row, index + i, &blocks[i]);
+  if (own != matrix->type) {
+    float values[ESP_SUPER * ESP_BLOCK];
+    for (int32_t i = 0; i < count; i++) esp_block_values(own, &blocks[i], values + i * ESP_BLOCK);
+    esp_blocks_of_4_bits(values, count, blocks);
+  }
+  for (int32_t i = 0; i < count; i++) place_block(matrix, &blocks[i], index + i, lane, group);
+}
+
 bool esp_matrix_fill(EspMatrix *matrix, int32_t first, int32_t rows, const uint8_t *bytes) {
   if (first < 0 || rows < 0 || first % ESP_GROUP || first > matrix->rows - rows) return false;
   const size_t row_bytes = esp_matrix_row_bytes(matrix->source, matrix->cols);
   for (int32_t row = first; row < first + rows; row++, bytes += row_bytes) {
     uint8_t *group = matrix->data + (size_t)(row / ESP_GROUP) * matrix->group_bytes;
-    for (int32_t index = 0; index < matrix->blocks; index++) {
-      EspBlock block = {0};
-      esp_read_block(matrix->source, bytes, index, &block);
-      place_block(matrix, &block, index, row % ESP_GROUP, group);
+    for (int32_t index = 0; index < matrix->blocks; index += ESP_SUPER) {
+      place_blocks(matrix, bytes, index, row % ESP_GROUP, group);
     }
   }
   return true;

@@ -405,7 +405,7 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
     binding.release(mine.weights.arena);
     await expect(run).rejects.toThrow(/not a live handle/);
     expect(() => binding.createStack(myPool, spec)).toThrow(/not a live handle/);
-    expect(() => binding.createMatrix(mine.weights.arena, 2, 16, 32)).toThrow(/not a live handle/);
+    expect(() => binding.createMatrix(mine.weights.arena, 2, false, 16, 32)).toThrow(/not a live handle/);
     const bytes = new Uint8Array(32 * 18);
     expect(() => binding.fillMatrix({ matrix: mine.weights.embedding, first: 0, rows: 1, bytes })).toThrow(
       /not a live handle/,
@@ -470,7 +470,7 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
   });
 
   it("refuses weights that do not fit", async () => {
-    const arena = binding.createArena(binding.matrixBytes(2, 33, 64))!;
+    const arena = binding.createArena(binding.matrixBytes(2, false, 33, 64))!;
     for (const [type, rows, cols] of [
       [1, 33, 64],
       [2, 0, 64],
@@ -480,10 +480,10 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
       [2, 2 ** 25, 64],
       [2, 49, 64],
     ] as const) {
-      expect(binding.createMatrix(arena, type, rows, cols), `${type} ${rows} x ${cols}`).toBeNull();
+      expect(binding.createMatrix(arena, type, false, rows, cols), `${type} ${rows} x ${cols}`).toBeNull();
     }
-    const matrix = binding.createMatrix(arena, 2, 33, 64)!;
-    expect(binding.createMatrix(arena, 2, 33, 64)).toBeNull();
+    const matrix = binding.createMatrix(arena, 2, false, 33, 64)!;
+    expect(binding.createMatrix(arena, 2, false, 33, 64)).toBeNull();
     const bytes = new Uint8Array(33 * 36);
     await binding.fillMatrix({ matrix, first: 0, rows: 33, bytes });
     await binding.fillMatrix({ matrix, first: 32, rows: 1, bytes });

@@ -8,7 +8,7 @@ import { openGguf } from "../src/checkpoint/gguf.ts";
 import { findTensors } from "../src/checkpoint/model-tensors.ts";
 import { engine } from "../src/engine/binding.ts";
 import { NativeTarget, type NativeTargetOptions } from "../src/engine/native-target.ts";
-import { readWeights, type Weights } from "../src/engine/weights.ts";
+import { type ReadOptions, readWeights, type Weights } from "../src/engine/weights.ts";
 import { byteVocabulary } from "./byte-vocabulary.ts";
 import { type GgufFile, writeGguf } from "./gguf-writer.ts";
 import { randomBlocks } from "./random-blocks.ts";
@@ -83,19 +83,26 @@ export async function withGguf<Result>(
 export async function openWeights(
   path: string,
   contextLength?: number,
+  options?: ReadOptions,
 ): Promise<{ config: ModelConfig; weights: Weights }> {
   await using gguf = await openGguf(path);
   const trained = readConfig(gguf);
   const config = { ...trained, contextLength: contextLength ?? trained.contextLength };
-  return { config, weights: await readWeights(engine(), gguf, findTensors(gguf, config)) };
+  return { config, weights: await readWeights(engine(), gguf, findTensors(gguf, config), options) };
 }
 
 /** A target of the model at `path`. */
-export async function openTarget(path: string, options: NativeTargetOptions): Promise<NativeTarget> {
-  const { config, weights } = await openWeights(path);
+export async function openTarget(
+  path: string,
+  options: NativeTargetOptions & ReadOptions,
+): Promise<NativeTarget> {
+  const { config, weights } = await openWeights(path, undefined, options);
   return new NativeTarget(engine(), config, weights, options);
 }
 
-export function nativeTarget(file: GgufFile, options: NativeTargetOptions): Promise<NativeTarget> {
+export function nativeTarget(
+  file: GgufFile,
+  options: NativeTargetOptions & ReadOptions,
+): Promise<NativeTarget> {
   return withGguf(file, (path) => openTarget(path, options));
 }

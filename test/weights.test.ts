@@ -130,6 +130,56 @@ describe.each(matrixTypes)("weights of type %s", (matrixType) => {
   });
 });
 
+/** Kinds that `weights: "q4"` leaves as they are. */
+const SMALL = ["Q4_0", "Q4_1", "Q2_K", "Q3_K", "Q4_K"];
+
+describe.each(matrixTypes)("weights of type %s, kept with 4 bits", (matrixType) => {
+  // 11 blocks are not whole super-blocks; K types cannot be so.
+  const hiddenSize = matrixType.endsWith("_K") ? 256 : 352;
+  const heads = hiddenSize / 32;
+  const shape = {
+    matrixType,
+    layers: 1,
+    hiddenSize,
+    heads,
+    kvHeads: 1,
+    feedForwardSize: 512,
+    vocabSize: VOCAB,
+  };
+  const file = randomLlama(shape, 4);
+  const text = randomTokens(numbers(2), VOCAB, 9);
+
+  it("are near the file's, and give the same bits everywhere", async () => {
+    const options = { threads: 1, cacheType: "f16" } as const;
+    await using asFile = await nativeTarget(file, options);
+    await using target = await nativeTarget(file, { ...options, precision: "q4" });
+    const want = everything(target);
+    const rows = await plainRows(target, text, want);
+    for (const isa of isas) {
+      selectIsa(binding, isa);
+      await using sequence = await target.createSequence({ capacity: 32 });
+      const pass = await sequence.forward(chain(text), want);
+      for (let node = 0; node < text.length; node++) checkRow(pass, node, want, rows[node]!, () => isa);
+    }
+    await using exact = await asFile.createSequence({ capacity: 32 });
+    await using rounded = await target.createSequence({ capacity: 32 });
+    const embedded = { topK: 0, taps: [0] };
+    const [expected, actual] = [
+      await exact.forward(chain(text), embedded),
+      await rounded.forward(chain(text), embedded),
+    ];
+    let [error, length] = [0, 0];
+    for (let node = 0; node < text.length; node++) {
+      for (const [i, value] of expected.hidden(node, 0).entries()) {
+        error += (actual.hidden(node, 0)[i]! - value) ** 2;
+        length += value ** 2;
+      }
+    }
+    // 16 steps over values that are spread evenly leave 1/15 of their size.
+    expect(Math.sqrt(error / length)).toBeLessThan(SMALL.includes(matrixType) ? 1e-9 : 0.085);
+  });
+});
+
 function chain(tokens: readonly number[]): DraftTree {
   const tree = new DraftTree(tokens[0]!, tokens.length);
   for (const token of tokens.slice(1)) tree.push(tree.size - 1, token, 0.5);

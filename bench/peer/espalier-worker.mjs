@@ -4,8 +4,8 @@ import { commit } from "../../dist/cli/version.js";
 import { loadModel } from "../../dist/index.js";
 import { serve } from "./worker.mjs";
 
-serve(async ({ model: path, threads }) => {
-  const model = await loadModel(path, { threads, passTimes: false });
+serve(async ({ model: path, threads, weights }) => {
+  const model = await loadModel(path, { threads, weights, passTimes: false });
 
   /** A token's time is that of the event it came with: almost always one of its own, as nothing is drafted. */
   async function generate(prompt, maxTokens) {
@@ -19,7 +19,7 @@ serve(async ({ model: path, threads }) => {
   }
 
   return {
-    settings: { commit: commit(), isa: model.parts.target.isa, threads: model.parts.target.threads },
+    settings: { commit: commit(), isa: model.parts.target.isa, threads: model.parts.target.threads, weights },
 
     async plain({ tokens: prompt, maxTokens }) {
       const { tokens, times } = await generate(prompt, maxTokens);

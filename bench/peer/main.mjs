@@ -12,7 +12,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { findModel } from "../../dist/checkpoint/find-model.js";
 
-const USAGE = "usage: npm run bench:peer -- --model M [--rounds N] [--threads K] [--json]";
+const USAGE =
+  "usage: npm run bench:peer -- --model M [--rounds N] [--threads K] [--weights file|q4] [--json]";
 const SIDES = ["espalier", "node-llama-cpp"];
 const CONTEXT = 256;
 const GENERATED = 128;
@@ -26,7 +27,7 @@ async function main() {
   const options = readOptions();
   install();
   const model = await findModel(options.model);
-  const sides = await Promise.all(SIDES.map((name) => start(name, model, options.threads)));
+  const sides = await Promise.all(SIDES.map((name) => start(name, model, options)));
   try {
     const text = readFileSync(new URL("prose.txt", import.meta.url), "utf8");
     const tokens = await sides[1].ask("tokenize", { text });
@@ -51,10 +52,11 @@ function readOptions() {
       model: { type: "string", short: "m" },
       rounds: { type: "string", default: "11" },
       threads: { type: "string", default: "2" },
+      weights: { type: "string", default: "file" },
       json: { type: "boolean", default: false },
     },
   });
-  const { model, json } = values;
+  const { model, json, weights } = values;
   const [rounds, threads] = [Number(values.rounds), Number(values.threads)];
   if (model === undefined) throw new TypeError(`--model is missing; ${USAGE}`);
   for (const [name, value] of Object.entries({ rounds, threads })) {
@@ -62,7 +64,8 @@ function readOptions() {
       throw new RangeError(`--${name} is ${values[name]}; give an integer of at least 1`);
     }
   }
-  return { model, rounds, threads, json };
+  if (!["file", "q4"].includes(weights)) throw new RangeError(`--weights is ${weights}; give file or q4`);
+  return { model, rounds, threads, weights, json };
 }
 
 /** node-llama-cpp is no dependency of Espalier: it is installed here when it is first needed. */
@@ -73,9 +76,9 @@ function install() {
 }
 
 /** Loads a side in a process of its own. */
-async function start(name, model, threads) {
+async function start(name, model, { threads, weights }) {
   const file = name === "espalier" ? "espalier-worker.mjs" : "llama-worker.mjs";
-  const child = fork(new URL(file, import.meta.url), [model, String(threads)], {
+  const child = fork(new URL(file, import.meta.url), [model, String(threads), weights], {
     stdio: ["ignore", 2, 2, "ipc"],
   });
   const gone = new Promise((_, reject) =>

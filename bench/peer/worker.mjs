@@ -19,10 +19,10 @@
  * @property {number[]} times When each token reached the caller, in milliseconds.
  */
 
-/** @param {(options: { model: string, threads: number }) => Promise<Peer>} load */
+/** @param {(options: { model: string, threads: number, weights: string }) => Promise<Peer>} load */
 export function serve(load) {
-  const [model, threads] = process.argv.slice(2);
-  const peer = load({ model, threads: Number(threads) });
+  const [model, threads, weights] = process.argv.slice(2);
+  const peer = load({ model, threads: Number(threads), weights });
   peer.then(
     ({ settings }) => process.send({ settings }),
     (error) => process.send({ error: error.message }),

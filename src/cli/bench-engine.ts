@@ -54,6 +54,7 @@ export function addBenchEngine(bench: Command, io: Io): void {
     .option("--rounds <n>", "timed passes of each kind", integer({ min: 1 }), 25)
     .option("--prefill <n>", "tokens of the prompt whose reading is timed", integer({ min: 1 }), 512)
     .addOption(shared.threads())
+    .addOption(shared.weights())
     .addOption(shared.json())
     .addHelpText("after", EXAMPLES)
     .action(async ({ context, ...options }: Options) => {

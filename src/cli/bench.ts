@@ -69,6 +69,7 @@ export function addBench(program: Command, io: Io, exit: Exit): void {
     .addOption(shared.budget())
     .addOption(shared.threads())
     .addOption(shared.context())
+    .addOption(shared.weights())
     .addOption(shared.state())
     .addOption(shared.json())
     .addHelpText("after", EXAMPLES)

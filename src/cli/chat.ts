@@ -51,6 +51,7 @@ export function addChat(program: Command, io: Io, exit: Exit): void {
   addSampling(command)
     .addOption(shared.threads())
     .addOption(shared.context())
+    .addOption(shared.weights())
     .addOption(shared.keptState())
     .option("--color", "show by drafter which tokens were free")
     .option("--stats", "show the figures of every answer")

@@ -49,6 +49,7 @@ export function addGenerate(program: Command, io: Io, exit: Exit): void {
   addSampling(command)
     .addOption(shared.threads())
     .addOption(shared.context())
+    .addOption(shared.weights())
     .addOption(shared.keptState())
     .addOption(new Option("--color", "show by drafter which tokens were free").conflicts("json"))
     .addOption(shared.json())

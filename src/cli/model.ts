@@ -2,6 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { embeddedModel } from "../checkpoint/embedded.ts";
+import type { WeightPrecision } from "../engine/weights.ts";
 import type { Model } from "../session/model.ts";
 import { find } from "./find.ts";
 import { welcome } from "./first-run.ts";
@@ -14,6 +15,7 @@ export interface ModelOptions {
   readonly draftModel?: string;
   readonly threads?: number;
   readonly context?: number;
+  readonly weights?: WeightPrecision;
   readonly json?: true;
 }
 
@@ -23,7 +25,7 @@ export async function withModel<T>(
   io: Io,
   work: (model: Model) => Promise<T>,
 ): Promise<T> {
-  const { model: name, threads, context, json } = options;
+  const { model: name, threads, context, weights, json } = options;
   if (name === embeddedModel && !json) await welcome(io);
   // The embedded model goes by its name, which brings its draft model.
   const path = name === embeddedModel ? name : await find(name, options, io);
@@ -36,6 +38,7 @@ export async function withModel<T>(
       ...(draftModel === undefined ? {} : { draftModel }),
       ...(threads === undefined ? {} : { threads }),
       ...(context === undefined ? {} : { contextLength: context }),
+      ...(weights === undefined ? {} : { weights }),
       onProgress: (fraction) => progress.update(Math.floor(fraction * 100)),
     });
   } finally {

@@ -84,6 +84,11 @@ export const shared = {
       "--context <n>",
       "most tokens of prompt and answer together (default: what the model was trained for)",
     ).argParser(integer({ min: 2 })),
+  weights: () =>
+    new Option(
+      "--weights <kind>",
+      "how to keep weights: file, with the file's values; q4, with 4 bits where it has more (default: file)",
+    ).choices(["file", "q4"]),
   method: () =>
     new Option(
       "--method <name>",

@@ -60,6 +60,7 @@ export function addVerify(program: Command, io: Io, exit: Exit): void {
     .addOption(shared.budget())
     .addOption(shared.threads())
     .addOption(shared.context())
+    .addOption(shared.weights())
     .addOption(shared.state())
     .addOption(shared.json())
     .addHelpText("after", EXAMPLES)

@@ -131,9 +131,10 @@ export interface Binding {
   selectIsa(name: string): boolean;
   release(handle: Handle<string>): void;
   createPool(threads: number): Pool | null;
-  matrixBytes(type: number, rows: number, cols: number): number;
+  /** `fourBit` makes 4-bit blocks of what has more bits. */
+  matrixBytes(type: number, fourBit: boolean, rows: number, cols: number): number;
   createArena(bytes: number): Arena | null;
-  createMatrix(arena: Arena, type: number, rows: number, cols: number): Matrix | null;
+  createMatrix(arena: Arena, type: number, fourBit: boolean, rows: number, cols: number): Matrix | null;
   /** Takes rows as they stand in a GGUF file; `first` is a multiple of 16. */
   fillMatrix(request: { matrix: Matrix; first: number; rows: number; bytes: Uint8Array }): Promise<void>;
   createStack(pool: Pool, spec: StackSpec): Stack;

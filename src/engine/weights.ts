@@ -32,15 +32,24 @@ interface Part {
   readonly rowBytes: number;
 }
 
+/** How weights are kept: with the values of the file, or with 4 bits where the file has more. */
+export type WeightPrecision = "file" | "q4";
+
+export interface ReadOptions {
+  /** Default "file". */
+  readonly precision?: WeightPrecision;
+  readonly onProgress?: ((fraction: number) => void) | undefined;
+}
+
 /** Reads every weight. Throws what `gguf.read` throws, and EspalierError "out-of-memory". */
 export async function readWeights(
   binding: Binding,
   gguf: Gguf,
   tensors: ModelTensors,
-  onProgress?: (fraction: number) => void,
+  options: ReadOptions = {},
 ): Promise<Weights> {
   const all = new Set([tensors.embedding, tensors.head, ...tensors.layers.flatMap(matricesOf)]);
-  const { arena, matrix } = await readMatrices(binding, gguf, all, onProgress);
+  const { arena, matrix } = await readMatrices(binding, gguf, all, options);
   try {
     const layers: LayerWeights[] = [];
     for (const layer of tensors.layers) layers.push(await readLayer(gguf, layer, matrix));
@@ -86,12 +95,15 @@ export async function readMatrices(
   binding: Binding,
   gguf: Gguf,
   tensors: Iterable<TensorInfo>,
-  onProgress?: (fraction: number) => void,
+  { precision = "file", onProgress }: ReadOptions = {},
 ): Promise<{ arena: Arena; matrix: (tensor: TensorInfo) => Matrix }> {
   const matrices = new Map<TensorInfo, Matrix>();
   const all = new Set(tensors);
+  const fourBit = precision === "q4";
   let bytes = 0;
-  for (const tensor of all) bytes += binding.matrixBytes(tensor.type.id, tensor.shape[1]!, tensor.shape[0]!);
+  for (const tensor of all) {
+    bytes += binding.matrixBytes(tensor.type.id, fourBit, tensor.shape[1]!, tensor.shape[0]!);
+  }
   const arena = binding.createArena(bytes);
   if (!arena) {
     throw new EspalierError(
@@ -103,7 +115,7 @@ export async function readMatrices(
     const parts: Part[] = [];
     for (const tensor of [...all].sort((a, b) => a.offset - b.offset)) {
       const [cols, rows] = tensor.shape as [number, number];
-      const matrix = binding.createMatrix(arena, tensor.type.id, rows, cols);
+      const matrix = binding.createMatrix(arena, tensor.type.id, fourBit, rows, cols);
       if (!matrix) throw new Error(`internal: no matrix for ${tensor.name}`);
       matrices.set(tensor, matrix);
       const rowBytes = tensor.byteLength / rows;

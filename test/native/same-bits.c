@@ -155,7 +155,7 @@ static void random_block(const Kind *kind, uint8_t *to) {
 }
 
 static EspMatrix *random_matrix(EspArena *arena, const Kind *kind, int32_t rows, int32_t cols) {
-  EspMatrix *matrix = esp_matrix_create(arena, kind->type, rows, cols);
+  EspMatrix *matrix = esp_matrix_create(arena, kind->type, false, rows, cols);
   must(matrix != NULL, "a matrix could not be made");
   const size_t row_bytes = esp_matrix_row_bytes(kind->type, cols);
   must(row_bytes == (size_t)(cols / kind->inputs * kind->bytes), "a row has another size than expected");
