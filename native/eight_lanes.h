@@ -25,8 +25,9 @@ static inline int32_t sum_of_8(__m256i a) {
   return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 1)));
 }
 static inline void narrow_8(__m128i *to, __m256i value) {
-  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(value), _mm256_extracti128_si256(value, 1));
-  _mm_storel_epi64(to, _mm_packs_epi16(words, words));
+  const __m256i low = _mm256_and_si256(value, _mm256_set1_epi32(255)); /* other sets do not saturate */
+  const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+  _mm_storel_epi64(to, _mm_packus_epi16(words, words));
 }
 
 #include "vectors.h"

@@ -26,7 +26,7 @@ beforeAll(async () => {
   const stack = binding.createStack(pool, stackSpec(config, weights));
   const cache = binding.createCache(stack, 300, true)!;
   const arena = binding.createArena(1 << 20)!;
-  const matrix = binding.createMatrix(arena, 2, 40, 64)!;
+  const matrix = binding.createMatrix(arena, 2, false, 40, 64)!;
   const freed = [
     binding.createPool(1)!,
     binding.createArena(100)!,
@@ -63,9 +63,9 @@ beforeAll(async () => {
     selectIsa: () => ["generic"],
     release: () => [binding.createArena(64)],
     createPool: () => [2],
-    matrixBytes: () => [2, 16, 32],
+    matrixBytes: () => [2, false, 16, 32],
     createArena: () => [1000],
-    createMatrix: () => [binding.createArena(100_000), 2, 16, 32],
+    createMatrix: () => [binding.createArena(100_000), 2, false, 16, 32],
     fillMatrix: () => [{ matrix, first: 0, rows: 40, bytes: new Uint8Array(40 * 36) }],
     createStack: () => {
       const spec = stackSpec(config, weights);
