@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** @file What users of the library may rely on; everything else may change. `test/exports.test.ts` keeps the list. */
 
-export type { DownloadProgress } from "./checkpoint/download.ts";
+export type { DownloadProgress } from "./checkpoint/download-progress.ts";
 export type { DownloadOffer } from "./checkpoint/hub-model.ts";
 export type { Candidates, Drafter, StepOutcome } from "./draft/drafter.ts";
 export { type LoadOptions, loadModel } from "./engine/load.ts";

@@ -11,20 +11,11 @@ import { dirname } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { EspalierError } from "../errors.ts";
+import type { DownloadProgress } from "./download-progress.ts";
 import { type HttpClient, type HttpResponse, reasonOf, StatusError } from "./http.ts";
 import { printable } from "./hub-name.ts";
 import { LockFile } from "./lock-file.ts";
 import { type Content, PartialFile } from "./partial-file.ts";
-
-/** How far a download has come. */
-export interface DownloadProgress {
-  /** The model, as it was asked for. */
-  readonly name: string;
-  /** What has come so far, in an earlier run or in this one. */
-  readonly bytes: number;
-  /** Undefined when the server does not say. */
-  readonly totalBytes: number | undefined;
-}
 
 export interface SaveOptions {
   /** What messages and progress call it. */

@@ -2,7 +2,8 @@
 
 import { stat } from "node:fs/promises";
 import { EspalierError } from "../errors.ts";
-import { type DownloadProgress, download } from "./download.ts";
+import { download } from "./download.ts";
+import type { DownloadProgress } from "./download-progress.ts";
 import { isTrue, RepoCache } from "./hub-cache.ts";
 import { HubClient, type RemoteFile } from "./hub-client.ts";
 import { chooseModel, isPiece, pieceError } from "./hub-files.ts";

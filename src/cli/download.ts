@@ -1,6 +1,7 @@
 /** @file How a download gets on, on standard error: bytes, speed, and the time that is left. */
 
-import { type DownloadProgress, megabytes } from "../checkpoint/download.ts";
+import { megabytes } from "../checkpoint/download.ts";
+import type { DownloadProgress } from "../checkpoint/download-progress.ts";
 import { dim, type Io } from "./io.ts";
 import { type Progress, showProgress } from "./progress.ts";
 

@@ -1,7 +1,8 @@
 /** @file Finds the model that a command was given; one of the hub is downloaded, one known by name after a question. */
 
 import { createInterface } from "node:readline/promises";
-import { type DownloadProgress, megabytes } from "../checkpoint/download.ts";
+import { megabytes } from "../checkpoint/download.ts";
+import type { DownloadProgress } from "../checkpoint/download-progress.ts";
 import type { DownloadOffer, DownloadOptions } from "../checkpoint/hub-model.ts";
 import { isHubName } from "../checkpoint/hub-name.ts";
 import { showDownload } from "./download.ts";

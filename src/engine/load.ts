@@ -3,7 +3,7 @@
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
 import { type ModelConfig, readConfig } from "../checkpoint/config.ts";
-import type { DownloadProgress } from "../checkpoint/download.ts";
+import type { DownloadProgress } from "../checkpoint/download-progress.ts";
 import { embeddedDraftModel, embeddedModel } from "../checkpoint/embedded.ts";
 import { findModel } from "../checkpoint/find-model.ts";
 import { openGguf } from "../checkpoint/gguf.ts";
