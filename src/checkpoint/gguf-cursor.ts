@@ -25,15 +25,15 @@ export class GgufCursor {
   readonly path: string;
   readonly fileSize: number;
 
-  constructor(path: string, bytes: Buffer, fileSize: number) {
+  constructor(path: string, bytes: Uint8Array, fileSize: number) {
     this.path = path;
-    this.#bytes = bytes;
+    this.#bytes = view(bytes);
     this.fileSize = fileSize;
   }
 
   /** Replaces the bytes by more of the same file. */
-  extend(bytes: Buffer): void {
-    this.#bytes = bytes;
+  extend(bytes: Uint8Array): void {
+    this.#bytes = view(bytes);
   }
 
   /** The error for something wrong in what starts at byte `at`. */
@@ -65,7 +65,7 @@ export class GgufCursor {
   }
 
   /** The next `length` bytes; a view that is valid until the cursor is extended. */
-  raw(length: number, what: string): Buffer {
+  raw(length: number, what: string): Uint8Array {
     const at = this.#take(length, what);
     return this.#bytes.subarray(at, at + length);
   }
@@ -106,4 +106,9 @@ export class GgufCursor {
     this.offset = end;
     return at;
   }
+}
+
+/** The same bytes as a Buffer, which the types that users see do not name: they need none of Node's. */
+function view(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
