@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openGguf } from "../src/checkpoint/gguf.ts";
-import { hashTokens } from "../src/checkpoint/head-file.ts";
 import { loadHead } from "../src/engine/native-head.ts";
 import type { NativeTarget } from "../src/engine/native-target.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
@@ -40,13 +39,12 @@ function error(got: ArrayLike<number>, wanted: readonly number[]): number {
 }
 
 let target: NativeTarget;
-let tokensHash: string;
+let tokens: readonly string[];
 
 beforeAll(async () => {
   target = await openTarget(fixture("target.gguf"), { threads: 2 });
   await using gguf = await openGguf(fixture("target.gguf"));
-  const tokens = gguf.metadata.get("tokenizer.ggml.tokens");
-  tokensHash = hashTokens(tokens!.value as readonly string[]);
+  tokens = gguf.metadata.get("tokenizer.ggml.tokens")!.value as readonly string[];
 });
 afterAll(() => target[Symbol.asyncDispose]());
 
@@ -64,19 +62,19 @@ describe.each(["eagle-fused", "eagle-1"])("a head of kind %s", (kind) => {
     "computes what training computes, with %d rows read before the chain that ends in the root",
     async (read) => {
       const expected = await reference;
-      const { tokens, nodes, rows } = expected;
-      await using head = await loadHead(fixture(`${kind}.gguf`), target, tokensHash);
+      const { tokens: text, nodes, rows } = expected;
+      await using head = await loadHead(fixture(`${kind}.gguf`), target, tokens);
       await using sequence = head.createSequence({ capacity: 64 });
       await sequence.read(
-        Int32Array.from(tokens.slice(1, read + 1)),
+        Int32Array.from(text.slice(1, read + 1)),
         features(expected, 0).slice(0, read * head.featureSize),
       );
       expect(sequence.length).toBe(read);
 
-      const tree = new DraftTree(tokens[read + 1]!, 64);
-      for (let row = read + 1; row < rows.length; row++) tree.push(tree.size - 1, tokens[row + 1]!, 1);
+      const tree = new DraftTree(text[read + 1]!, 64);
+      for (let row = read + 1; row < rows.length; row++) tree.push(tree.size - 1, text[row + 1]!, 1);
       const root = tree.size - 1;
-      const chain = sequence.forward({
+      const chain = await sequence.forward({
         tree,
         first: 0,
         input: features(expected, read),
@@ -98,7 +96,7 @@ describe.each(["eagle-fused", "eagle-1"])("a head of kind %s", (kind) => {
         const level = [...nodes.entries()].filter(([, node]) => node.depth === depth);
         for (const [i, { parent, token }] of level) place[i] = tree.push(place[parent]!, token, 1);
         const input = Float32Array.from(level.flatMap(([, { parent }]) => [...states[parent]!]));
-        const pass = sequence.forward({ tree, first, input, from: "head", topK: 8 });
+        const pass = await sequence.forward({ tree, first, input, from: "head", topK: 8 });
         for (const [at, [i]] of level.entries()) {
           states[i] = pass.states.slice(at * width, (at + 1) * width);
           top[i] = {
@@ -131,14 +129,14 @@ describe("files of heads", () => {
   afterAll(() => rm(folder, { recursive: true }));
 
   test("a head of another vocabulary is refused, and says whose it is", async () => {
-    await expect(loadHead(fixture("eagle-1.gguf"), target, "0".repeat(64))).rejects.toMatchObject({
+    await expect(loadHead(fixture("eagle-1.gguf"), target, tokens.toReversed())).rejects.toMatchObject({
       code: "wrong-head",
       message: expect.stringContaining("other tokens"),
     });
   });
 
   test("a model is no head", async () => {
-    await expect(loadHead(fixture("target.gguf"), target, tokensHash)).rejects.toMatchObject({
+    await expect(loadHead(fixture("target.gguf"), target, tokens)).rejects.toMatchObject({
       code: "bad-model",
       message: expect.stringContaining('its architecture is "llama"'),
     });
@@ -158,7 +156,7 @@ describe("files of heads", () => {
     bytes.write(to, bytes.indexOf(from, from === "eagle-fused" ? bytes.indexOf("espalier-eagle.kind") : 0));
     const path = join(folder, `${to}.gguf`);
     await writeFile(path, bytes);
-    await expect(loadHead(path, target, tokensHash)).rejects.toMatchObject({
+    await expect(loadHead(path, target, tokens)).rejects.toMatchObject({
       code,
       message: expect.stringMatching(message),
     });
@@ -169,7 +167,7 @@ describe("files of heads", () => {
     for (const part of [0, 0.01, 0.1, 0.4, 0.9, 0.999]) {
       const path = join(folder, `cut-${part}.gguf`);
       await writeFile(path, bytes.subarray(0, Math.floor(bytes.length * part)));
-      await expect(loadHead(path, target, tokensHash)).rejects.toMatchObject({ name: "EspalierError" });
+      await expect(loadHead(path, target, tokens)).rejects.toMatchObject({ name: "EspalierError" });
     }
   });
 });

@@ -1,5 +1,6 @@
 import { type ToyOptions, ToyTarget } from "../src/target/toy.ts";
 import { describeLossless } from "./lossless-contract.ts";
+import { ToyHead } from "./toy-head.ts";
 import { raggedTokenizer, toyModel } from "./toy-model.ts";
 
 const KINDS: readonly ToyOptions[] = [
@@ -22,6 +23,10 @@ describeLossless("toy target", {
     // Drafts of a model that often agrees and runs out of context sooner, and of one that never does agree.
     async () => toyModel(kind, { draftModel: new ToyTarget({ ...kind, longRange: 0, contextLength: 50 }) }),
     async () => toyModel(kind, { draftModel: new ToyTarget({ ...kind, seed: 9 }), passTimes }),
+    // A head that is often right, and one that is not.
+    async () => toyModel(kind, { head: new ToyHead(new ToyTarget({ ...kind, order: 1 })) }),
+    async () =>
+      toyModel(kind, { head: new ToyHead(new ToyTarget({ ...kind, seed: 9 }), { maxNodes: 20 }), passTimes }),
   ]),
   runs: 150,
   longestPrompt: 24,

@@ -62,7 +62,7 @@ describe("the JavaScript thread", () => {
     const text = randomTokens(numbers(1), VOCAB, 700);
     await using sequence = await target.createSequence({ capacity: text.length });
     let chunks = 0;
-    const ticks = await ticksDuring(() => sequence.prefill(text, { onChunk: () => chunks++ }));
+    const ticks = await ticksDuring(() => sequence.prefill(text, { onChunk: () => void chunks++ }));
     expect(chunks).toBe(6);
     expect(ticks).toBeGreaterThan(chunks);
   });

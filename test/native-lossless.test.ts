@@ -1,5 +1,7 @@
 /** @file Drafted text is plain text, on the native engine with random models. */
 
+import { fileURLToPath } from "node:url";
+import { loadModel } from "../src/engine/load.ts";
 import { Model } from "../src/session/model.ts";
 import { describeLossless } from "./lossless-contract.ts";
 import { nativeTarget, randomLlama } from "./native-model.ts";
@@ -12,23 +14,29 @@ const KINDS = [
   { shape: { hiddenSize: 96, heads: 3, kvHeads: 1, vocabSize: 64, matrixType: "Q4_0" }, threads: 1 },
 ] as const;
 
+const HEADS = ["eagle-fused.gguf", "eagle-1.gguf"];
+const fixture = (name: string) => fileURLToPath(new URL(`fixtures/heads/${name}`, import.meta.url));
+
 /** The same weights in one layer fewer, so that it is right now and then. */
 const draftModel = (shape: (typeof KINDS)[number]["shape"], seed: number) =>
   nativeTarget(randomLlama({ ...shape, layers: 1 }, seed), { threads: 1, inline: seed === 0 });
 
 describeLossless("native engine", {
-  models: KINDS.map(({ shape, threads }, i) => async () => {
-    return new Model({
-      name: `random ${i}`,
-      target: await nativeTarget(randomLlama(shape, i), {
-        threads,
-        cacheType: i === 1 ? "f32" : "f16",
-      }),
-      tokenizer: raggedTokenizer,
-      endTokens: i === 0 ? [] : [0],
-      ...(i === 2 ? {} : { draftModel: await draftModel(shape, i) }),
-    });
-  }),
+  models: [
+    ...KINDS.map(({ shape, threads }, i) => async () => {
+      return new Model({
+        name: `random ${i}`,
+        target: await nativeTarget(randomLlama(shape, i), {
+          threads,
+          cacheType: i === 1 ? "f32" : "f16",
+        }),
+        tokenizer: raggedTokenizer,
+        endTokens: i === 0 ? [] : [0],
+        ...(i === 2 ? {} : { draftModel: await draftModel(shape, i) }),
+      });
+    }),
+    ...HEADS.map((head) => () => loadModel(fixture("target.gguf"), { head: fixture(head), threads: 2 })),
+  ],
   runs: process.env.ESPALIER_TESTS === "few" ? 8 : 100,
   longestPrompt: 150,
   longestText: 40,

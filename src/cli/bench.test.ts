@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LossyTarget } from "../../test/lossy-target.ts";
 import { lastJson, runCli, talkingToy } from "../../test/run-cli.ts";
+import { ToyHead } from "../../test/toy-head.ts";
 import { methodNames } from "../methods/registry.ts";
 import { ToyTarget } from "../target/toy.ts";
 import type { Figures } from "./tally.ts";
@@ -25,7 +26,10 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 const toy = { order: 1, longRange: 0 };
-const model = () => talkingToy(toy, undefined, { draftModel: new ToyTarget({ ...toy, sharpness: 3 }) });
+const model = () => {
+  const draftModel = new ToyTarget({ ...toy, sharpness: 3 });
+  return talkingToy(toy, undefined, { draftModel, head: new ToyHead(draftModel) });
+};
 type ByMethod = Record<string, Figures>;
 
 describe("bench", () => {

@@ -59,6 +59,7 @@ export function addBench(program: Command, io: Io, exit: Exit): void {
     .enablePositionalOptions()
     .addOption(shared.model())
     .addOption(shared.draftModel())
+    .addOption(shared.head())
     // Not mandatory for commander, which would ask for them in `bench engine` as well.
     .option(PROMPTS, "prompt files (JSON Lines), separated by commas", list(String))
     .option("--methods <names>", "methods beside plain, separated by commas (default: all)", list(methodName))

@@ -44,6 +44,7 @@ export function addChat(program: Command, io: Io, exit: Exit): void {
     .description("Talk with a model.")
     .addOption(shared.model())
     .addOption(shared.draftModel())
+    .addOption(shared.head())
     .option("--system <text>", "system message: what the model is told before the conversation")
     .addOption(shared.method())
     .addOption(shared.maxTokens())

@@ -43,6 +43,7 @@ export function addDemo(program: Command, io: Io, exit: Exit): void {
     .description("Write three stories, plain and drafted side by side, and compare.")
     .addOption(shared.model())
     .addOption(shared.draftModel())
+    .addOption(shared.head())
     .addOption(shared.method())
     .addOption(shared.maxTokens().default(250))
     .addOption(shared.temperature())

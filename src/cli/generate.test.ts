@@ -113,9 +113,11 @@ describe("what it prints", () => {
     expect(stripVTControlCharacters(painted.stdout)).toBe(bare.stdout);
   });
 
-  test("--threads, --context and --draft-model reach the load", async () => {
-    const { loads } = await runCli(`${BASE} --threads 2 --context 64 --draft-model small`);
-    expect(loads).toMatchObject([{ name: "toy", threads: 2, contextLength: 64, draftModel: "small" }]);
+  test("--threads, --context, --draft-model and --head reach the load", async () => {
+    const { loads } = await runCli(`${BASE} --threads 2 --context 64 --draft-model small --head a.gguf`);
+    expect(loads).toMatchObject([
+      { name: "toy", threads: 2, contextLength: 64, draftModel: "small", head: "a.gguf" },
+    ]);
   });
 
   test("with a draft model the figures say how much of the time it took", async () => {

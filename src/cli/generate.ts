@@ -39,6 +39,7 @@ export function addGenerate(program: Command, io: Io, exit: Exit): void {
     .description("Continue a prompt, or answer a conversation, once.")
     .addOption(shared.model())
     .addOption(shared.draftModel())
+    .addOption(shared.head())
     .addOption(
       new Option("-p, --prompt <text>", "raw text to continue; - reads standard input").conflicts("messages"),
     )

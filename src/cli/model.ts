@@ -13,6 +13,7 @@ import { showProgress } from "./progress.ts";
 export interface ModelOptions {
   readonly model: string;
   readonly draftModel?: string;
+  readonly head?: string;
   readonly threads?: number;
   readonly context?: number;
   readonly weights?: WeightPrecision;
@@ -25,7 +26,7 @@ export async function withModel<T>(
   io: Io,
   work: (model: Model) => Promise<T>,
 ): Promise<T> {
-  const { model: name, threads, context, weights, json } = options;
+  const { model: name, head, threads, context, weights, json } = options;
   if (name === embeddedModel && !json) await welcome(io);
   // The embedded model goes by its name, which brings its draft model.
   const path = name === embeddedModel ? name : await find(name, options, io);
@@ -36,6 +37,7 @@ export async function withModel<T>(
   try {
     model = await io.loadModel(path, {
       ...(draftModel === undefined ? {} : { draftModel }),
+      ...(head === undefined ? {} : { head }),
       ...(threads === undefined ? {} : { threads }),
       ...(context === undefined ? {} : { contextLength: context }),
       ...(weights === undefined ? {} : { weights }),

@@ -75,6 +75,11 @@ export const shared = {
       "--draft-model <model>",
       "a smaller model of the same vocabulary, to draft with (method draft-model)",
     ),
+  head: () =>
+    new Option(
+      "--head <file>",
+      "a draft head trained for the model, to draft with (method eagle); none (default: the model's own, if it comes with Espalier)",
+    ),
   threads: () =>
     new Option("--threads <n>", "threads (default: one for each core)").argParser(
       integer({ min: 1, max: 64 }),

@@ -47,6 +47,7 @@ export function addVerify(program: Command, io: Io, exit: Exit): void {
     .description("Check on real prompts that drafting does not change the text.")
     .addOption(shared.model())
     .addOption(shared.draftModel())
+    .addOption(shared.head())
     .requiredOption("--prompts <files>", "prompt files (JSON Lines), separated by commas", list(String))
     .option(
       "--method <names>",

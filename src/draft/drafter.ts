@@ -5,7 +5,7 @@
 
 import type { Pass } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
-import type { NodeIndex, TokenId } from "../types.ts";
+import type { NodeIndex, Position, TokenId } from "../types.ts";
 
 /** Candidates for one node, best first, no token twice. */
 export interface Candidates {
@@ -31,16 +31,26 @@ export interface Drafter extends Partial<AsyncDisposable> {
   readonly name: string;
   /** The most likely tokens it learns from in every row of a pass, and in every row of the prompt; 0 for none. */
   readonly rows: { readonly pass: number; readonly prompt: number };
+  /** The target's layers whose hidden states it reads in every row, of passes and of the prompt (0: the embedding). Default: none. */
+  readonly taps?: readonly number[];
   /** Passes of a model of its own, so far; tables make none. */
   readonly passes?: number;
-  /** A new text begins (or goes on with another turn): `tokens` is all of it so far, root included. */
+  /**
+   * Called before the target reads the prompt `tokens`, root included: of how many of its first tokens no row is needed. Those the target
+   * need not read again; it does read the others, or has them too. Default: all.
+   */
+  resume?(tokens: readonly TokenId[]): number;
+  /** A new text begins (or goes on with another turn): `tokens` is all of it so far, root included. The target has read the others. */
   begin(tokens: readonly TokenId[], signal?: AbortSignal): void | Promise<void>;
   /** At most `width` candidates for each of `nodes`; an empty list is a fine answer. */
   expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Candidates[] | Promise<Candidates[]>;
-  /** Learns from a verified step. */
-  observe(outcome: StepOutcome): void;
-  /** Learns from prompt rows: `tokens[i]` was read, and row i of `pass` tells what the target expected next. */
-  observePrompt?(tokens: readonly TokenId[], pass: Pass): void;
+  /** Learns from a verified step; the next one waits for a promise. */
+  observe(outcome: StepOutcome): void | Promise<void>;
+  /**
+   * Learns from prompt rows: `tokens[i]` was read at `position + i`, and row i of `pass` tells what the target expected next. The target
+   * reads on when a promise has settled.
+   */
+  observePrompt?(tokens: readonly TokenId[], pass: Pass, position: Position): void | Promise<void>;
 }
 
 /** The token that the target picked at `path[i]`: the next one on the path, or the bonus token. */

@@ -4,8 +4,9 @@ import { outcomeOf } from "../../test/outcomes.ts";
 import { ToyTarget } from "../target/toy.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { TokenId } from "../types.ts";
+import { modelOdds } from "./answers.ts";
 import type { Candidates } from "./drafter.ts";
-import { ModelDrafter, modelOdds } from "./model.ts";
+import { ModelDrafter } from "./model.ts";
 
 const toy = () => new ToyTarget({ contextLength: 80, chunk: 8 });
 const WIDTH = 5;
@@ -69,7 +70,7 @@ describe("ModelDrafter", () => {
     expect(drafter.passes).toBe(0);
     const tree = await grow(drafter, [1, 2, 3]);
     expect(drafter.passes).toBe(3);
-    expect(await drafter.expand(tree, [0], WIDTH)).toEqual([{ tokens: [], probs: [] }]);
+    expect(await drafter.expand(tree, [0], WIDTH)).toEqual([await truth([1, 2, 3])]);
     expect(drafter.passes).toBe(3);
   });
 

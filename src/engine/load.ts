@@ -9,6 +9,7 @@ import { findModel } from "../checkpoint/find-model.ts";
 import { openGguf } from "../checkpoint/gguf.ts";
 import type { DownloadOffer } from "../checkpoint/hub-model.ts";
 import { findTensors } from "../checkpoint/model-tensors.ts";
+import { findShippedHead } from "../checkpoint/shipped-heads.ts";
 import { readChatTemplate, readTokenizerSpec } from "../checkpoint/tokenizer-spec.ts";
 import { EspalierError } from "../errors.ts";
 import type { PassCosts } from "../plan/cost.ts";
@@ -17,6 +18,7 @@ import { Model } from "../session/model.ts";
 import { ChatTemplate } from "../text/chat-template.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { engine } from "./binding.ts";
+import { loadHead, type NativeHead } from "./native-head.ts";
 import { NativeTarget, type NativeTargetOptions } from "./native-target.ts";
 import { readWeights, type WeightPrecision } from "./weights.ts";
 
@@ -44,6 +46,11 @@ export interface LoadOptions {
    */
   readonly draftModel?: string;
   /**
+   * Path of a draft head that was trained for the model (EAGLE); it drafts where requests name method "eagle". Default: the one that
+   * comes with the package, for models that have one; "none": none.
+   */
+  readonly head?: string;
+  /**
    * Milliseconds of a pass by rows, which choose the default budget of drafts. Default: measured here, in a few passes;
    * `false`: not known, so that every tree has the same number of nodes.
    */
@@ -65,8 +72,8 @@ export interface LoadOptions {
  * Loads a GGUF model, given its path, its name in the cache, or its name on the Hugging Face hub: `hf:owner/repo/file.gguf`
  * or `hf:owner/repo:Q4_K_M`, which is downloaded into the cache that all Hugging Face programs share unless it is there.
  * Without any the embedded model, which tells short stories. Throws EspalierError: what is wrong with a file or its download,
- * that the draft model has another vocabulary ("other-vocabulary"), or that there is no memory or no engine. Dispose the
- * model (`await using`) to free it.
+ * that the draft model has another vocabulary ("other-vocabulary"), that the head is another model's ("wrong-head"), or that there is
+ * no memory or no engine. Dispose the model (`await using`) to free it.
  */
 export async function loadModel(
   pathOrName: string = embeddedModel,
@@ -100,6 +107,7 @@ export async function loadModel(
       ? undefined
       : await loadDraftModel(draftPath, path, spec.tokens, settings, precision);
   let target: NativeTarget | undefined;
+  let head: NativeHead | undefined;
   try {
     const reading = readWeights(binding, gguf, tensors, { precision, onProgress });
     // The weights are read by other threads meanwhile.
@@ -114,12 +122,14 @@ export async function loadModel(
       throw error;
     }
     target = new NativeTarget(binding, config, await reading, settings);
+    head = await headFor(target, spec.tokens, options.head);
     signal?.throwIfAborted();
     const name = (id: number | undefined) => (id === undefined ? "" : spec.tokens[id]!);
     return new Model({
       name: basename(path, ".gguf"),
       target,
       draftModel,
+      head,
       tokenizer,
       endTokens: tokenizer.endTokens,
       chatTemplate:
@@ -129,6 +139,7 @@ export async function loadModel(
       passTimes: passTimes === false ? undefined : (passTimes ?? (await quickPassTimes(target))),
     });
   } catch (error) {
+    await head?.[Symbol.asyncDispose]();
     await target?.[Symbol.asyncDispose]();
     await draftModel?.[Symbol.asyncDispose]();
     throw error;
@@ -160,6 +171,16 @@ async function loadDraftModel(
   }
   const weights = await readWeights(engine(), gguf, tensors, { precision });
   return new NativeTarget(engine(), config, weights, { ...settings, inline: gguf.fileSize <= INLINE_BYTES });
+}
+
+async function headFor(
+  target: NativeTarget,
+  tokens: readonly string[],
+  path: string | undefined,
+): Promise<NativeHead | undefined> {
+  if (path === "none") return undefined;
+  const found = path ?? (await findShippedHead({ config: target.config, tokens }));
+  return found === undefined ? undefined : await loadHead(found, target, tokens);
 }
 
 /** The configuration with the context that is asked for. */

@@ -1,15 +1,10 @@
 /**
- * @file A draft head in the native engine: one layer behind an input of its own, on the target's threads. Its drafting passes are
- * shorter than the way to another thread, so they run on this one.
+ * @file A draft head in the native engine: one layer behind an input of its own, on the target's threads, in turn with the target's
+ * passes. Its drafting passes are shorter than the way to another thread, so they run on this one.
  */
 
 import { openGguf } from "../checkpoint/gguf.ts";
-import {
-  findHeadTensors,
-  type HeadConfig,
-  type HeadTarget,
-  readHeadConfig,
-} from "../checkpoint/head-file.ts";
+import { findHeadTensors, type HeadConfig, readHeadConfig } from "../checkpoint/head-file.ts";
 import { EspalierError } from "../errors.ts";
 import type { DraftHead, HeadPass, HeadSequence } from "../target/draft-head.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
@@ -25,15 +20,22 @@ import {
 import type { NativeTarget } from "./native-target.ts";
 import { matricesOf, readLayer, readMatrices, readVector } from "./weights.ts";
 
+/** Rows of a pass, and of a draft that is pending (ESP_MAX_NODES). */
 const MAX_NODES = 128;
 /** The output of the head's one layer. */
 const STATE = Int32Array.of(1);
 
-/** Opens a head for `target`. Throws EspalierError: what is wrong with the file, or that it belongs to another model. */
-export async function loadHead(path: string, target: NativeTarget, tokensHash: string): Promise<NativeHead> {
+/**
+ * Opens a head for `target`, whose vocabulary is `tokens`. Throws EspalierError: what is wrong with the file, or that it belongs to
+ * another model.
+ */
+export async function loadHead(
+  path: string,
+  target: NativeTarget,
+  tokens: readonly string[],
+): Promise<NativeHead> {
   await using gguf = await openGguf(path);
-  const fits: HeadTarget = { config: target.config, tokensHash };
-  const config = readHeadConfig(gguf, fits);
+  const config = readHeadConfig(gguf, { config: target.config, tokens });
   const tensors = findHeadTensors(gguf, config);
   const { binding } = target;
   const { layer, fuse, fuseNorm } = tensors;
@@ -66,7 +68,7 @@ export async function loadHead(path: string, target: NativeTarget, tokensHash: s
       fuse: fuse && matrix(fuse),
       fuseNorm: fuseNorm && (await readVector(gguf, fuseNorm)),
     });
-    return new NativeHead(binding, config, arena, stack);
+    return new NativeHead(target, config, arena, stack);
   } catch (cause) {
     binding.release(arena);
     if (cause instanceof EspalierError) throw cause;
@@ -77,7 +79,7 @@ export async function loadHead(path: string, target: NativeTarget, tokensHash: s
 }
 
 export class NativeHead implements DraftHead {
-  readonly binding: Binding;
+  readonly target: NativeTarget;
   readonly config: HeadConfig;
   readonly stack: Stack;
   readonly maxNodes = MAX_NODES;
@@ -86,14 +88,17 @@ export class NativeHead implements DraftHead {
   #disposed = false;
 
   /** Takes over the weights. */
-  constructor(binding: Binding, config: HeadConfig, arena: Arena, stack: Stack) {
-    this.binding = binding;
+  constructor(target: NativeTarget, config: HeadConfig, arena: Arena, stack: Stack) {
+    this.target = target;
     this.config = config;
     this.stack = stack;
     this.#arena = arena;
     this.featureSize = config.taps.length * config.hiddenSize;
   }
 
+  get binding(): Binding {
+    return this.target.binding;
+  }
   get name(): string {
     return this.config.name;
   }
@@ -136,7 +141,6 @@ class NativeHeadSequence implements HeadSequence {
   readonly #cache: Cache;
   #length = 0;
   #disposed = false;
-  #reading: Promise<unknown> = Promise.resolve();
 
   constructor(head: NativeHead, cache: Cache, capacity: number) {
     this.#head = head;
@@ -149,12 +153,12 @@ class NativeHeadSequence implements HeadSequence {
   }
 
   async read(tokens: Int32Array, features: Float32Array, signal?: AbortSignal): Promise<void> {
-    const { binding, featureSize, maxNodes } = this.#head;
+    const { target, binding, featureSize, maxNodes } = this.#head;
     for (let done = 0; done < tokens.length; ) {
       this.#checkAlive();
       signal?.throwIfAborted();
       const size = Math.min(maxNodes, tokens.length - done);
-      const reading = binding.forward({
+      const request: PassRequest = {
         ...this.#request(0),
         trees: [
           {
@@ -168,28 +172,17 @@ class NativeHeadSequence implements HeadSequence {
         input: features.slice(done * featureSize, (done + size) * featureSize),
         fuse: this.#fuses,
         commit: true,
-      });
-      this.#reading = reading.catch(() => {});
-      try {
-        await reading;
-      } catch (error) {
-        throw this.#explained(error as PassFailure, size);
-      }
+      };
+      await target.inTurn(() => binding.forward(request)).catch(this.#explain(size));
       this.#length += size;
       done += size;
     }
   }
 
-  forward({
-    tree,
-    first,
-    input,
-    from,
-    topK,
-    lastOnly = false,
-  }: Parameters<HeadSequence["forward"]>[0]): HeadPass {
+  async forward(request: Parameters<HeadSequence["forward"]>[0]): Promise<HeadPass> {
+    const { tree, first, input, from, topK, lastOnly = false } = request;
     this.#checkAlive();
-    const { binding, config, hiddenSize, maxNodes } = this.#head;
+    const { target, binding, config, hiddenSize, maxNodes } = this.#head;
     if (tree.size > maxNodes)
       throw new RangeError(`a draft of ${tree.size} nodes; a head takes at most ${maxNodes}`);
     const size = tree.size - first;
@@ -198,22 +191,19 @@ class NativeHeadSequence implements HeadSequence {
     const tokens = new Int32Array(rows * k);
     const logProbs = new Float32Array(rows * k);
     const states = new Float32Array(size * hiddenSize);
-    try {
-      binding.forwardNow({
-        ...this.#request(k),
-        trees: [{ cache: this.#cache, tokens: tree.tokens, parents: tree.parents, size: tree.size, first }],
-        input,
-        fuse: from === "target" && this.#fuses,
-        tokens,
-        logProbs,
-        taps: STATE,
-        hiddenOut: states,
-        lastOnly,
-        commit: false,
-      });
-    } catch (error) {
-      throw this.#explained(error as PassFailure, size);
-    }
+    const pass: PassRequest = {
+      ...this.#request(k),
+      trees: [{ cache: this.#cache, tokens: tree.tokens, parents: tree.parents, size: tree.size, first }],
+      input,
+      fuse: from === "target" && this.#fuses,
+      tokens,
+      logProbs,
+      taps: STATE,
+      hiddenOut: states,
+      lastOnly,
+      commit: false,
+    };
+    await target.inTurn(() => binding.forwardNow(pass)).catch(this.#explain(size));
     for (let i = 0; i < tokens.length; i++) tokens[i] = config.draftVocab[tokens[i]!]!;
     return { size, k, tokens, logProbs, states };
   }
@@ -243,7 +233,7 @@ class NativeHeadSequence implements HeadSequence {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;
-    await this.#reading;
+    await this.#head.target.idle();
     this.#head.binding.release(this.#cache);
   }
 
@@ -255,11 +245,14 @@ class NativeHeadSequence implements HeadSequence {
     return { stack: this.#head.stack, from: 0, to: 1, lastOnly: false, topK };
   }
 
-  #explained(error: PassFailure, rows: number): Error {
-    if (error.code === "no-memory") return this.#head.outOfMemory(this.#length + rows);
-    return error.code === "invalid" || error.code === "full"
-      ? new RangeError(`draft head: ${error.message}`, { cause: error })
-      : error;
+  /** Throws the failure of a pass of `rows` rows as a caller may understand it. */
+  #explain(rows: number): (error: PassFailure) => never {
+    return (error) => {
+      if (error.code === "no-memory") throw this.#head.outOfMemory(this.#length + rows);
+      throw error.code === "invalid" || error.code === "full"
+        ? new RangeError(`draft head: ${error.message}`, { cause: error })
+        : error;
+    };
   }
 
   #checkAlive(): void {

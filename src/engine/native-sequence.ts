@@ -63,7 +63,7 @@ export class NativeSequence implements TargetSequence {
         );
         this.#length += chunk.length;
         done += chunk.length;
-        onChunk?.({ pass: new NativePass(rows, 0, chunk.length), tokens: chunk, done });
+        await onChunk?.({ pass: new NativePass(rows, 0, chunk.length), tokens: chunk, done });
         signal?.throwIfAborted();
       }
     } finally {

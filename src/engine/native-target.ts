@@ -153,10 +153,15 @@ export class NativeTarget implements Target {
       const pass = { lastOnly: false, ...request, stack: this.#stack, from: 0, to: this.config.layers };
       return this.#inline && !request.commit ? this.binding.forwardNow(pass) : this.binding.forward(pass);
     };
-    const done = this.#last.then(start, start).catch((error: PassFailure) => {
+    return this.inTurn(start).catch((error: PassFailure) => {
       if (error.code === "no-memory") throw this.outOfMemory(length);
       throw error.code === "invalid" ? new RangeError(`forward: ${error.message}`, { cause: error }) : error;
     });
+  }
+
+  /** Starts a pass on these threads when those before it are done. */
+  inTurn<T>(start: () => T | Promise<T>): Promise<T> {
+    const done = this.#last.then(start);
     this.#last = done.catch(() => {});
     return done;
   }

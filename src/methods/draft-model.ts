@@ -1,6 +1,7 @@
 /** @file A smaller model of the same vocabulary drafts, level by level, as in OPT-Tree's experiments (arXiv:2406.17276). */
 
-import { ModelDrafter, modelOdds } from "../draft/model.ts";
+import { modelOdds } from "../draft/answers.ts";
+import { ModelDrafter } from "../draft/model.ts";
 import { ByLevel } from "../structure/by-level.ts";
 import type { Method, MethodOptions } from "./method.ts";
 

@@ -3,6 +3,7 @@
 import type { Drafter } from "../draft/drafter.ts";
 import type { RecycleMatrix } from "../draft/recycle.ts";
 import type { Structure } from "../structure/structure.ts";
+import type { DraftHead } from "../target/draft-head.ts";
 import type { Target } from "../target/target.ts";
 
 /** The parts that draft for one text. */
@@ -24,6 +25,10 @@ export interface Method {
 /** What a method must know of the model, and what a user may add to it. */
 export interface MethodOptions {
   readonly vocabSize: number;
+  /** The longest text, in tokens. */
+  readonly contextLength: number;
   /** A smaller model of the same vocabulary. */
   readonly draftModel?: Target | undefined;
+  /** A draft head that was trained for the model. */
+  readonly head?: DraftHead | undefined;
 }

@@ -1,5 +1,6 @@
 /** @file What a conversation keeps from one generation to the next: the target's cache, and drafters that know its text. */
 
+import type { Drafter } from "../draft/drafter.ts";
 import type { Composition, Method } from "../methods/method.ts";
 import type { History } from "../sampling/history.ts";
 import type { TargetSequence } from "../target/target.ts";
@@ -20,9 +21,13 @@ export class Cache implements AsyncDisposable {
     return this.#tokens.length;
   }
 
-  /** Cuts to what is shared with `prompt`, whose last token stays outside: it is the first root. Gives the tokens kept. */
-  reuse(prompt: readonly TokenId[]): number {
-    const limit = Math.min(this.#tokens.length, prompt.length - 1);
+  /**
+   * Cuts to what is shared with `prompt`, whose last token stays outside: it is the first root; and to what `drafters` need not see
+   * again. Gives the tokens kept.
+   */
+  reuse(prompt: readonly TokenId[], drafters: readonly Drafter[]): number {
+    const known = drafters.map((drafter) => drafter.resume?.(prompt) ?? prompt.length);
+    const limit = Math.min(this.#tokens.length, prompt.length - 1, ...known);
     let same = 0;
     while (same < limit && this.#tokens[same] === prompt[same]) same++;
     if (same < this.sequence.length) this.sequence.truncate(same);

@@ -14,7 +14,7 @@ import { Output } from "./output.ts";
 import type { ModelParts } from "./parts.ts";
 import type { CheckedRequest } from "./request.ts";
 import { StatsCounter } from "./stats.ts";
-import { type Decoding, type Step, step, wantOf } from "./step.ts";
+import { type Decoding, promptWantOf, readsPrompt, type Step, step, wantOf } from "./step.ts";
 
 /** Nodes of a tree when nobody says how many and no pass was measured. */
 const DEFAULT_BUDGET = 8;
@@ -48,7 +48,7 @@ export async function* generate(
   const endTokens = new Set(model.endTokens);
   const room = contextLength - prompt.length;
   const most = Math.min(request.maxTokens, room);
-  const cachedTokens = cache.reuse(prompt);
+  const cachedTokens = cache.reuse(prompt, drafters);
   let reason: StopReason | undefined;
 
   try {
@@ -91,14 +91,15 @@ export async function* generate(
   /** Target and drafters read the prompt, the target all but the first root, its last token; false when it was aborted. */
   async function prefill(): Promise<boolean> {
     const start = performance.now();
-    const topK = Math.max(0, ...drafters.map(({ rows }) => rows.prompt));
+    const readers = drafters.filter(readsPrompt);
     try {
       signal?.throwIfAborted();
       await sequence.prefill(prompt.slice(sequence.length, -1), {
         ...(signal && { signal }),
-        ...(topK > 0 && { want: { topK } }),
-        onChunk: ({ tokens, pass }) => {
-          for (const drafter of drafters) if (drafter.rows.prompt > 0) drafter.observePrompt?.(tokens, pass);
+        ...(readers.length > 0 && { want: promptWantOf(readers) }),
+        onChunk: async ({ tokens, pass }) => {
+          const position = sequence.length - tokens.length;
+          for (const reader of readers) await reader.observePrompt?.(tokens, pass, position);
         },
       });
       for (const drafter of drafters) await drafter.begin(prompt, signal);

@@ -17,16 +17,22 @@ export class Model implements AsyncDisposable {
   readonly #cost: CostCurve | undefined;
   readonly #methods = new Map<string, Planned>();
 
-  /** Throws RangeError when `parts.passTimes` makes no sense, or the draft model has another vocabulary. */
+  /** Throws RangeError when `parts.passTimes` makes no sense, or draft model or head are no match for the target. */
   constructor(parts: ModelParts) {
-    const { target, draftModel } = parts;
+    const { target, draftModel, head } = parts;
     if (draftModel && draftModel.vocabSize !== target.vocabSize) {
       throw new RangeError(
         `the draft model has ${draftModel.vocabSize} tokens and the model ${target.vocabSize}; give one of the same vocabulary`,
       );
     }
+    if (head && (head.hiddenSize !== target.hiddenSize || head.taps.some((tap) => tap > target.layers))) {
+      throw new RangeError(
+        `the draft head reads states of ${head.hiddenSize} values after layers ${head.taps.join(", ")}; the model has ${target.layers} layers of ${target.hiddenSize}`,
+      );
+    }
     this.parts = parts;
-    this.#options = { vocabSize: target.vocabSize, draftModel };
+    const { vocabSize, contextLength } = target;
+    this.#options = { vocabSize, contextLength, draftModel, head };
     this.#cost = parts.passTimes && new CostCurve(parts.passTimes);
   }
 
@@ -109,8 +115,9 @@ export class Model implements AsyncDisposable {
     await readState(file, this.#matrixOf(method));
   }
 
-  /** Frees the target and the draft model. */
+  /** Frees the target, the draft model and the draft head. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.parts.head?.[Symbol.asyncDispose]();
     await this.parts.draftModel?.[Symbol.asyncDispose]();
     await this.parts.target[Symbol.asyncDispose]();
   }

@@ -1,6 +1,7 @@
 /** @file What a model is put together from. */
 
 import type { PassCosts } from "../plan/cost.ts";
+import type { DraftHead } from "../target/draft-head.ts";
 import type { Target } from "../target/target.ts";
 import type { ChatMessage } from "../text/chat-template.ts";
 import type { TokenBytes } from "../text/detokenizer.ts";
@@ -27,6 +28,8 @@ export interface ModelParts {
   readonly target: Target;
   /** A smaller model of the same vocabulary, for drafting. */
   readonly draftModel?: Target | undefined;
+  /** A draft head that was trained for the target. */
+  readonly head?: DraftHead | undefined;
   readonly tokenizer: TextCodec;
   readonly chatTemplate?: MessageRenderer | undefined;
   /** Tokens that end a text. */

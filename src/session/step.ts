@@ -48,7 +48,10 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
 
   const outcome = { tree, pass, path, bonus, position };
   const learning = performance.now();
-  for (const drafter of drafters) drafter.observe(outcome);
+  for (const drafter of drafters) {
+    const learnt = drafter.observe(outcome);
+    if (learnt) await learnt;
+  }
   const draftMs = grown - start + performance.now() - learning;
   plan?.observe({ nodes: tree.size, tokens: path.length, passMs, draftMs });
   return { ...outcome, passMs, draftMs };
@@ -57,5 +60,19 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
 /** What `sampler` and `drafters` read of a row, together. */
 export function wantOf(sampler: Sampler, drafters: readonly Drafter[]): Want {
   const topK = Math.max(sampler.want.topK, ...drafters.map((drafter) => drafter.rows.pass));
-  return { ...sampler.want, topK };
+  return { ...sampler.want, topK, taps: tapsOf(drafters) };
+}
+
+/** Whether a drafter reads rows of the prompt. */
+export function readsPrompt({ rows, taps = [] }: Drafter): boolean {
+  return rows.prompt > 0 || taps.length > 0;
+}
+
+/** What `drafters` read of a row of the prompt, together. */
+export function promptWantOf(drafters: readonly Drafter[]): Want {
+  return { topK: Math.max(0, ...drafters.map(({ rows }) => rows.prompt)), taps: tapsOf(drafters) };
+}
+
+function tapsOf(drafters: readonly Drafter[]): number[] {
+  return [...new Set(drafters.flatMap(({ taps = [] }) => taps))];
 }

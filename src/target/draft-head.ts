@@ -27,7 +27,7 @@ export interface HeadSequence extends AsyncDisposable {
   /** Commits rows: tokens, and rows x featureSize features of the target. */
   read(tokens: Int32Array, features: Float32Array, signal?: AbortSignal): Promise<void>;
   /**
-   * Rows for the nodes of `tree` from `first` on; those before are pending already. With `"target"` the input has featureSize values a
+   * Rows for the nodes of `tree` from `first` on, which stay pending until commit or rollback; those before are pending already. With `"target"` the input has featureSize values a
    * row, the target's hidden states one after another; with `"head"` hiddenSize, the states of the nodes' parents. Throws RangeError
    * above DraftHead.maxNodes.
    */
@@ -39,7 +39,7 @@ export interface HeadSequence extends AsyncDisposable {
     readonly topK: number;
     /** Guesses for the last new node alone; states are those of all. */
     readonly lastOnly?: boolean;
-  }): HeadPass;
+  }): Promise<HeadPass>;
   commit(path: readonly NodeIndex[]): void;
   rollback(): void;
   truncate(length: number): void;

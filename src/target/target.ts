@@ -38,8 +38,15 @@ export interface PrefillOptions {
   readonly signal?: AbortSignal;
   /** Rows wanted of each chunk; the default is nothing, and then the head is not computed. */
   readonly want?: Want;
-  /** Called after each chunk with its rows (when wanted), the tokens of the chunk, and how many tokens are done. */
-  readonly onChunk?: (chunk: { pass: Pass; tokens: readonly TokenId[]; done: number }) => void;
+  /**
+   * Called after each chunk with its rows (when wanted), the tokens of the chunk, and how many tokens are done; the next chunk waits for
+   * a promise.
+   */
+  readonly onChunk?: (chunk: {
+    pass: Pass;
+    tokens: readonly TokenId[];
+    done: number;
+  }) => void | Promise<void>;
 }
 
 /** One text in the target's cache. Calls must not overlap: await one before the next. */

@@ -88,8 +88,14 @@ export class ToyTarget implements Target {
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
-function hashOf(hash: number, token: TokenId): number {
+/** The hash of a text whose last token is `token`, behind one of hash `hash`; 0 is the empty text's. */
+export function hashOf(hash: number, token: TokenId): number {
   return positionKey(hash, token + 1);
+}
+
+/** The hidden state after layer `tap` of the last token of a text: it tells the text's hash, in halves that a float holds. */
+export function toyState(hash: number, tap: number): Float32Array {
+  return Float32Array.of(hash >>> 16, hash & 0xffff, tap, gumbel(positionKey(hash, tap), 0));
 }
 
 class ToySequence implements TargetSequence {
@@ -130,7 +136,7 @@ class ToySequence implements TargetSequence {
         this.#tokens.push(...chunk);
         this.#hashes.push(...hashes);
         done += chunk.length;
-        onChunk?.({ pass: this.#rows(contexts, hashes, want ?? { topK: 0 }), tokens: chunk, done });
+        await onChunk?.({ pass: this.#rows(contexts, hashes, want ?? { topK: 0 }), tokens: chunk, done });
       }
     });
   }
@@ -288,8 +294,7 @@ class ToyPass implements Pass {
       throw new RangeError(`the hidden state of layer ${tap} was not asked for; name it in want.taps`);
     }
     this.#live(node);
-    const key = positionKey(this.#prefixes[node]!, tap);
-    return Float32Array.from({ length: HIDDEN }, (_, i) => gumbel(key, i));
+    return toyState(this.#prefixes[node]!, tap);
   }
 
   spoil(): void {

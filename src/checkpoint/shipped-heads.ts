@@ -1,0 +1,32 @@
+/** @file Draft heads that come with the package: `models/NAME/…-eagle.gguf`, each for the one model that it was trained for. */
+
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { EspalierError } from "../errors.ts";
+import { openGguf } from "./gguf.ts";
+import { type HeadTarget, readHeadConfig } from "./head-file.ts";
+
+const MODELS = fileURLToPath(new URL("../../models/", import.meta.url));
+const SUFFIX = "-eagle.gguf";
+
+/** The path of the head for `target`; undefined when there is none. `models`: the folder to look in, default the package's. */
+export async function findShippedHead(target: HeadTarget, models = MODELS): Promise<string | undefined> {
+  const files = await readdir(models, { recursive: true });
+  for (const file of files.filter((name) => name.endsWith(SUFFIX)).sort()) {
+    const path = join(models, file);
+    if (await fits(path, target)) return path;
+  }
+  return undefined;
+}
+
+async function fits(path: string, target: HeadTarget): Promise<boolean> {
+  await using gguf = await openGguf(path);
+  try {
+    readHeadConfig(gguf, target);
+    return true;
+  } catch (error) {
+    if (error instanceof EspalierError && error.code === "wrong-head") return false;
+    throw error;
+  }
+}
