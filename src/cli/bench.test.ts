@@ -114,7 +114,7 @@ describe("bench", () => {
   test("asks for prompts, and refuses unknown methods", async () => {
     expect((await runCli("bench --model toy")).stderr).toContain("'--prompts <files>' not specified");
     expect((await runCli(`bench --model toy --prompts ${prompts} --methods plan`)).stderr).toContain(
-      "The methods are",
+      "the methods are",
     );
     expect((await runCli("bench motor --model toy")).code).toBe(1);
   });

@@ -151,7 +151,7 @@ describe("what it refuses", () => {
     ["--temperature -1", "from 0 to 100"],
     ["--seed 1.5", "argument '1.5'"],
     ["--seed 4294967296", "from 0 to 4294967295"],
-    ["--method magic", "The methods are plain, "],
+    ["--method magic", "the methods are plain, "],
     ["--messages x.json", "cannot be used with"],
     ["--frobnicate", "unknown option '--frobnicate'"],
     ["--tempratur 1", "Did you mean --temperature?"],

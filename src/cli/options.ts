@@ -2,7 +2,7 @@
 
 import { InvalidArgumentError, Option } from "commander";
 import { embeddedModel } from "../checkpoint/embedded.ts";
-import { defaultMethod, methodNames } from "../methods/registry.ts";
+import { defaultMethod, methodNames, parseMethod } from "../methods/registry.ts";
 
 export interface Range {
   readonly min?: number;
@@ -55,8 +55,12 @@ export function collect(value: string, before: readonly string[] | undefined): s
 
 /** Refuses what is not the name of a method. */
 export function methodName(text: string): string {
-  if (methodNames().includes(text)) return text;
-  throw new InvalidArgumentError(`The methods are ${methodNames().join(", ")}.`);
+  try {
+    parseMethod(text);
+  } catch (error) {
+    throw new InvalidArgumentError(`The ${(error as RangeError).message}.`);
+  }
+  return text;
 }
 
 /** What names a model. */

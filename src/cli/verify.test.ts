@@ -81,7 +81,7 @@ describe("what it refuses", () => {
     ["--prompts nowhere.jsonl", "no prompt file at nowhere.jsonl"],
     ["", "required option '--prompts <files>' not specified"],
     ["--prompts a,,b", "It must be a list such as a,b,c."],
-    ["--prompts a --method magic", "The methods are"],
+    ["--prompts a --method magic", "the methods are"],
     ["--prompts a --limit 0", "--limit <n>' argument '0' is invalid"],
   ])("%s", async (more, message) => {
     const { code, stderr, loads } = await runCli(`verify --model toy ${more}`.trim(), { model });

@@ -1,11 +1,15 @@
-/** @file A draft head drafts, level by level (EAGLE, arXiv:2401.15077). */
+/** @file A draft head drafts (EAGLE, arXiv:2401.15077), in passes of few rows. */
 
 import { modelOdds } from "../draft/answers.ts";
 import { EagleDrafter } from "../draft/eagle.ts";
-import { ByLevel } from "../structure/by-level.ts";
+import { OptTree } from "../structure/opt-tree.ts";
+import { delta } from "../structure/stop/delta.ts";
+import { fixed } from "../structure/stop/fixed.ts";
+import { any } from "../structure/stop/stop-rule.ts";
 import type { Method, MethodOptions } from "./method.ts";
 
-const LEVELS = { width: 6, depth: 8 };
+const LIMITS = { width: 6, branches: 6 };
+const LEVELS = 8;
 
 export function eagle({ head, contextLength }: MethodOptions): Method {
   if (head === undefined) throw new Error("internal: eagle was made without a draft head");
@@ -13,7 +17,7 @@ export function eagle({ head, contextLength }: MethodOptions): Method {
   return {
     name: "eagle",
     compose: () => ({
-      structure: new ByLevel(LEVELS),
+      structure: new OptTree(any(fixed(LEVELS), delta()), LIMITS),
       drafters: [new EagleDrafter(head, contextLength, odds)],
     }),
   };

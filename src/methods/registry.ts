@@ -1,23 +1,35 @@
-/** @file The methods by name. */
+/** @file The methods by name. Some take a number behind theirs: `chain:3`. */
 
+import { chain, ddd } from "./chain.ts";
 import { draftModel } from "./draft-model.ts";
 import { eagle } from "./eagle.ts";
+import { eagle2 } from "./eagle-2.ts";
 import type { Method, MethodOptions } from "./method.ts";
+import { optTree } from "./opt-tree.ts";
 import { plain } from "./plain.ts";
 import { promptLookup } from "./prompt-lookup.ts";
 import { recycleLookup } from "./recycle-lookup.ts";
 import { tokenRecycling } from "./token-recycling.ts";
 
 interface Entry {
-  readonly make: (options: MethodOptions) => Method;
+  readonly make: (options: MethodOptions, number?: number) => Method;
   /** What the model must have been loaded with. */
   readonly needs?: keyof typeof NEEDS;
+  /** What the number behind the name says, from 0 to `most`. */
+  readonly takes?: { readonly what: string; readonly most: number; readonly whole?: boolean };
 }
 
-/** How to load a model with what a method needs. */
+const DRAFT_MODEL = "a draft model: give draftModel to loadModel, or --draft-model to the command";
+const HEAD = "a draft head: give head to loadModel, or --head to the command";
+
+/** Whether it is there, and how to load a model with it. */
 const NEEDS = {
-  draftModel: "a draft model: give draftModel to loadModel, or --draft-model to the command",
-  head: "a draft head: give head to loadModel, or --head to the command",
+  draftModel: { has: ({ draftModel }: MethodOptions) => draftModel !== undefined, how: DRAFT_MODEL },
+  head: { has: ({ head }: MethodOptions) => head !== undefined, how: HEAD },
+  drafting: {
+    has: ({ draftModel, head }: MethodOptions) => (draftModel ?? head) !== undefined,
+    how: `${HEAD}; or ${DRAFT_MODEL}`,
+  },
 } as const;
 
 const METHODS: Readonly<Record<string, Entry>> = {
@@ -27,12 +39,16 @@ const METHODS: Readonly<Record<string, Entry>> = {
   "recycle-lookup": { make: recycleLookup },
   "draft-model": { make: draftModel, needs: "draftModel" },
   eagle: { make: eagle, needs: "head" },
+  "opt-tree": { make: optTree, needs: "drafting", takes: { what: "delta", most: 1 } },
+  "eagle-2": { make: eagle2, needs: "drafting" },
+  chain: { make: chain, needs: "drafting", takes: { what: "a length in tokens", most: 64, whole: true } },
+  ddd: { make: ddd, needs: "drafting", takes: { what: "minus the logarithm of a probability", most: 20 } },
 };
 
 /** The method used when none is named and there is no draft model. */
 export const defaultMethod = "recycle-lookup";
 
-/** The names of all methods. `draft-model` is for models that were loaded with a draft model, `eagle` for those with a draft head. */
+/** The names of all methods. Those that draft with a model are for models that were loaded with one. */
 export function methodNames(): string[] {
   return Object.keys(METHODS);
 }
@@ -49,14 +65,31 @@ export function defaultMethodOf({ draftModel }: MethodOptions): string {
 
 /** A new method with nothing learnt. Throws RangeError for a name that is not known, or without what the method needs. */
 export function createMethod(name: string, options: MethodOptions): Method {
-  const entry = Object.hasOwn(METHODS, name) ? METHODS[name] : undefined;
+  const { entry, number } = parseMethod(name);
+  if (!isUsable(entry, options)) throw new RangeError(`method ${name} needs ${NEEDS[entry.needs!].how}`);
+  return { ...entry.make(options, number), name };
+}
+
+/** Reads `name` or `name:number`. Throws RangeError when there is no such method, or it takes no such number. */
+export function parseMethod(name: string): { readonly entry: Entry; readonly number: number | undefined } {
+  const [base = "", text] = name.split(/:(.*)/s);
+  const entry = Object.hasOwn(METHODS, base) ? METHODS[base] : undefined;
   if (entry === undefined) {
     throw new RangeError(`method is "${name}"; the methods are ${methodNames().join(", ")}`);
   }
-  if (!isUsable(entry, options)) throw new RangeError(`method ${name} needs ${NEEDS[entry.needs!]}`);
-  return entry.make(options);
+  if (text === undefined) return { entry, number: undefined };
+  const { takes } = entry;
+  if (takes === undefined) throw new RangeError(`method is "${name}"; ${base} takes no number`);
+  const number = text.trim() === "" ? Number.NaN : Number(text);
+  if (!(number >= 0 && number <= takes.most) || (takes.whole && !Number.isInteger(number))) {
+    const kind = takes.whole ? "a whole number" : "a number";
+    throw new RangeError(
+      `method is "${name}"; behind ${base}: goes ${takes.what}, ${kind} from 0 to ${takes.most}`,
+    );
+  }
+  return { entry, number };
 }
 
 function isUsable({ needs }: Entry, options: MethodOptions): boolean {
-  return needs === undefined || options[needs] !== undefined;
+  return needs === undefined || NEEDS[needs].has(options);
 }

@@ -40,7 +40,10 @@ export interface GenerateRequest extends SamplingOptions {
   readonly maxTokens?: number;
   /** Text that ends the generation; it is not part of the result. */
   readonly stop?: readonly string[];
-  /** How to draft: a name out of the model's `methodNames`; default: the model's `defaultMethod`. */
+  /**
+   * How to draft: a name out of the model's `methodNames`; default: the model's `defaultMethod`. Some take a number: `chain:3` drafts
+   * three tokens, `ddd:0.6` until the logarithm of the draft's probability is below -0.6, `opt-tree:0.5` has delta 0.5.
+   */
   readonly method?: string;
   /** Most nodes of a draft tree, root included, >= 1. Default: chosen from the measured cost of a pass. */
   readonly budget?: number;

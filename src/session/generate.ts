@@ -38,9 +38,11 @@ export async function* generate(
   const history = new History(prompt);
   const sampler = createSampler(request.sampling);
   const { structure, drafters } = cache.composition(method);
-  const want = wantOf(sampler, drafters);
+  const want = wantOf(sampler, drafters, structure);
   const chosen = request.budget === undefined ? plan : undefined;
   const budget = request.budget ?? plan?.most ?? DEFAULT_BUDGET;
+  // Who names a number of nodes gets that many; what their draft may cost is still measured.
+  const prices = () => plan && (chosen ? plan.prices : { ...plan.prices, node: 0 });
   const tree = new DraftTree(0, budget);
   const decoding: Decoding = { sequence, history, sampler, structure, drafters, want, tree, plan: chosen };
   const output = new Output(model.tokenizer, request.stop, request);
@@ -59,7 +61,7 @@ export async function* generate(
       const result = await step(decoding, {
         nodes: budget,
         depth: most - output.tokens - 1,
-        prices: chosen?.prices,
+        prices: prices(),
       });
       stats.countStep(result);
       reason = accept(result);
@@ -103,6 +105,7 @@ export async function* generate(
         },
       });
       for (const drafter of drafters) await drafter.begin(prompt, signal);
+      structure.stop?.begin?.(prompt);
       return true;
     } catch (error) {
       if (signal?.aborted) return false;

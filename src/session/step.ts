@@ -52,15 +52,20 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
     const learnt = drafter.observe(outcome);
     if (learnt) await learnt;
   }
+  structure.stop?.observe?.(outcome);
   const draftMs = grown - start + performance.now() - learning;
   plan?.observe({ nodes: tree.size, tokens: path.length, passMs, draftMs });
   return { ...outcome, passMs, draftMs };
 }
 
-/** What `sampler` and `drafters` read of a row, together. */
-export function wantOf(sampler: Sampler, drafters: readonly Drafter[]): Want {
+/** What `sampler`, `drafters` and the stop rule of `structure` read of a row, together. */
+export function wantOf(
+  sampler: Sampler,
+  drafters: readonly Drafter[],
+  { stop }: Pick<Structure, "stop">,
+): Want {
   const topK = Math.max(sampler.want.topK, ...drafters.map((drafter) => drafter.rows.pass));
-  return { ...sampler.want, topK, taps: tapsOf(drafters) };
+  return { ...sampler.want, topK, taps: tapsOf(stop ? [...drafters, stop] : drafters) };
 }
 
 /** Whether a drafter reads rows of the prompt. */
@@ -73,6 +78,6 @@ export function promptWantOf(drafters: readonly Drafter[]): Want {
   return { topK: Math.max(0, ...drafters.map(({ rows }) => rows.prompt)), taps: tapsOf(drafters) };
 }
 
-function tapsOf(drafters: readonly Drafter[]): number[] {
-  return [...new Set(drafters.flatMap(({ taps = [] }) => taps))];
+function tapsOf(readers: readonly Pick<Drafter, "taps">[]): number[] {
+  return [...new Set(readers.flatMap(({ taps = [] }) => taps))];
 }

@@ -2,6 +2,7 @@
 
 import type { Drafter } from "../draft/drafter.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
+import type { StopRule } from "./stop/stop-rule.ts";
 
 /** What one step may draft. */
 export interface Budget {
@@ -23,6 +24,8 @@ export interface Prices {
 
 /** Does not know which drafters it grows from. */
 export interface Structure {
+  /** For structures that grow level by level: it is told of texts and steps as drafters are. */
+  readonly stop?: StopRule;
   /** Adds nodes to a tree that has only its root; drafter i marks its nodes with bit i of `sources`. */
   grow(tree: DraftTree, drafters: readonly Drafter[], budget: Budget): void | Promise<void>;
 }

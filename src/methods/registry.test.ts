@@ -1,0 +1,43 @@
+import { expect, test } from "vitest";
+import { ToyHead } from "../../test/toy-head.ts";
+import { ToyTarget } from "../target/toy.ts";
+import { createMethod, defaultMethodOf, methodNames, usableMethods } from "./registry.ts";
+
+const alone = { vocabSize: 48, contextLength: 64 };
+const draftModel = new ToyTarget();
+const head = new ToyHead(draftModel);
+const all = { ...alone, draftModel, head };
+
+test("methods that draft with a model are for those who have one", () => {
+  const either = ["opt-tree", "eagle-2", "chain", "ddd"];
+  const without = (...names: string[]) => methodNames().filter((name) => !names.includes(name));
+  expect(usableMethods(all)).toEqual(methodNames());
+  expect(usableMethods({ ...alone, draftModel })).toEqual(without("eagle"));
+  expect(usableMethods({ ...alone, head })).toEqual(without("draft-model"));
+  expect(usableMethods(alone)).toEqual(without("eagle", "draft-model", ...either));
+  expect(() => createMethod("chain:3", alone)).toThrow("method chain:3 needs a draft head: ");
+  expect(() => createMethod("chain:3", alone)).toThrow("or a draft model: ");
+  for (const name of [...methodNames(), "opt-tree:0.5", "chain:1", "ddd:0.2"]) {
+    expect(createMethod(name, all).name).toBe(name);
+  }
+  for (const options of [all, alone, { ...alone, draftModel }, { ...alone, head }]) {
+    expect(usableMethods(options)).toContain(defaultMethodOf(options));
+  }
+});
+
+test.each([
+  ["magic", "the methods are plain, "],
+  ["toString", "the methods are plain, "],
+  ["", "the methods are plain, "],
+  ["plain:3", "plain takes no number"],
+  ["chain:", "behind chain: goes a length in tokens, a whole number from 0 to 64"],
+  ["chain:1.5", "a whole number from 0 to 64"],
+  ["chain:3:4", "a whole number from 0 to 64"],
+  ["chain:65", "a whole number from 0 to 64"],
+  ["ddd:-1", "a number from 0 to 20"],
+  ["ddd:half", "a number from 0 to 20"],
+  ["opt-tree:2", "behind opt-tree: goes delta, a number from 0 to 1"],
+])("no method is called %j", (name, message) => {
+  expect(() => createMethod(name, all)).toThrow(RangeError);
+  expect(() => createMethod(name, all)).toThrow(message);
+});
