@@ -22,8 +22,11 @@ import { loadHead, type NativeHead } from "./native-head.ts";
 import { NativeTarget, type NativeTargetOptions } from "./native-target.ts";
 import { readWeights, type WeightPrecision } from "./weights.ts";
 
-/** Draft models of at most this size run on the JavaScript thread: a pass takes a tenth of a millisecond or so. */
-const INLINE_BYTES = 4 << 20;
+/** Small trees of models of at most this size run on the JavaScript thread: a pass takes a few milliseconds at most. */
+const INLINE_BYTES = 32 << 20;
+const INLINE_NODES = 16;
+/** Draft models of at most this size run on one thread: their passes, a tenth of a millisecond, are over before a second one wakes. */
+const ONE_THREAD_BYTES = 4 << 20;
 
 export interface LoadOptions {
   /** Threads of a pass, 1 to 64; default: as many as this process may use. */
@@ -101,7 +104,7 @@ export async function loadModel(
   const tensors = findTensors(gguf, config);
   const spec = readTokenizerSpec(gguf);
   const template = readChatTemplate(gguf);
-  const settings: NativeTargetOptions = { threads, cacheType };
+  const settings: NativeTargetOptions = { threads, cacheType, inlineNodes: inlineNodes(gguf) };
   const draftModel =
     draftPath === undefined
       ? undefined
@@ -170,7 +173,15 @@ async function loadDraftModel(
     );
   }
   const weights = await readWeights(engine(), gguf, tensors, { precision });
-  return new NativeTarget(engine(), config, weights, { ...settings, inline: gguf.fileSize <= INLINE_BYTES });
+  return new NativeTarget(engine(), config, weights, {
+    ...settings,
+    threads: gguf.fileSize <= ONE_THREAD_BYTES ? 1 : settings.threads,
+    inlineNodes: inlineNodes(gguf),
+  });
+}
+
+function inlineNodes({ fileSize }: { readonly fileSize: number }): number {
+  return fileSize <= INLINE_BYTES ? INLINE_NODES : 0;
 }
 
 async function headFor(

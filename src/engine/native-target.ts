@@ -1,5 +1,9 @@
-/** @file A model in the native engine. Its passes run one after the other, each on all threads, off the JavaScript thread. */
+/**
+ * @file A model in the native engine. Its passes run one after the other, each on all threads, off the JavaScript thread unless
+ * they are short.
+ */
 
+import { setImmediate } from "node:timers/promises";
 import type { ModelConfig } from "../checkpoint/config.ts";
 import { EspalierError } from "../errors.ts";
 import type { Pass, Target, Want } from "../target/target.ts";
@@ -11,6 +15,8 @@ import { NativeSequence } from "./native-sequence.ts";
 import { stackSpec } from "./stack-spec.ts";
 import type { Weights } from "./weights.ts";
 
+/** Milliseconds for which passes on the JavaScript thread may keep other events waiting. */
+const HELD_MS = 5;
 /** Rows of one pass, over all its trees (ESP_MAX_NODES). */
 const MAX_NODES = 128;
 
@@ -19,8 +25,11 @@ export interface NativeTargetOptions {
   readonly threads: number;
   /** How keys and values are kept: 16-bit floats, or 32-bit ones in twice the memory. Default "f16". */
   readonly cacheType?: "f16" | "f32";
-  /** Trees run on the JavaScript thread: for a model so small that handing a pass over takes as long as the pass. Default false. */
-  readonly inline?: boolean;
+  /**
+   * Trees of at most this many nodes run on the JavaScript thread, which sees to other events every few milliseconds: for a model so
+   * small that handing a pass over to another thread, 0.1 to 0.2 ms, is a good part of the pass. Default 0.
+   */
+  readonly inlineNodes?: number;
 }
 
 export class NativeTarget implements Target {
@@ -32,19 +41,21 @@ export class NativeTarget implements Target {
   readonly #pool: Pool;
   readonly #stack: Stack;
   readonly #half: boolean;
-  readonly #inline: boolean;
+  readonly #inlineNodes: number;
   #last: Promise<unknown> = Promise.resolve();
+  /** When other events last had their turn. */
+  #breathed = 0;
   #disposed = false;
 
   /** Takes over the weights: they are freed with the target, or when this throws. */
   constructor(binding: Binding, config: ModelConfig, weights: Weights, options: NativeTargetOptions) {
-    const { threads, cacheType = "f16", inline = false } = options;
+    const { threads, cacheType = "f16", inlineNodes = 0 } = options;
     this.binding = binding;
     this.config = config;
     this.threads = threads;
     this.#weights = weights;
     this.#half = cacheType === "f16";
-    this.#inline = inline;
+    this.#inlineNodes = inlineNodes;
     const pool = binding.createPool(threads);
     if (!pool) {
       binding.release(weights.arena);
@@ -148,10 +159,13 @@ export class NativeTarget implements Target {
     request: Omit<PassRequest, "stack" | "from" | "to" | "lastOnly"> & { readonly lastOnly?: boolean },
     length?: number,
   ): Promise<void> {
-    const start = () => {
+    const start = (): Promise<void> | undefined => {
       if (this.#disposed) throw new Error("this model was freed");
       const pass = { lastOnly: false, ...request, stack: this.#stack, from: 0, to: this.config.layers };
-      return this.#inline && !request.commit ? this.binding.forwardNow(pass) : this.binding.forward(pass);
+      const nodes = pass.trees.reduce((sum, { size, first }) => sum + size - first, 0);
+      if (request.commit || nodes > this.#inlineNodes) return this.binding.forward(pass);
+      this.binding.forwardNow(pass);
+      return this.#breathe();
     };
     return this.inTurn(start).catch((error: PassFailure) => {
       if (error.code === "no-memory") throw this.outOfMemory(length);
@@ -164,6 +178,14 @@ export class NativeTarget implements Target {
     const done = this.#last.then(start);
     this.#last = done.catch(() => {});
     return done;
+  }
+
+  /** After {@link HELD_MS} of passes on the JavaScript thread, other events have their turn. */
+  #breathe(): Promise<void> | undefined {
+    if (performance.now() - this.#breathed < HELD_MS) return undefined;
+    return setImmediate().then(() => {
+      this.#breathed = performance.now();
+    });
   }
 
   /** Resolves when no pass runs or waits. */
