@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #define LANES 8
+#define REGISTER_ROWS 4
 #define MOST_SCORE_QUERIES 3
 #define MOST_VALUE_QUERIES 3
 #define LARGER(a, b) ((vf)_mm256_max_ps((__m256)(a), (__m256)(b)))

@@ -6,7 +6,7 @@
 #include <immintrin.h>
 
 #define LANES 16
-#define TILE_IN_REGISTERS
+#define REGISTER_ROWS 8
 #define MOST_SCORE_QUERIES 12
 #define MOST_VALUE_QUERIES 6
 #define LARGER(a, b) ((vf)_mm512_max_ps((__m512)(a), (__m512)(b)))
@@ -28,13 +28,16 @@ INLINE __m512i four_inputs(const int8_t *x) {
   return _mm512_set1_epi32(value);
 }
 
-/* sum + the products of fours [from, to) of a block's weights with a row of inputs. */
-INLINE vi dot(const vw *weights, const int bits, const int from, const int to, const int8_t *x, vi sum) {
-  (void)bits;
-  _Pragma("GCC unroll 8") for (int four = from; four < to; four++) {
-    sum = (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)weights[four], four_inputs(FOUR_INPUTS(x, four)));
-  }
-  return sum;
+typedef vi Dots;
+
+INLINE Dots begin(int32_t start) { return start - (vi){0}; }
+INLINE Dots add_products(Dots to, vw weights, const int bits, const int four, const int fours, const int8_t *x) {
+  (void)bits, (void)fours;
+  return (vi)_mm512_dpbusd_epi32((__m512i)to, (__m512i)weights, four_inputs(FOUR_INPUTS(x, four)));
+}
+INLINE vi finish(Dots dots, int32_t start) {
+  (void)start;
+  return dots;
 }
 
 #include "ops.h"

@@ -5,13 +5,16 @@
 #if defined(__AVXVNNI__)
 #include "eight_lanes.h"
 
-/* sum + the products of fours [from, to) of a block's weights with a row of inputs. */
-INLINE vi dot(const vw *weights, const int bits, const int from, const int to, const int8_t *x, vi sum) {
-  (void)bits;
-  _Pragma("GCC unroll 8") for (int four = from; four < to; four++) {
-    sum = (vi)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)weights[four], four_inputs(FOUR_INPUTS(x, four)));
-  }
-  return sum;
+typedef vi Dots;
+
+INLINE Dots begin(int32_t start) { return start - (vi){0}; }
+INLINE Dots add_products(Dots to, vw weights, const int bits, const int four, const int fours, const int8_t *x) {
+  (void)bits, (void)fours;
+  return (vi)_mm256_dpbusd_avx_epi32((__m256i)to, (__m256i)weights, four_inputs(FOUR_INPUTS(x, four)));
+}
+INLINE vi finish(Dots dots, int32_t start) {
+  (void)start;
+  return dots;
 }
 
 #include "ops.h"

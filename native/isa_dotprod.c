@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define LANES 4
+#define REGISTER_ROWS 4
 #define MOST_SCORE_QUERIES 3
 #define MOST_VALUE_QUERIES 6
 #define LARGER(a, b) ((vf)vbslq_f32(vcgtq_f32((float32x4_t)(a), (float32x4_t)(b)), (float32x4_t)(a), (float32x4_t)(b)))
@@ -36,26 +37,25 @@ static inline void narrow_4(int8_t *to, int32x4_t value) {
 INLINE vf load_half(const uint16_t *from) { return (vf)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from))); }
 INLINE void store_half(uint16_t *to, vf value) { vst1_u16(to, vreinterpret_u16_f16(vcvt_f16_f32((float32x4_t)value))); }
 
-/* `four` is a constant once the loops around it are unrolled. */
-INLINE vi add_products(vi sum, int8x16_t weights, int8x16_t x, const int four) {
-  int32x4_t to = (int32x4_t)sum;
+typedef vi Dots;
+
+INLINE Dots begin(int32_t start) { return start - (vi){0}; }
+INLINE Dots add_products(Dots to, vw weights, const int bits, const int four, const int fours, const int8_t *x) {
+  (void)fours;
+  const int32x4_t sum = (int32x4_t)to;
+  const int8x16_t inputs = vld1q_s8(x + four / 4 * 16);
+  int8x16_t quants = (int8x16_t)weights;
+  if (bits == 8) quants = veorq_s8(quants, vdupq_n_s8(-128));
   switch (four % 4) {
-    case 0: return (vi)vdotq_laneq_s32(to, weights, x, 0);
-    case 1: return (vi)vdotq_laneq_s32(to, weights, x, 1);
-    case 2: return (vi)vdotq_laneq_s32(to, weights, x, 2);
-    default: return (vi)vdotq_laneq_s32(to, weights, x, 3);
+    case 0: return (vi)vdotq_laneq_s32(sum, quants, inputs, 0);
+    case 1: return (vi)vdotq_laneq_s32(sum, quants, inputs, 1);
+    case 2: return (vi)vdotq_laneq_s32(sum, quants, inputs, 2);
+    default: return (vi)vdotq_laneq_s32(sum, quants, inputs, 3);
   }
 }
-
-/* sum + the products of fours [from, to) of a block's weights with a row of inputs. */
-INLINE vi dot(const vw *weights, const int bits, const int from, const int to, const int8_t *x, vi sum) {
-  const int8x16_t inputs[2] = {vld1q_s8(x), vld1q_s8(x + 16)};
-  _Pragma("GCC unroll 8") for (int four = from; four < to; four++) {
-    int8x16_t quants = (int8x16_t)weights[four];
-    if (bits == 8) quants = veorq_s8(quants, vdupq_n_s8(-128));
-    sum = add_products(sum, quants, inputs[four / 4], four);
-  }
-  return sum;
+INLINE vi finish(Dots dots, int32_t start) {
+  (void)start;
+  return dots;
 }
 
 #include "ops.h"

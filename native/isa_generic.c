@@ -3,6 +3,7 @@
 #include "kernels.h"
 
 #define LANES 4
+#define REGISTER_ROWS 1
 #include "vectors.h"
 #include "quants.h"
 
@@ -13,13 +14,17 @@ INLINE void store_half(uint16_t *to, vf value) {
   for (int i = 0; i < LANES; i++) to[i] = esp_narrow(value[i]);
 }
 
-/* sum + the products of fours [from, to) of a block's weights with a row of inputs. */
-INLINE vi dot(const vw *weights, const int bits, const int from, const int to, const int8_t *x, vi sum) {
-  (void)bits;
-  for (int four = from; four < to; four++) {
-    for (int b = 0; b < 4; b++) sum += ((vi)weights[four] >> 8 * b & 255) * (int32_t)FOUR_INPUTS(x, four)[b];
-  }
-  return sum;
+typedef vi Dots;
+
+INLINE Dots begin(int32_t start) { return start - (vi){0}; }
+INLINE Dots add_products(Dots to, vw weights, const int bits, const int four, const int fours, const int8_t *x) {
+  (void)bits, (void)fours;
+  for (int b = 0; b < 4; b++) to += ((vi)weights >> 8 * b & 255) * (int32_t)FOUR_INPUTS(x, four)[b];
+  return to;
+}
+INLINE vi finish(Dots dots, int32_t start) {
+  (void)start;
+  return dots;
 }
 
 #include "ops.h"

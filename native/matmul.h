@@ -1,18 +1,18 @@
 /*
- * matmul.h - products of a matrix's 16-row groups with tiles of up to 8 rows. An instruction set gives dot(): the integer sums of
- * LANES weight rows and one input row, over some fours of a block. Floats are added block by block, lane by lane, so a result does not
- * depend on the tile it was computed in.
+ * matmul.h - products of a matrix's 16-row groups with rows of inputs. Up to REGISTER_ROWS rows of inputs go through a group together, in
+ * one function for each number of them, and all their integer sums of a block stay in registers: a four of weights is unpacked once for them, and
+ * a four of inputs is loaded once for all 16 rows of weights. Floats are added block by block, lane by lane, so a result does not
+ * depend on the rows it was computed with.
  *
- * Where registers hold the sums of a tile (TILE_IN_REGISTERS), loops over its rows are unrolled, in one function for each number of
- * rows, and a four of weights serves all rows before the next. Elsewhere the number of rows is a variable, the weights of a block
- * stay in registers, and the sums lie in memory.
+ * An instruction set gives REGISTER_ROWS (8, 4 or 1) and the integer sum of LANES rows of weights times one row of inputs, over all
+ * fours of a block, or over those of half a block that has a scale of its own:
+ *   Dots            a sum that is being made
+ *   begin           a new one
+ *   add_products    adds the products of four `four`, one of `fours` that are summed, with a row's block x
+ *   finish          its value; either begin or finish adds `start`
  */
 
-#ifdef TILE_IN_REGISTERS
-#define EACH_ROW _Pragma("GCC unroll 8") for (int j = 0; j < width; j++)
-#else
-#define EACH_ROW _Pragma("GCC unroll 1") for (int j = 0; j < width; j++)
-#endif
+#define EACH_ROW _Pragma("GCC unroll 8") for (int j = 0; j < REGISTER_ROWS; j++) if (j < rows)
 
 /* Where the scales, or minima, of the next block lie. */
 typedef struct {
@@ -35,14 +35,14 @@ INLINE void next_scales(Scales *at, const EspFormat format, bool new_super, vf *
   at->codes += ESP_GROUP;
 }
 
-/* What weights of 0 add to a dot product, for the rows of a tile. */
+/* What weights of 0 add to a sum, for the rows of a tile. */
 INLINE const int32_t *starts_of(const EspActivations *x, const EspFormat format, size_t base) {
   if (format.scales == 2) return x->starts6 + 2 * base;
   return (format.zero == 8 ? x->starts4 : format.zero == 16 ? x->starts5 : x->starts8) + base;
 }
 
 INLINE int32_t start(const int32_t *starts, const EspFormat format, int j) {
-#ifdef EIGHT_BITS_SIGNED /* dot() takes 128 off the weights itself */
+#ifdef EIGHT_BITS_SIGNED /* add_products() takes 128 off the weights itself */
   if (format.zero == 128) return 0;
 #endif
   return format.zero == 0 ? 0 : format.zero == 4 ? starts[j] >> 3 : starts[j];
@@ -53,50 +53,38 @@ INLINE float mass(const float *masses, const float *scales, const int32_t *start
   return format.scales == 1 ? masses[j] : scales[j] * ((float)starts[j] * -0.03125f);
 }
 
-INLINE void group_times_tile(const EspMatrix *matrix, const uint8_t *group, const EspActivations *x, size_t first,
-                             const int width, const int type, float *out, size_t stride) {
+/* `rows` rows of inputs from row `first` on, in a tile of `width`. */
+INLINE void group_times_rows(const EspMatrix *matrix, const uint8_t *group, const EspActivations *x, size_t first,
+                             int32_t width, const int rows, const int type, float *out, size_t stride) {
   const EspFormat format = esp_format(type);
   const int32_t blocks = matrix->blocks;
   Scales scales = {(const uint16_t *)group, (const int8_t *)group + matrix->code_offset, {{0}}};
   Scales mins = {(const uint16_t *)(group + matrix->min_offset), (const int8_t *)group + matrix->min_code_offset, {{0}}};
   const uint8_t *quants = group + matrix->quant_offset;
-  const size_t base = first * (size_t)blocks;
+  const size_t tile = first / ESP_TILE * ESP_TILE, base = tile * (size_t)blocks + (first - tile);
   const int8_t *xq = x->quants + base * ESP_BLOCK;
   const float *xs = x->scales + base, *xm = x->masses + base;
-  const int32_t *starts = starts_of(x, format, base);
-  vf sum[ESP_TILE][PARTS] = {{{0}}};
+  const int32_t *starts = starts_of(x, format, tile * (size_t)blocks) + (first - tile);
+  vf sum[REGISTER_ROWS][PARTS] = {{{0}}};
   for (int32_t block = 0; block < blocks; block++) {
     for (size_t line = 0; line < esp_quant_bytes(format.bits); line += 64) __builtin_prefetch(quants + line + AHEAD);
     _Pragma("GCC unroll 2") for (int half = 0; half < format.scales; half++) {
       const int fours = 8 / format.scales;
+      Dots dots[REGISTER_ROWS][PARTS];
+      EACH_ROW EACH_PART dots[j][part] = begin(start(starts, format, j));
+      _Pragma("GCC unroll 8") for (int four = half * fours; four < (half + 1) * fours; four++) {
+        vw weights[PARTS];
+        EACH_PART weights[part] = four_weights(quants, format.bits, four, part);
+        EACH_ROW EACH_PART dots[j][part] = add_products(dots[j][part], weights[part], format.bits, four, fours, xq + j * ESP_BLOCK);
+      }
       const bool new_super = half == 0 && block % ESP_SUPER == 0;
       vf scale[PARTS], min[PARTS];
       next_scales(&scales, format, new_super, scale);
       if (format.min) next_scales(&mins, format, new_super, min);
-      EACH_PART {
-#ifdef TILE_IN_REGISTERS
-        vi products[ESP_TILE];
-        EACH_ROW products[j] = start(starts, format, j) - (vi){0};
-        _Pragma("GCC unroll 8") for (int four = half * fours; four < (half + 1) * fours; four++) {
-          vw weights[8];
-          weights[four] = four_weights(quants, format.bits, four, part);
-          EACH_ROW products[j] = dot(weights, format.bits, four, four + 1, xq + j * ESP_BLOCK, products[j]);
-        }
-#else
-        vw weights[8];
-        _Pragma("GCC unroll 8") for (int four = half * fours; four < (half + 1) * fours; four++) {
-          weights[four] = four_weights(quants, format.bits, four, part);
-        }
-#endif
-        EACH_ROW {
-#ifdef TILE_IN_REGISTERS
-          const vi product = products[j];
-#else
-          const vi product = dot(weights, format.bits, half * fours, (half + 1) * fours, xq + j * ESP_BLOCK, start(starts, format, j) - (vi){0});
-#endif
-          sum[j][part] = multiply_add(__builtin_convertvector(product, vf), scale[part] * xs[j], sum[j][part]);
-          if (format.min) sum[j][part] = multiply_add(min[part], splat(mass(xm, xs, starts, format, j)), sum[j][part]);
-        }
+      EACH_ROW EACH_PART {
+        const vi product = finish(dots[j][part], start(starts, format, j));
+        sum[j][part] = multiply_add(__builtin_convertvector(product, vf), scale[part] * xs[j], sum[j][part]);
+        if (format.min) sum[j][part] = multiply_add(min[part], splat(mass(xm, xs, starts, format, j)), sum[j][part]);
       }
       starts += width;
     }
@@ -110,27 +98,29 @@ INLINE void group_times_tile(const EspMatrix *matrix, const uint8_t *group, cons
   }
 }
 
-typedef void GroupTimesTile(const EspMatrix *, const uint8_t *, const EspActivations *, size_t, int, float *, size_t);
+typedef void GroupTimesRows(const EspMatrix *, const uint8_t *, const EspActivations *, size_t, int32_t, float *, size_t);
 
-#define TILE_KERNEL(type, name, width)                                                                                \
-  static void times_##type##_##name(const EspMatrix *matrix, const uint8_t *group, const EspActivations *x,           \
-                                    size_t first, const int rows, float *out, size_t stride) {                        \
-    (void)rows;                                                                                                       \
-    group_times_tile(matrix, group, x, first, width, ESP_GGUF_##type, out, stride);                                   \
+#define ROWS_KERNEL(type, rows)                                                                                       \
+  static void times_##type##_##rows(const EspMatrix *matrix, const uint8_t *group, const EspActivations *x,           \
+                                    size_t first, int32_t width, float *out, size_t stride) {                         \
+    group_times_rows(matrix, group, x, first, width, rows, ESP_GGUF_##type, out, stride);                             \
   }
-#ifdef TILE_IN_REGISTERS
+#if REGISTER_ROWS == 8
 #define TILE_KERNELS(type)                                                                                            \
-  TILE_KERNEL(type, 1, 1) TILE_KERNEL(type, 2, 2) TILE_KERNEL(type, 3, 3) TILE_KERNEL(type, 4, 4)                     \
-  TILE_KERNEL(type, 5, 5) TILE_KERNEL(type, 6, 6) TILE_KERNEL(type, 7, 7) TILE_KERNEL(type, 8, 8)                     \
-  static GroupTimesTile *const times_##type[ESP_TILE] = {                                                             \
+  ROWS_KERNEL(type, 1) ROWS_KERNEL(type, 2) ROWS_KERNEL(type, 3) ROWS_KERNEL(type, 4)                                 \
+  ROWS_KERNEL(type, 5) ROWS_KERNEL(type, 6) ROWS_KERNEL(type, 7) ROWS_KERNEL(type, 8)                                 \
+  static GroupTimesRows *const times_##type[REGISTER_ROWS] = {                                                        \
       times_##type##_1, times_##type##_2, times_##type##_3, times_##type##_4,                                         \
       times_##type##_5, times_##type##_6, times_##type##_7, times_##type##_8};
+#elif REGISTER_ROWS == 4
+#define TILE_KERNELS(type)                                                                                            \
+  ROWS_KERNEL(type, 1) ROWS_KERNEL(type, 2) ROWS_KERNEL(type, 3) ROWS_KERNEL(type, 4)                                 \
+  static GroupTimesRows *const times_##type[REGISTER_ROWS] = {                                                        \
+      times_##type##_1, times_##type##_2, times_##type##_3, times_##type##_4};
 #else
 #define TILE_KERNELS(type)                                                                                            \
-  TILE_KERNEL(type, 1, 1) TILE_KERNEL(type, n, rows)                                                                  \
-  static GroupTimesTile *const times_##type[ESP_TILE] = {                                                             \
-      times_##type##_1, times_##type##_n, times_##type##_n, times_##type##_n,                                         \
-      times_##type##_n, times_##type##_n, times_##type##_n, times_##type##_n};
+  ROWS_KERNEL(type, 1)                                                                                                \
+  static GroupTimesRows *const times_##type[REGISTER_ROWS] = {times_##type##_1};
 #endif
 
 TILE_KERNELS(Q4_0)
@@ -144,7 +134,7 @@ TILE_KERNELS(Q4_K)
 TILE_KERNELS(Q5_K)
 TILE_KERNELS(Q6_K)
 
-static GroupTimesTile *const *kernels_of(int32_t type) {
+static GroupTimesRows *const *kernels_of(int32_t type) {
   switch (type) {
     case ESP_GGUF_Q4_0: return times_Q4_0;
     case ESP_GGUF_Q4_1: return times_Q4_1;
@@ -162,12 +152,14 @@ static GroupTimesTile *const *kernels_of(int32_t type) {
 /* Group by group, so that a thread reads one sequential stream of weights and later tiles find them in its cache. */
 static void matmul(const EspMatrix *matrix, const EspActivations *x, int32_t from, int32_t to, float *out,
                    size_t stride) {
-  GroupTimesTile *const *times = kernels_of(matrix->type);
+  GroupTimesRows *const *times = kernels_of(matrix->type);
   for (int32_t index = from; index < to; index++) {
     const uint8_t *group = matrix->data + (size_t)index * matrix->group_bytes;
-    for (int32_t first = 0; first < x->rows; first += ESP_TILE) {
-      int width = x->rows - first < ESP_TILE ? x->rows - first : ESP_TILE;
-      times[width - 1](matrix, group, x, (size_t)first, width, out + (size_t)first * stride + (size_t)index * ESP_GROUP, stride);
+    for (int32_t first = 0, rows; first < x->rows; first += rows) {
+      const int32_t tile = first / ESP_TILE * ESP_TILE;
+      const int32_t width = x->rows - tile < ESP_TILE ? x->rows - tile : ESP_TILE, left = tile + width - first;
+      rows = left < REGISTER_ROWS ? left : REGISTER_ROWS;
+      times[rows - 1](matrix, group, x, (size_t)first, width, out + (size_t)first * stride + (size_t)index * ESP_GROUP, stride);
     }
   }
 }
