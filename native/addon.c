@@ -745,6 +745,25 @@ static napi_value forward_now(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* ({matrix, bias, input, output}): output = silu(matrix * input + bias), on this thread */
+static napi_value dense(napi_env env, napi_callback_info info) {
+  napi_value request, value;
+  bool given;
+  Box *box;
+  void *bias, *input, *output;
+  if (!arguments(env, info, 1, &request) || !property(env, request, "matrix", &value, &given) ||
+      !(box = unbox(env, value, BOX_MATRIX))) {
+    return NULL;
+  }
+  const EspMatrix *matrix = box->handle;
+  if (!array_property(env, request, "bias", napi_float32_array, (size_t)matrix->rows, false, &bias) ||
+      !array_property(env, request, "input", napi_float32_array, (size_t)matrix->cols, false, &input) ||
+      !array_property(env, request, "output", napi_float32_array, (size_t)matrix->rows, false, &output)) {
+    return NULL;
+  }
+  return esp_dense(matrix, bias, input, output) ? NULL : fail(env, "no memory for a layer");
+}
+
 NAPI_MODULE_INIT(/* env, exports */) {
   const struct { const char *name; napi_callback call; } functions[] = {
       {"isas", isas},
@@ -756,6 +775,7 @@ NAPI_MODULE_INIT(/* env, exports */) {
       {"createArena", create_arena},
       {"createMatrix", create_matrix},
       {"fillMatrix", fill_matrix},
+      {"dense", dense},
       {"createStack", create_stack},
       {"createCache", create_cache},
       {"cacheLength", cache_length},

@@ -90,6 +90,11 @@ EspMatrix *esp_matrix_create(EspArena *arena, int32_t source, bool four_bit, int
 /* Takes `rows` rows as they stand in the file; first must be a multiple of 16. False: out of range. */
 bool esp_matrix_fill(EspMatrix *matrix, int32_t first, int32_t rows, const uint8_t *bytes);
 
+/* ---- dense.c: a layer of a small network beside a model --------------------------------------------------------- */
+
+/* out (rows) = silu(matrix * x (cols) + bias (rows)), on the calling thread. False: no memory. */
+bool esp_dense(const EspMatrix *matrix, const float *bias, const float *x, float *out);
+
 /* ---- cache.c: keys and values of one text ----------------------------------------------------------------------- */
 
 EspCache *esp_cache_create(const EspStack *stack, int32_t capacity, bool half); /* NULL: no memory */

@@ -175,7 +175,7 @@ describe("as a process", () => {
     const disk = openSync("/dev/full", "w");
     const child = spawn(
       process.execPath,
-      [COMMAND, "generate", "--model", model, "--prompt", "abc", "-n", "4"],
+      [COMMAND, "generate", "--model", model, "--prompt", "abc", "-n", "100"],
       {
         stdio: ["ignore", disk, "pipe"],
       },

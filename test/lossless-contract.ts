@@ -33,6 +33,7 @@ const NUMBERED: Readonly<Record<string, readonly string[]>> = {
   "opt-tree": ["opt-tree:0", "opt-tree:0.6"],
   chain: ["chain:0", "chain:1"],
   ddd: ["ddd:0.1", "ddd:3"],
+  adaeagle: ["adaeagle:0.6"],
 };
 
 const sampling: fc.Arbitrary<SamplingOptions> = fc.oneof(

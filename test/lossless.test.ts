@@ -1,3 +1,4 @@
+import type { LengthPredictor } from "../src/target/length-predictor.ts";
 import { type ToyOptions, ToyTarget } from "../src/target/toy.ts";
 import { describeLossless } from "./lossless-contract.ts";
 import { ToyHead } from "./toy-head.ts";
@@ -16,6 +17,13 @@ const passTimes = [
   { rows: 64, ms: 40 },
 ];
 
+/** Says any length, 0 too, and asks for hidden states that the head asks for as well. */
+const lengths: LengthPredictor = {
+  taps: [0, 2],
+  longest: 5,
+  predict: (embedding, last) => (embedding[1]! + last[0]!) % 6,
+};
+
 describeLossless("toy target", {
   models: KINDS.flatMap((kind) => [
     async () => toyModel(kind, { tokenizer: raggedTokenizer }),
@@ -24,7 +32,7 @@ describeLossless("toy target", {
     async () => toyModel(kind, { draftModel: new ToyTarget({ ...kind, longRange: 0, contextLength: 50 }) }),
     async () => toyModel(kind, { draftModel: new ToyTarget({ ...kind, seed: 9 }), passTimes }),
     // A head that is often right, and one that is not.
-    async () => toyModel(kind, { head: new ToyHead(new ToyTarget({ ...kind, order: 1 })) }),
+    async () => toyModel(kind, { head: new ToyHead(new ToyTarget({ ...kind, order: 1 })), lengths }),
     async () =>
       toyModel(kind, { head: new ToyHead(new ToyTarget({ ...kind, seed: 9 }), { maxNodes: 20 }), passTimes }),
   ]),

@@ -67,6 +67,9 @@ beforeAll(async () => {
     createArena: () => [1000],
     createMatrix: () => [binding.createArena(100_000), 2, false, 16, 32],
     fillMatrix: () => [{ matrix, first: 0, rows: 40, bytes: new Uint8Array(40 * 36) }],
+    dense: () => [
+      { matrix, bias: new Float32Array(40), input: new Float32Array(64), output: new Float32Array(40) },
+    ],
     createStack: () => {
       const spec = stackSpec(config, weights);
       return [pool, { ...spec, layers: spec.layers.map((layer) => ({ ...layer })) }];

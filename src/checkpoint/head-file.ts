@@ -76,7 +76,7 @@ export function readHeadConfig(gguf: Gguf, target: HeadTarget): HeadConfig {
   if (kind === undefined) {
     throw metadata.bad(`a head of kind ${JSON.stringify(kindName)}; supported: ${headKinds.join(", ")}`);
   }
-  checkTarget(gguf, metadata, key, target);
+  checkTarget(gguf, headArchitecture, target, "a draft head");
   const count = (name: string, max: number) => metadata.integer(key(name), { min: 1, max });
   const { hiddenSize } = target.config;
   if (count("embedding_length", most.size) !== hiddenSize)
@@ -102,28 +102,31 @@ export function readHeadConfig(gguf: Gguf, target: HeadTarget): HeadConfig {
   };
 }
 
-function checkTarget(
+/** Throws EspalierError "wrong-head" unless the file, `what` by its kind, says that it was made for `target`. */
+export function checkTarget(
   gguf: Gguf,
-  metadata: Metadata,
-  key: (name: string) => string,
+  architecture: string,
   { config, tokens }: HeadTarget,
+  what: string,
 ): void {
+  const metadata = new Metadata(gguf);
+  const key = (name: string) => `${architecture}.target.${name}`;
   const range = { min: 1, max: 4_194_304 };
   const facts = [
-    ["layers", metadata.integer(key("target.block_count"), range), config.layers],
-    ["hidden size", metadata.integer(key("target.embedding_length"), range), config.hiddenSize],
-    ["vocabulary size", metadata.integer(key("target.vocab_size"), range), config.vocabSize],
+    ["layers", metadata.integer(key("block_count"), range), config.layers],
+    ["hidden size", metadata.integer(key("embedding_length"), range), config.hiddenSize],
+    ["vocabulary size", metadata.integer(key("vocab_size"), range), config.vocabSize],
   ] as const;
-  const name = metadata.string(key("target.name")) ?? "another model";
+  const name = metadata.string(key("name")) ?? "another model";
   const wrong = (detail: string) =>
     new EspalierError(
       "wrong-head",
-      `${gguf.path} is a draft head for ${name} (${detail}); give one that was trained for this model`,
+      `${gguf.path} is ${what} for ${name} (${detail}); give one that was trained for this model`,
     );
   for (const [what, wanted, given] of facts) {
     if (wanted !== given) throw wrong(`${what} ${wanted}, this one has ${given}`);
   }
-  if (metadata.string(key("target.tokens_sha256")) !== hashTokens(tokens)) throw wrong("other tokens");
+  if (metadata.string(key("tokens_sha256")) !== hashTokens(tokens)) throw wrong("other tokens");
 }
 
 function readTaps(

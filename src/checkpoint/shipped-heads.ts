@@ -1,5 +1,6 @@
 /** @file Draft heads that come with the package: `models/NAME/…-eagle.gguf`, each for the one model that it was trained for. */
 
+import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,6 +19,13 @@ export async function findShippedHead(target: HeadTarget, models = MODELS): Prom
     if (await fits(path, target)) return path;
   }
   return undefined;
+}
+
+/** The path of the length predictor that stands beside a head: `NAME-ldlp.gguf` beside `NAME-eagle.gguf`; undefined when there is none. */
+export function ldlpBeside(head: string | undefined): string | undefined {
+  if (!head?.endsWith(SUFFIX)) return undefined;
+  const path = `${head.slice(0, -SUFFIX.length)}-ldlp.gguf`;
+  return existsSync(path) ? path : undefined;
 }
 
 async function fits(path: string, target: HeadTarget): Promise<boolean> {

@@ -8,6 +8,7 @@ import { LossyTarget } from "../../test/lossy-target.ts";
 import { lastJson, runCli, talkingToy } from "../../test/run-cli.ts";
 import { ToyHead } from "../../test/toy-head.ts";
 import { methodNames } from "../methods/registry.ts";
+import type { LengthPredictor } from "../target/length-predictor.ts";
 import { ToyTarget } from "../target/toy.ts";
 import type { Figures } from "./tally.ts";
 
@@ -26,9 +27,10 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 const toy = { order: 1, longRange: 0 };
+const lengths: LengthPredictor = { taps: [0, 2], longest: 3, predict: () => 2 };
 const model = () => {
   const draftModel = new ToyTarget({ ...toy, sharpness: 3 });
-  return talkingToy(toy, undefined, { draftModel, head: new ToyHead(draftModel) });
+  return talkingToy(toy, undefined, { draftModel, head: new ToyHead(draftModel), lengths });
 };
 type ByMethod = Record<string, Figures>;
 

@@ -113,10 +113,12 @@ describe("what it prints", () => {
     expect(stripVTControlCharacters(painted.stdout)).toBe(bare.stdout);
   });
 
-  test("--threads, --context, --draft-model and --head reach the load", async () => {
-    const { loads } = await runCli(`${BASE} --threads 2 --context 64 --draft-model small --head a.gguf`);
+  test("--threads, --context, --draft-model, --head and --ldlp reach the load", async () => {
+    const { loads } = await runCli(
+      `${BASE} --threads 2 --context 64 --draft-model small --head a.gguf --ldlp b.gguf`,
+    );
     expect(loads).toMatchObject([
-      { name: "toy", threads: 2, contextLength: 64, draftModel: "small", head: "a.gguf" },
+      { name: "toy", threads: 2, contextLength: 64, draftModel: "small", head: "a.gguf", ldlp: "b.gguf" },
     ]);
   });
 

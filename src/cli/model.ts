@@ -14,6 +14,7 @@ export interface ModelOptions {
   readonly model: string;
   readonly draftModel?: string;
   readonly head?: string;
+  readonly ldlp?: string;
   readonly threads?: number;
   readonly context?: number;
   readonly weights?: WeightPrecision;
@@ -26,7 +27,7 @@ export async function withModel<T>(
   io: Io,
   work: (model: Model) => Promise<T>,
 ): Promise<T> {
-  const { model: name, head, threads, context, weights, json } = options;
+  const { model: name, head, ldlp, threads, context, weights, json } = options;
   if (name === embeddedModel && !json) await welcome(io);
   // The embedded model goes by its name, which brings its draft model.
   const path = name === embeddedModel ? name : await find(name, options, io);
@@ -38,6 +39,7 @@ export async function withModel<T>(
     model = await io.loadModel(path, {
       ...(draftModel === undefined ? {} : { draftModel }),
       ...(head === undefined ? {} : { head }),
+      ...(ldlp === undefined ? {} : { ldlp }),
       ...(threads === undefined ? {} : { threads }),
       ...(context === undefined ? {} : { contextLength: context }),
       ...(weights === undefined ? {} : { weights }),

@@ -84,6 +84,11 @@ export const shared = {
       "--head <file>",
       "a draft head trained for the model, to draft with (method eagle); none (default: the model's own, if it comes with Espalier)",
     ),
+  ldlp: () =>
+    new Option(
+      "--ldlp <file>",
+      "a length predictor trained for the head, for method adaeagle (default: the one beside the head, if there is one)",
+    ),
   threads: () =>
     new Option("--threads <n>", "threads (default: one for each core)").argParser(
       integer({ min: 1, max: 64 }),

@@ -137,6 +137,8 @@ export interface Binding {
   createMatrix(arena: Arena, type: number, fourBit: boolean, rows: number, cols: number): Matrix | null;
   /** Takes rows as they stand in a GGUF file; `first` is a multiple of 16. */
   fillMatrix(request: { matrix: Matrix; first: number; rows: number; bytes: Uint8Array }): Promise<void>;
+  /** output (rows) = silu(matrix * input (cols) + bias (rows)), at once and on the JavaScript thread. */
+  dense(request: { matrix: Matrix; bias: Float32Array; input: Float32Array; output: Float32Array }): void;
   createStack(pool: Pool, spec: StackSpec): Stack;
   createCache(stack: Stack, capacity: number, half: boolean): Cache | null;
   cacheLength(cache: Cache): number;

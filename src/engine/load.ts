@@ -7,9 +7,10 @@ import type { DownloadProgress } from "../checkpoint/download-progress.ts";
 import { embeddedDraftModel, embeddedModel } from "../checkpoint/embedded.ts";
 import { findModel } from "../checkpoint/find-model.ts";
 import { openGguf } from "../checkpoint/gguf.ts";
+import type { HeadTarget } from "../checkpoint/head-file.ts";
 import type { DownloadOffer } from "../checkpoint/hub-model.ts";
 import { findTensors } from "../checkpoint/model-tensors.ts";
-import { findShippedHead } from "../checkpoint/shipped-heads.ts";
+import { findShippedHead, ldlpBeside } from "../checkpoint/shipped-heads.ts";
 import { readChatTemplate, readTokenizerSpec } from "../checkpoint/tokenizer-spec.ts";
 import { EspalierError } from "../errors.ts";
 import type { PassCosts } from "../plan/cost.ts";
@@ -19,6 +20,7 @@ import { ChatTemplate } from "../text/chat-template.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { engine } from "./binding.ts";
 import { loadHead, type NativeHead } from "./native-head.ts";
+import { loadLdlp, type NativeLdlp } from "./native-ldlp.ts";
 import { NativeTarget, type NativeTargetOptions } from "./native-target.ts";
 import { readWeights, type WeightPrecision } from "./weights.ts";
 
@@ -53,6 +55,11 @@ export interface LoadOptions {
    * comes with the package, for models that have one; "none": none.
    */
   readonly head?: string;
+  /**
+   * Path of a length predictor that was trained for the model and its draft head or, without one, its draft model (LDLP); method
+   * "adaeagle" is for models that have one. Default: the one beside the head, `NAME-ldlp.gguf` beside `NAME-eagle.gguf`, if there is one.
+   */
+  readonly ldlp?: string;
   /**
    * Milliseconds of a pass by rows, which choose the default budget of drafts. Default: measured here, in a few passes;
    * `false`: not known, so that every tree has the same number of nodes.
@@ -111,6 +118,7 @@ export async function loadModel(
       : await loadDraftModel(draftPath, path, spec.tokens, settings, precision);
   let target: NativeTarget | undefined;
   let head: NativeHead | undefined;
+  let lengths: NativeLdlp | undefined;
   try {
     const reading = readWeights(binding, gguf, tensors, { precision, onProgress });
     // The weights are read by other threads meanwhile.
@@ -125,7 +133,9 @@ export async function loadModel(
       throw error;
     }
     target = new NativeTarget(binding, config, await reading, settings);
-    head = await headFor(target, spec.tokens, options.head);
+    const headPath = await headPathFor({ config, tokens: spec.tokens }, options.head);
+    head = headPath === undefined ? undefined : await loadHead(headPath, target, spec.tokens);
+    lengths = await lengthsFor(target, spec.tokens, options.ldlp, { headPath, draftPath });
     signal?.throwIfAborted();
     const name = (id: number | undefined) => (id === undefined ? "" : spec.tokens[id]!);
     return new Model({
@@ -133,6 +143,7 @@ export async function loadModel(
       target,
       draftModel,
       head,
+      lengths,
       tokenizer,
       endTokens: tokenizer.endTokens,
       chatTemplate:
@@ -142,6 +153,7 @@ export async function loadModel(
       passTimes: passTimes === false ? undefined : (passTimes ?? (await quickPassTimes(target))),
     });
   } catch (error) {
+    lengths?.[Symbol.dispose]();
     await head?.[Symbol.asyncDispose]();
     await target?.[Symbol.asyncDispose]();
     await draftModel?.[Symbol.asyncDispose]();
@@ -184,14 +196,27 @@ function inlineNodes({ fileSize }: { readonly fileSize: number }): number {
   return fileSize <= INLINE_BYTES ? INLINE_NODES : 0;
 }
 
-async function headFor(
+async function headPathFor(target: HeadTarget, path: string | undefined): Promise<string | undefined> {
+  if (path === "none") return undefined;
+  return path ?? (await findShippedHead(target));
+}
+
+/** The length predictor for what drafts: a head before a draft model. */
+async function lengthsFor(
   target: NativeTarget,
   tokens: readonly string[],
   path: string | undefined,
-): Promise<NativeHead | undefined> {
-  if (path === "none") return undefined;
-  const found = path ?? (await findShippedHead({ config: target.config, tokens }));
-  return found === undefined ? undefined : await loadHead(found, target, tokens);
+  { headPath, draftPath }: { readonly headPath: string | undefined; readonly draftPath: string | undefined },
+): Promise<NativeLdlp | undefined> {
+  const found = path ?? ldlpBeside(headPath);
+  if (found === undefined) return undefined;
+  const drafts = headPath ?? draftPath;
+  if (drafts === undefined) {
+    throw new RangeError(
+      `ldlp is ${found}, but nothing drafts for this model; give the head or the draft model that it predicts for`,
+    );
+  }
+  return await loadLdlp(found, target, tokens, drafts);
 }
 
 /** The configuration with the context that is asked for. */

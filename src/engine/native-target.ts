@@ -82,6 +82,10 @@ export class NativeTarget implements Target {
   get embedding(): Matrix {
     return this.#weights.embedding;
   }
+  /** What the last hidden state is normed with. */
+  get finalNorm(): Float32Array {
+    return this.#weights.finalNorm;
+  }
   get vocabSize(): number {
     return this.config.vocabSize;
   }

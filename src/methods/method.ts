@@ -4,6 +4,7 @@ import type { Drafter } from "../draft/drafter.ts";
 import type { RecycleMatrix } from "../draft/recycle.ts";
 import type { Structure } from "../structure/structure.ts";
 import type { DraftHead } from "../target/draft-head.ts";
+import type { LengthPredictor } from "../target/length-predictor.ts";
 import type { Target } from "../target/target.ts";
 
 /** The parts that draft for one text. */
@@ -31,4 +32,6 @@ export interface MethodOptions {
   readonly draftModel?: Target | undefined;
   /** A draft head that was trained for the model. */
   readonly head?: DraftHead | undefined;
+  /** A length predictor that was trained for the head or, without one, for the draft model. */
+  readonly lengths?: LengthPredictor | undefined;
 }

@@ -1,23 +1,25 @@
 import { expect, test } from "vitest";
 import { ToyHead } from "../../test/toy-head.ts";
+import type { LengthPredictor } from "../target/length-predictor.ts";
 import { ToyTarget } from "../target/toy.ts";
 import { createMethod, defaultMethodOf, methodNames, usableMethods } from "./registry.ts";
 
 const alone = { vocabSize: 48, contextLength: 64 };
 const draftModel = new ToyTarget();
 const head = new ToyHead(draftModel);
-const all = { ...alone, draftModel, head };
+const lengths: LengthPredictor = { taps: [0, 2], longest: 4, predict: () => 2 };
+const all = { ...alone, draftModel, head, lengths };
 
 test("methods that draft with a model are for those who have one", () => {
   const either = ["opt-tree", "eagle-2", "chain", "ddd"];
   const without = (...names: string[]) => methodNames().filter((name) => !names.includes(name));
   expect(usableMethods(all)).toEqual(methodNames());
-  expect(usableMethods({ ...alone, draftModel })).toEqual(without("eagle"));
-  expect(usableMethods({ ...alone, head })).toEqual(without("draft-model"));
-  expect(usableMethods(alone)).toEqual(without("eagle", "draft-model", ...either));
+  expect(usableMethods({ ...alone, draftModel })).toEqual(without("eagle", "adaeagle"));
+  expect(usableMethods({ ...alone, head })).toEqual(without("draft-model", "adaeagle"));
+  expect(usableMethods(alone)).toEqual(without("eagle", "draft-model", "adaeagle", ...either));
   expect(() => createMethod("chain:3", alone)).toThrow("method chain:3 needs a draft head: ");
   expect(() => createMethod("chain:3", alone)).toThrow("or a draft model: ");
-  for (const name of [...methodNames(), "opt-tree:0.5", "chain:1", "ddd:0.2"]) {
+  for (const name of [...methodNames(), "opt-tree:0.5", "chain:1", "ddd:0.2", "adaeagle:0.6"]) {
     expect(createMethod(name, all).name).toBe(name);
   }
   for (const options of [all, alone, { ...alone, draftModel }, { ...alone, head }]) {

@@ -1,5 +1,6 @@
 /** @file The methods by name. Some take a number behind theirs: `chain:3`. */
 
+import { adaeagle } from "./adaeagle.ts";
 import { chain, ddd } from "./chain.ts";
 import { draftModel } from "./draft-model.ts";
 import { eagle } from "./eagle.ts";
@@ -30,7 +31,13 @@ const NEEDS = {
     has: ({ draftModel, head }: MethodOptions) => (draftModel ?? head) !== undefined,
     how: `${HEAD}; or ${DRAFT_MODEL}`,
   },
+  lengths: {
+    has: ({ lengths }: MethodOptions) => lengths !== undefined,
+    how: "a length predictor: give ldlp to loadModel, or --ldlp to the command",
+  },
 } as const;
+
+const LOGARITHM = { what: "minus the logarithm of a probability", most: 20 };
 
 const METHODS: Readonly<Record<string, Entry>> = {
   plain: { make: plain },
@@ -42,7 +49,8 @@ const METHODS: Readonly<Record<string, Entry>> = {
   "opt-tree": { make: optTree, needs: "drafting", takes: { what: "delta", most: 1 } },
   "eagle-2": { make: eagle2, needs: "drafting" },
   chain: { make: chain, needs: "drafting", takes: { what: "a length in tokens", most: 64, whole: true } },
-  ddd: { make: ddd, needs: "drafting", takes: { what: "minus the logarithm of a probability", most: 20 } },
+  ddd: { make: ddd, needs: "drafting", takes: LOGARITHM },
+  adaeagle: { make: adaeagle, needs: "lengths", takes: LOGARITHM },
 };
 
 /** The method used when none is named and there is no draft model. */

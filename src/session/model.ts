@@ -19,7 +19,7 @@ export class Model implements AsyncDisposable {
 
   /** Throws RangeError when `parts.passTimes` makes no sense, or draft model or head are no match for the target. */
   constructor(parts: ModelParts) {
-    const { target, draftModel, head } = parts;
+    const { target, draftModel, head, lengths } = parts;
     if (draftModel && draftModel.vocabSize !== target.vocabSize) {
       throw new RangeError(
         `the draft model has ${draftModel.vocabSize} tokens and the model ${target.vocabSize}; give one of the same vocabulary`,
@@ -32,7 +32,7 @@ export class Model implements AsyncDisposable {
     }
     this.parts = parts;
     const { vocabSize, contextLength } = target;
-    this.#options = { vocabSize, contextLength, draftModel, head };
+    this.#options = { vocabSize, contextLength, draftModel, head, lengths };
     this.#cost = parts.passTimes && new CostCurve(parts.passTimes);
   }
 
@@ -117,6 +117,7 @@ export class Model implements AsyncDisposable {
 
   /** Frees the target, the draft model and the draft head. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.parts.lengths?.[Symbol.dispose]?.();
     await this.parts.head?.[Symbol.asyncDispose]();
     await this.parts.draftModel?.[Symbol.asyncDispose]();
     await this.parts.target[Symbol.asyncDispose]();

@@ -1,0 +1,24 @@
+/**
+ * @file AdaEAGLE's rule (arXiv:2412.18910): before a step begins, a predictor says how many tokens of its draft will be accepted, and no
+ * more are drafted. Of a tree it limits the depth. A prediction of 0 is a step of plain decoding.
+ */
+
+import type { LengthPredictor } from "../../target/length-predictor.ts";
+import type { StopRule } from "./stop-rule.ts";
+
+export function ldlp(predictor: LengthPredictor): StopRule {
+  const [embedding, last] = predictor.taps;
+  // No step has shown what the target thought when a text begins.
+  let length = predictor.longest;
+  return {
+    taps: predictor.taps,
+    begin() {
+      length = predictor.longest;
+    },
+    continue: ({ levels }) => levels < length,
+    observe({ pass, path }) {
+      const validated = path.at(-1)!;
+      length = predictor.predict(pass.hidden(validated, embedding), pass.hidden(validated, last));
+    },
+  };
+}
