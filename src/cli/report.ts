@@ -13,6 +13,7 @@ export function statsLine(stats: GenerateStats): string {
     `${stats.passes} passes, ${stats.mat.toFixed(2)} tokens each`,
     `prompt of ${stats.promptTokens}${cached} in ${stats.prefillMs.toFixed(0)} ms`,
     `${stats.method}${drafted ? drafting : ""}`,
+    ...(stats.off === null ? [] : [stats.off]),
   ].join(" · ");
 }
 

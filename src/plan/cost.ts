@@ -1,28 +1,31 @@
 /**
- * @file The budget that pays best: a node is worth verifying when the tokens expected of it are more than plain passing
- * time would give. A first, rough rule: what passes cost is measured and kept fresh, what nodes are worth drafters say.
+ * @file What a pass costs by its rows. Other programs, and other machines on the same host, lengthen passes by half from one second to the
+ * next; what choices rest on is how passes of different rows compare. So a pass moves its own number of rows and, where that is well
+ * known, all of them.
  */
-
-import type { Prices } from "../structure/structure.ts";
 
 /** Measured milliseconds of a pass by its number of rows; ascending rows, the first entry for 1. */
 export type PassCosts = readonly { readonly rows: number; readonly ms: number }[];
 
-/** Part of an error that is corrected at once; passes are noisy. */
-const STEP = 1 / 16;
+/** Part of an error of a well-known point that moves all points: the machine's. */
+const COMMON = 1 / 8;
 /** Errors count as at most this part of a time: a pass that another program held up says little. */
 const CLIP = 0.5;
-/** Rows of a pass over which the price of one is taken. */
-const USUAL_ROWS = 8;
-/** Steps that the running rate remembers. */
-const MEMORY = 1 - 1 / 64;
+/** Passes that a measured point is worth at the start, and at most. A point that weighs as much as HALF passes moves all by half of COMMON. */
+const START = 4;
+const MOST = 14;
+const HALF = 4;
+/** What a point's passes are still worth one pass later. */
+const MEMORY = 1 - 1 / 128;
 
-/** What a pass costs by its rows: straight lines between measured points, which passes move as they run. */
+/** Straight lines between measured points, which passes move as they run. */
 export class CostCurve {
   /** The most rows measured. */
   readonly most: number;
   readonly #rows: readonly number[];
   readonly #ms: number[];
+  /** How many passes each point rests on. */
+  readonly #weights: number[];
   /** By rows - 1. */
   readonly #table: Float64Array;
 
@@ -35,7 +38,8 @@ export class CostCurve {
       );
     }
     this.#rows = costs.map(({ rows }) => rows);
-    this.#ms = costs.map(({ ms }) => ms);
+    this.#ms = plausible(costs);
+    this.#weights = costs.map(() => START);
     this.most = this.#rows.at(-1)!;
     this.#table = new Float64Array(this.most);
     this.#draw();
@@ -49,10 +53,22 @@ export class CostCurve {
   /** A pass of `rows` rows took `ms`. */
   observe(rows: number, ms: number): void {
     const expected = this.ms(rows);
-    const error = STEP * Math.max(-CLIP, Math.min(CLIP, (ms - expected) / expected));
-    // Half of it moves all points, because most noise is the machine's; half only those of at least as many rows.
+    const error = Math.max(-CLIP, Math.min(CLIP, (ms - expected) / expected));
+    const above = this.#rows.findIndex((measured) => measured >= rows);
+    const below = Math.max(0, above - 1);
+    const span = this.#rows[above]! - this.#rows[below]!;
+    // Both points around it have a share in it, the nearer one the larger.
+    const share = (i: number) => (span === 0 ? 1 : 1 - Math.abs(this.#rows[i]! - rows) / span);
+    const points = below === above ? [above] : [below, above];
+    const weight = points.reduce((sum, i) => sum + share(i) * this.#weights[i]!, 0);
+    const common = 1 + (error * COMMON * weight) / (weight + HALF);
     for (let i = 0; i < this.#ms.length; i++) {
-      this.#ms[i] = this.#ms[i]! * (1 + (this.#rows[i]! >= rows ? error : error / 2));
+      this.#ms[i] = this.#ms[i]! * common;
+      this.#weights[i] = this.#weights[i]! * MEMORY;
+    }
+    for (const i of points) {
+      this.#ms[i] = this.#ms[i]! * (1 + (error * share(i)) / (this.#weights[i]! + 2));
+      this.#weights[i] = Math.min(MOST, this.#weights[i]! + share(i));
     }
     this.#draw();
   }
@@ -68,6 +84,19 @@ export class CostCurve {
       }
     }
   }
+}
+
+/**
+ * The measured times without what cannot be. They are only ever too long, a busy moment's: no pass takes longer than one of more rows,
+ * and none longer than passes of fewer rows that do the same.
+ */
+function plausible(costs: PassCosts): number[] {
+  const ms = costs.map((cost) => cost.ms);
+  for (let i = ms.length - 2; i >= 0; i--) ms[i] = Math.min(ms[i]!, ms[i + 1]!);
+  for (let i = 1; i < ms.length; i++) {
+    ms[i] = Math.min(ms[i]!, (ms[i - 1]! * costs[i]!.rows) / costs[i - 1]!.rows);
+  }
+  return ms;
 }
 
 /**
@@ -90,47 +119,4 @@ export function chooseBudget(gains: ArrayLike<number>, size: number, cost: CostC
     }
   }
   return best;
-}
-
-/** Chooses a budget for every step of one method, and learns the rate at which its tokens come. */
-export class BudgetPlan {
-  readonly #cost: CostCurve;
-  #tokens = 1;
-  #ms: number;
-
-  /** `cost` may be shared by methods: it is the model's. */
-  constructor(cost: CostCurve) {
-    this.#cost = cost;
-    this.#ms = cost.ms(1);
-  }
-
-  /** Tokens that a millisecond is worth: what drafting gives of late, and at least what plain decoding would. */
-  get #rate(): number {
-    return Math.max(this.#tokens / this.#ms, 1 / this.#cost.ms(1));
-  }
-
-  /** The largest tree worth growing. */
-  get most(): number {
-    return this.#cost.most;
-  }
-
-  /** Nodes to keep of a tree whose nodes come in falling order of value. */
-  choose(values: ArrayLike<number>, size: number): number {
-    return chooseBudget(values, size, this.#cost, this.#rate);
-  }
-
-  /** What drafts have to be worth. */
-  get prices(): Prices {
-    const rows = Math.min(USUAL_ROWS, this.most);
-    const ms = rows === 1 ? 0 : (this.#cost.ms(rows) - this.#cost.ms(1)) / (rows - 1);
-    return { ms: this.#rate, node: this.#rate * ms };
-  }
-
-  /** A step gave `tokens` tokens: a pass of `nodes` nodes took `passMs`, and drafting them took `draftMs`. */
-  observe(step: { nodes: number; tokens: number; passMs: number; draftMs: number }): void {
-    const { nodes, tokens, passMs, draftMs } = step;
-    this.#cost.observe(nodes, passMs);
-    this.#tokens = this.#tokens * MEMORY + tokens;
-    this.#ms = this.#ms * MEMORY + this.#cost.ms(nodes) + draftMs;
-  }
 }

@@ -88,6 +88,8 @@ export interface GenerateStats {
   readonly passMs: number;
   /** Part of decodeMs spent on drafts: growing trees, passes of draft models, learning. */
   readonly draftMs: number;
+  /** Why drafting had stopped by the end, such as "off: drafts gave 0.93 tokens in the time of a plain one"; null when it had not. */
+  readonly off: string | null;
   /** tokens / decodeMs, per second. */
   readonly tokensPerSecond: number;
   readonly byDrafter: Readonly<Record<string, DrafterStats>>;

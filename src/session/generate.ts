@@ -4,7 +4,7 @@
  */
 
 import type { Method } from "../methods/method.ts";
-import type { BudgetPlan } from "../plan/cost.ts";
+import type { BudgetPlan } from "../plan/budget-plan.ts";
 import { History } from "../sampling/history.ts";
 import { createSampler } from "../sampling/sampler.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
@@ -39,10 +39,11 @@ export async function* generate(
   const sampler = createSampler(request.sampling);
   const { structure, drafters } = cache.composition(method);
   const want = wantOf(sampler, drafters, structure);
-  const chosen = request.budget === undefined ? plan : undefined;
-  const budget = request.budget ?? plan?.most ?? DEFAULT_BUDGET;
+  const drafts = drafters.length > 0;
+  const chosen = drafts && request.budget === undefined ? plan : undefined;
+  const budget = drafts ? (request.budget ?? plan?.most ?? DEFAULT_BUDGET) : 1;
   // Who names a number of nodes gets that many; what their draft may cost is still measured.
-  const prices = () => plan && (chosen ? plan.prices : { ...plan.prices, node: 0 });
+  const prices = plan && { ...plan.prices, node: 0 };
   const tree = new DraftTree(0, budget);
   const decoding: Decoding = { sequence, history, sampler, structure, drafters, want, tree, plan: chosen };
   const output = new Output(model.tokenizer, request.stop, request);
@@ -61,7 +62,7 @@ export async function* generate(
       const result = await step(decoding, {
         nodes: budget,
         depth: most - output.tokens - 1,
-        prices: prices(),
+        prices,
       });
       stats.countStep(result);
       reason = accept(result);
@@ -87,6 +88,7 @@ export async function* generate(
       promptTokens: prompt.length,
       cachedTokens,
       tokens: output.tokens,
+      off: chosen?.off ?? null,
     }),
   };
 

@@ -3,7 +3,8 @@
 import { readState, writeState } from "../draft/state-file.ts";
 import type { MethodOptions } from "../methods/method.ts";
 import { createMethod, defaultMethodOf, usableMethods } from "../methods/registry.ts";
-import { BudgetPlan, CostCurve } from "../plan/cost.ts";
+import { BudgetPlan } from "../plan/budget-plan.ts";
+import { CostCurve } from "../plan/cost.ts";
 import type { GenerateEvent, GenerateRequest } from "./api.ts";
 import { Cache } from "./cache.ts";
 import { generate, type Planned } from "./generate.ts";

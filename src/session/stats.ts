@@ -52,7 +52,9 @@ export class StatsCounter {
   }
 
   /** The stats of a generation of `tokens` tokens; what was clipped behind them counts as not accepted. */
-  summary(fixed: Pick<GenerateStats, "method" | "promptTokens" | "cachedTokens" | "tokens">): GenerateStats {
+  summary(
+    fixed: Pick<GenerateStats, "method" | "promptTokens" | "cachedTokens" | "tokens" | "off">,
+  ): GenerateStats {
     const accepted = this.#drafters.map(
       (_, i) => this.#sources.slice(0, fixed.tokens).filter((sources) => sources & (1 << i)).length,
     );

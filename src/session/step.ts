@@ -1,7 +1,7 @@
 /** @file One step: draft, forward, verify, commit, and what it taught flows back to the drafters. */
 
 import type { Drafter, StepOutcome } from "../draft/drafter.ts";
-import type { BudgetPlan } from "../plan/cost.ts";
+import type { BudgetPlan } from "../plan/budget-plan.ts";
 import type { History } from "../sampling/history.ts";
 import type { Sampler } from "../sampling/sampler.ts";
 import type { Budget, Structure } from "../structure/structure.ts";
@@ -20,7 +20,7 @@ export interface Decoding {
   readonly want: Want;
   /** Used again for every step. */
   readonly tree: DraftTree;
-  /** Cuts each tree to what its pass is worth; without it, trees take all of their budget. */
+  /** Says whether to draft, and cuts each tree to what its pass is worth; without it, trees take all of their budget. */
   readonly plan?: BudgetPlan | undefined;
 }
 
@@ -35,11 +35,13 @@ export interface Step extends StepOutcome {
 export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
   const { sequence, history, sampler, structure, drafters, want, tree, plan } = decoding;
   const position = sequence.length;
+  const turn = plan?.next();
 
   tree.reset(history.tokens[position]!);
   const start = performance.now();
-  await structure.grow(tree, drafters, budget);
-  if (plan) tree.truncate(plan.choose(tree.values, tree.size));
+  if (turn?.kind !== "plain")
+    await structure.grow(tree, drafters, turn ? { ...budget, prices: turn.prices } : budget);
+  if (plan && turn) tree.truncate(plan.choose(turn, tree.values, tree.size));
   const grown = performance.now();
   const pass = await sequence.forward(tree, want);
   const passMs = performance.now() - grown;
@@ -54,7 +56,8 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
   }
   structure.stop?.observe?.(outcome);
   const draftMs = grown - start + performance.now() - learning;
-  plan?.observe({ nodes: tree.size, tokens: path.length, passMs, draftMs });
+  if (plan && turn)
+    plan.observe(turn, { nodes: tree.size, tokens: path.length, passMs: learning - grown, draftMs });
   return { ...outcome, passMs, draftMs };
 }
 

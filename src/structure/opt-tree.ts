@@ -38,8 +38,9 @@ export class OptTree implements Structure {
   #best: NodeIndex[] = [];
   /** By node of `#all`, where it is in the tree. */
   readonly #places: NodeIndex[] = [];
-  /** Milliseconds of a question. */
+  /** Milliseconds of a question behind a step's first, which also reads what is new in the text; until there was one, of that. */
   #ms = 0;
+  #known = false;
 
   constructor(stop: StopRule, limits: QuestionLimits = {}) {
     this.stop = stop;
@@ -61,7 +62,10 @@ export class OptTree implements Structure {
       const best = this.#all.values[asked[0]!]!;
       const price = prices.node + prices.ms * this.#ms;
       if (!this.stop.continue({ levels, best, gain, next, price })) break;
-      level = this.#add(await this.#ask(asked, drafters), nodes - 1, prices.node);
+      const start = performance.now();
+      const candidates = await this.#ask(asked, drafters);
+      this.#time(performance.now() - start, levels > 0);
+      level = this.#add(candidates, nodes - 1, prices.node);
       const sum = this.#best.reduce((sum, node) => sum + this.#all.values[node]!, 0);
       next = (sum - expected) ** 2 / gain;
       gain = sum - expected;
@@ -90,20 +94,23 @@ export class OptTree implements Structure {
   }
 
   async #ask(nodes: readonly NodeIndex[], drafters: readonly Drafter[]): Promise<Candidate[]> {
-    const start = performance.now();
     const fused: Fused[][] = nodes.map(() => []);
     for (let i = 0; i < drafters.length; i++) {
       const answers = await drafters[i]!.expand(this.#all, nodes, this.#branches);
       for (let at = 0; at < nodes.length; at++) fuse(fused[at]!, answers[at]!, 1 << i);
     }
-    const took = performance.now() - start;
-    this.#ms = this.#ms === 0 ? took : this.#ms + STEP * (took - this.#ms);
     return fused.flatMap((entries, at) =>
       entries.map((entry, rank) => {
         const parent = nodes[at]!;
         return { ...entry, parent, rank, value: this.#all.values[parent]! * entry.prob };
       }),
     );
+  }
+
+  #time(took: number, behindFirst: boolean): void {
+    if (!this.#known) this.#ms = took;
+    else if (behindFirst) this.#ms += STEP * (took - this.#ms);
+    this.#known ||= behindFirst;
   }
 
   /** Takes in those candidates that are among the `most` best and worth more than `price`: the new level, most valuable first. */

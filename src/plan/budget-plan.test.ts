@@ -1,0 +1,203 @@
+/** @file Tests of the plan on simulated machines: what its text costs, against plain decoding and every fixed length of drafts. */
+
+import { describe, expect, it } from "vitest";
+import { positionKey, uniform } from "../random.ts";
+import { BudgetPlan } from "./budget-plan.ts";
+import { CostCurve, type PassCosts } from "./cost.ts";
+
+/** A machine and a drafter that drafts chains, one level a question. Times in milliseconds, at step t. */
+interface World {
+  /** A pass of n rows. */
+  readonly pass: (rows: number, t: number) => number;
+  readonly level: (t: number) => number;
+  /** The chance that a candidate is taken, drawn anew for every step; the drafter knows it. */
+  readonly chance: (random: () => number, t: number) => number;
+  /** What other programs make of any time: a factor. */
+  readonly noise?: (random: () => number, t: number) => number;
+  /** What is measured while loading makes of the true times: a factor by place in the table. */
+  readonly spoilt?: readonly number[];
+}
+
+const ROWS = [1, 2, 4, 8, 16];
+const LEVELS = 8;
+const STEPS = 4000;
+/** Most times are up to a tenth too long, one in fifty is three times too long. */
+const noisy = (random: () => number) => (random() < 0.02 ? 3 : 1 + 0.1 * random());
+const flat = (rows: number) => 1 + 0.04 * (rows - 1);
+const steep = (rows: number) => 1 + 0.35 * (rows - 1);
+const good = (random: () => number) => (random() < 0.6 ? 0.9 : 0.5);
+const bad = (random: () => number) => 0.3 * random();
+
+function randomOf(seed: number): () => number {
+  let drawn = 0;
+  return () => uniform(positionKey(seed, drawn++), 0);
+}
+
+interface Chain {
+  /** Of the root and its descendants, falling. */
+  readonly values: number[];
+  readonly ms: number;
+}
+
+/** Drafts as OPT-Tree does with its measured delta: another level as long as the next one gains more than it costs. */
+function draft(
+  world: World,
+  chance: number,
+  t: number,
+  goesOn: (next: number, levels: number) => boolean,
+): Chain {
+  const values = [1];
+  let ms = 0;
+  while (values.length <= LEVELS && goesOn(values.at(-1)! * chance, values.length - 1)) {
+    values.push(values.at(-1)! * chance);
+    ms += world.level(t);
+  }
+  return { values, ms };
+}
+
+/** Tokens per millisecond over all steps; `length` drafted tokens in each, or as a plan says. */
+function run(world: World, seed: number, length?: number): number {
+  const noise = randomOf(seed);
+  const luck = randomOf(seed + 1);
+  const costs: PassCosts = ROWS.map((rows, i) => ({
+    rows,
+    ms: world.pass(rows, 0) * (world.spoilt?.[i] ?? 1),
+  }));
+  const plan = new BudgetPlan(new CostCurve(costs));
+  let tokens = 0;
+  let time = 0;
+  for (let t = 0; t < STEPS; t++) {
+    const disturbed = (ms: number) => ms * (world.noise?.(noise, t) ?? 1);
+    const chance = world.chance(luck, t);
+    const turn = plan.next();
+    let chain: Chain = { values: [1], ms: 0 };
+    let nodes = 1;
+    if (length !== undefined) {
+      chain = draft(world, chance, t, (_, levels) => levels < length);
+      nodes = chain.values.length;
+    } else if (turn.kind === "drafted") {
+      const { ms, node } = turn.prices;
+      chain = draft(world, chance, t, (next, levels) => levels === 0 || next > node + ms * world.level(t));
+      nodes = plan.choose(turn, chain.values, chain.values.length);
+    }
+    let accepted = 1;
+    while (accepted < nodes && luck() < chance) accepted++;
+    const draftMs = disturbed(chain.ms);
+    const passMs = disturbed(world.pass(nodes, t));
+    if (length === undefined) plan.observe(turn, { nodes, tokens: accepted, passMs, draftMs });
+    tokens += accepted;
+    time += draftMs + passMs;
+  }
+  return tokens / time;
+}
+
+/** The plan's rate over plain decoding's and over that of the best fixed length, means over seeds. */
+function compare(world: World): { plain: number; best: number } {
+  const seeds = [1, 1001, 2001];
+  const rates = (length?: number) => seeds.map((seed) => run(world, seed, length));
+  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const planned = mean(rates());
+  const fixed = Array.from({ length: LEVELS + 1 }, (_, length) => mean(rates(length)));
+  return { plain: planned / fixed[0]!, best: planned / Math.max(...fixed) };
+}
+
+const WORLDS: Record<string, World> = {
+  "flat passes, good drafts": { pass: flat, level: () => 0.05, chance: good },
+  "steep passes, good drafts": { pass: steep, level: () => 0.1, chance: good },
+  "steep passes, bad drafts": { pass: steep, level: () => 0.1, chance: bad },
+  "flat passes, bad drafts, dear levels": { pass: flat, level: () => 0.4, chance: bad },
+  "drafts that cost nothing": { pass: steep, level: () => 0.001, chance: bad },
+  "a busy moment at load that spoilt the large passes": {
+    pass: flat,
+    level: () => 0.05,
+    chance: good,
+    spoilt: [1, 1.2, 3, 4, 4],
+  },
+  "one that spoilt the plain pass": { pass: steep, level: () => 0.1, chance: bad, spoilt: [2.5, 1, 1, 1, 1] },
+  "one that spoilt everything but the plain pass": {
+    pass: steep,
+    level: () => 0.1,
+    chance: good,
+    spoilt: [1, 2, 2, 2, 2],
+  },
+  "large passes that looked cheap": {
+    pass: steep,
+    level: () => 0.1,
+    chance: good,
+    spoilt: [1, 0.75, 0.5, 0.35, 0.3],
+  },
+  "drafts that become bad": {
+    pass: steep,
+    level: () => 0.1,
+    chance: (random, t) => (t < STEPS / 2 ? good : bad)(random),
+  },
+  "drafts that become good": {
+    pass: steep,
+    level: () => 0.1,
+    chance: (random, t) => (t < STEPS / 2 ? bad : good)(random),
+  },
+  "passes that become steep": {
+    pass: (rows, t) => (t < STEPS / 2 ? flat : steep)(rows),
+    level: () => 0.1,
+    chance: good,
+  },
+  "passes that become flat": {
+    pass: (rows, t) => (t < STEPS / 2 ? steep : flat)(rows),
+    level: () => 0.1,
+    chance: good,
+  },
+  "another program half of the time": {
+    pass: steep,
+    level: () => 0.1,
+    chance: good,
+    noise: (random, t) => noisy(random) * (t % 400 < 200 ? 1 : 2),
+  },
+};
+
+/** Steps of a plan in a world where drafts give `tokens` for every step that keeps one; gives the plan, and the kinds of the last steps. */
+function steps(
+  count: number,
+  tokens: number,
+  plan = new BudgetPlan(
+    new CostCurve([
+      { rows: 1, ms: 1 },
+      { rows: 2, ms: 1.5 },
+    ]),
+  ),
+) {
+  const kinds: string[] = [];
+  for (let t = 0; t < count; t++) {
+    const turn = plan.next();
+    const nodes = turn.kind === "plain" ? 1 : 2;
+    kinds.push(turn.kind);
+    plan.observe(turn, {
+      nodes,
+      tokens: nodes === 1 ? 1 : tokens,
+      passMs: nodes === 1 ? 1 : 1.5,
+      draftMs: nodes === 1 ? 0 : 0.5,
+    });
+  }
+  const drafted = kinds.slice(-1000).filter((kind) => kind === "drafted").length / Math.min(1000, count);
+  return { plan, drafted };
+}
+
+describe("BudgetPlan", () => {
+  it("stops drafting when drafts do not pay, says so, and starts again when they do", () => {
+    const { plan, drafted } = steps(2000, 1.2);
+    expect(plan.off).toMatch(/^off: drafts gave 0\.6\d tokens in the time of a plain one$/);
+    expect(drafted).toBeGreaterThan(0);
+    expect(drafted).toBeLessThan(0.03);
+    expect(steps(2000, 3, plan).drafted).toBeGreaterThan(0.9);
+    expect(plan.off).toBeUndefined();
+  });
+
+  for (const [name, world] of Object.entries(WORLDS)) {
+    it(`never slower than plain decoding, and near the best fixed length: ${name}`, () => {
+      for (const noise of world.noise ? [world.noise] : [() => 1, noisy]) {
+        const { plain, best } = compare({ ...world, noise });
+        expect(plain).toBeGreaterThan(0.98);
+        expect(best).toBeGreaterThan(0.98);
+      }
+    });
+  }
+});

@@ -1,0 +1,138 @@
+/**
+ * @file Never slower than plain decoding: a node is verified when the tokens expected of it are more than its time would give
+ * otherwise, and nothing is drafted at all while drafted text comes more slowly than plain text.
+ *
+ * What is never tried is never known better. So a small part of the time goes into steps that are not the best as far as is known: a plain
+ * one or a generous one while drafts pay, a few drafted ones while they do not. What they lose is counted and stays below that part.
+ */
+
+import type { Prices } from "../structure/structure.ts";
+import { type CostCurve, chooseBudget } from "./cost.ts";
+
+/** Rows of a pass over which the price of one is taken. */
+const USUAL_ROWS = 8;
+/** Drafted steps that the pace remembers, and how many it takes to be believed. */
+const MEMORY = 1 - 1 / 64;
+const ENOUGH = 24;
+/** Drafting stops below this pace, and starts again above that. */
+const STOP = 0.99;
+const START = 1.01;
+/** The part of the time that trials may lose, and the most that is saved up for them, in plain passes. */
+const TRIALS = 1 / 128;
+const SAVED = 4;
+/** What a trial loses at least, however lucky it was, so that luck is not spent on more of them. */
+const LEAST = 0.1;
+/** A generous trial takes nodes and levels at this part of their price. */
+const GENEROUS = 0.5;
+/** Drafted steps of a trial while drafting is off. In the first one, drafters read what they have missed. */
+const ROUND = 8;
+/** One draft counts as at most this many plain passes. */
+const LONGEST_DRAFT = 8;
+
+/** What a step is to do. */
+export interface Turn {
+  readonly kind: "drafted" | "plain";
+  /** Why it is not what seems best. */
+  readonly trial: boolean;
+  /** What drafts have to be worth. */
+  readonly prices: Prices;
+}
+
+/** What a step did. */
+export interface Spent {
+  readonly nodes: number;
+  /** Tokens that it gave. */
+  readonly tokens: number;
+  /** Milliseconds of the pass, verification included. */
+  readonly passMs: number;
+  /** Milliseconds of drafting and of learning. */
+  readonly draftMs: number;
+}
+
+/** Plans the steps of one method; texts may share it. */
+export class BudgetPlan {
+  readonly #cost: CostCurve;
+  /** Of drafted steps: tokens, and time in plain passes, both fading. */
+  #tokens = 0;
+  #time = 0;
+  #steps = 0;
+  #off = false;
+  /** What trials may still lose, in plain passes. */
+  #allowance = 0;
+  /** Drafted steps left in a trial while drafting is off. */
+  #left = 0;
+  /** Whether the latest trial was a generous one. */
+  #generous = false;
+
+  /** `cost` may be shared by methods: it is the model's. */
+  constructor(cost: CostCurve) {
+    this.#cost = cost;
+  }
+
+  /** The largest tree worth growing. */
+  get most(): number {
+    return this.#cost.most;
+  }
+
+  /** Why nothing is drafted; undefined while drafts pay. */
+  get off(): string | undefined {
+    if (!this.#off) return undefined;
+    return `off: drafts gave ${this.#pace.toFixed(2)} tokens in the time of a plain one`;
+  }
+
+  /** What drafts have to be worth: at least what plain decoding would give in their time. */
+  get prices(): Prices {
+    const rows = Math.min(USUAL_ROWS, this.most);
+    const ms = rows === 1 ? 0 : (this.#cost.ms(rows) - this.#cost.ms(1)) / (rows - 1);
+    return { ms: this.#rate, node: this.#rate * ms };
+  }
+
+  /** The next step. */
+  next(): Turn {
+    const { prices } = this;
+    const begins = this.#left === 0 && this.#allowance > 0 && this.#steps >= ENOUGH;
+    if (begins) this.#generous = !this.#generous;
+    const generous = { ms: prices.ms * GENEROUS, node: prices.node * GENEROUS };
+    if (this.#off) {
+      if (begins) this.#left = ROUND;
+      if (this.#left === 0) return { kind: "plain", trial: false, prices };
+      return { kind: "drafted", trial: true, prices: this.#generous ? generous : prices };
+    }
+    if (!begins) return { kind: "drafted", trial: false, prices };
+    return { kind: this.#generous ? "drafted" : "plain", trial: true, prices: generous };
+  }
+
+  /** Nodes to keep of a tree whose nodes come in falling order of value. */
+  choose({ prices }: Turn, values: ArrayLike<number>, size: number): number {
+    return chooseBudget(values, size, this.#cost, prices.ms);
+  }
+
+  /** A step did as `turn` said. */
+  observe(turn: Turn, { nodes, tokens, passMs, draftMs }: Spent): void {
+    this.#cost.observe(nodes, passMs);
+    const one = this.#cost.ms(1);
+    const time = this.#cost.ms(nodes) / one + Math.min(LONGEST_DRAFT, draftMs / one);
+    this.#allowance = Math.min(SAVED, this.#allowance + time * TRIALS);
+    if (turn.trial)
+      this.#allowance -= this.#off ? time - tokens : Math.max(LEAST, time - tokens / this.#pace);
+    if (turn.kind === "plain") return;
+    const catchesUp = this.#off && this.#left === ROUND;
+    if (this.#left > 0) this.#left--;
+    if (catchesUp || (turn.trial && !this.#off)) return;
+    this.#tokens = this.#tokens * MEMORY + tokens;
+    this.#time = this.#time * MEMORY + time;
+    this.#steps++;
+    if (this.#steps >= ENOUGH) this.#off = this.#pace < (this.#off ? START : STOP);
+    if (!this.#off) this.#left = 0;
+  }
+
+  /** Tokens of drafted steps in the time of a plain pass. */
+  get #pace(): number {
+    return this.#steps < ENOUGH ? 1 : this.#tokens / this.#time;
+  }
+
+  /** Tokens that a millisecond is worth. */
+  get #rate(): number {
+    return Math.max(1, this.#pace) / this.#cost.ms(1);
+  }
+}
