@@ -1,4 +1,10 @@
-/* memory.c - large blocks of memory, in large pages: with small ones, looking up addresses costs as much as reading. */
+/*
+ * memory.c - zeroed memory. Large blocks have large pages: with small ones, looking up addresses costs as much as reading.
+ *
+ * On Linux large blocks come from the system and go back to it. glibc starts with the same rule but gives it up: once such a block is
+ * freed, blocks of that size come from its heaps, where small ones that live longer settle between them, and a process that
+ * loads models again and again holds half as much again as it needs. Sanitizers watch the allocator, so they leave all to it.
+ */
 #define _DEFAULT_SOURCE
 #define ESP_MEMORY_C
 #include "memory.h"
@@ -11,21 +17,65 @@
 #include <sys/mman.h>
 #endif
 
+enum { LINE = 64, PAGE = 64 << 10 /* the largest that systems have */, LARGE_PAGE = 2 << 20 };
+
+static size_t round_up(size_t size, size_t unit) { return (size + unit - 1) / unit * unit; }
+
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
+
+/* In the line before each block: where it comes from. */
+typedef struct {
+  void *start;
+  size_t mapped; /* bytes from the system; 0: from the allocator */
+} Origin;
+
+static Origin *origin(void *memory) { return (Origin *)((uint8_t *)memory - LINE); }
+
+static void *from_allocator(size_t size) {
+  uint8_t *start = aligned_alloc(LINE, LINE + size);
+  if (!start) return NULL;
+  *origin(start + LINE) = (Origin){.start = start};
+  return memset(start + LINE, 0, size);
+}
+
+/* What lies before the page of the origin and behind the block, taken to reach a multiple of `unit`, goes back at once. */
+static void *from_system(size_t size, size_t unit) {
+  const size_t taken = PAGE + unit + size;
+  uint8_t *all = mmap(NULL, taken, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (all == MAP_FAILED) return NULL;
+  uint8_t *memory = (uint8_t *)round_up((uintptr_t)all + PAGE, unit), *start = memory - PAGE, *end = memory + size;
+  if (start > all) munmap(all, (size_t)(start - all));
+  if (all + taken > end) munmap(end, (size_t)(all + taken - end));
+  if (unit == LARGE_PAGE) madvise(memory, size, MADV_HUGEPAGE); /* advice: nothing is lost when it is not taken */
+  *origin(memory) = (Origin){.start = start, .mapped = PAGE + size};
+  return memory;
+}
+
 void *esp_alloc(size_t bytes) {
-  const size_t large_page = (size_t)2 << 20, line = 64;
   if (bytes > SIZE_MAX / 2) return NULL;
-  const size_t unit = bytes >= large_page ? large_page : line;
-  const size_t size = bytes ? (bytes + unit - 1) / unit * unit : unit;
+  if (bytes < 2 * PAGE) return from_allocator(bytes ? round_up(bytes, LINE) : LINE);
+  const size_t unit = bytes < LARGE_PAGE ? PAGE : LARGE_PAGE;
+  return from_system(round_up(bytes, unit), unit);
+}
+
+void esp_free(void *memory) {
+  if (!memory) return;
+  const Origin from = *origin(memory);
+  if (from.mapped) munmap(from.start, from.mapped);
+  else free(from.start);
+}
+
+#else
+
+void *esp_alloc(size_t bytes) {
+  if (bytes > SIZE_MAX / 2) return NULL;
+  const size_t size = bytes ? round_up(bytes, LINE) : LINE, unit = size < LARGE_PAGE ? LINE : LARGE_PAGE;
 #if defined(_WIN32)
   void *memory = _aligned_malloc(size, unit);
 #else
-  void *memory = aligned_alloc(unit, size);
+  void *memory = aligned_alloc(unit, round_up(size, unit));
 #endif
-  if (!memory) return NULL;
-#if defined(__linux__)
-  if (unit == large_page) madvise(memory, size, MADV_HUGEPAGE); /* advice: nothing is lost when it is not taken */
-#endif
-  return memset(memory, 0, size);
+  return memory ? memset(memory, 0, size) : NULL;
 }
 
 void esp_free(void *memory) {
@@ -35,3 +85,5 @@ void esp_free(void *memory) {
   free(memory);
 #endif
 }
+
+#endif
