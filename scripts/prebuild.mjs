@@ -2,7 +2,7 @@
  * @file Compiles the engine for every platform that the package carries, with zig's C compiler, into
  * prebuilds/<platform>/espalier.node. The same sources and the same zig give the same bytes on any machine.
  *
- *   npm run prebuilds [-- platform...]
+ *   npm run prebuild [-- platform...]
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -26,6 +26,14 @@ const linking = {
   darwin: ["-shared", "-Wl,-undefined,dynamic_lookup", "-Wl,-install_name,espalier.node"],
   win32: ["-shared"],
 };
+
+/* Where scripts are not ignored, npm also runs this before every `npm run build`, and nothing tells which of the two was asked for. */
+if (process.env.npm_lifecycle_event === "prebuild" && process.env.npm_config_ignore_scripts !== "true") {
+  console.log(
+    "prebuild: nothing done, since npm's setting ignore-scripts is off; `node scripts/prebuild.mjs` builds",
+  );
+  process.exit(0);
+}
 
 const prebuilds = join(native, "..", "prebuilds");
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(targets);

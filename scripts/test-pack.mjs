@@ -1,7 +1,7 @@
 /**
  * @file The package as users get it: packs it, looks at what is in it, installs it into an empty folder and generates through
  * the library and the command line, with the engine that it carries and with one that is built there. Needs `npm run build:ts` and
- * `npm run prebuilds` first, and a C compiler.
+ * `npm run prebuild` first, and a C compiler.
  *
  *   npm run test:pack [-- --node COMMAND]...
  *
@@ -75,7 +75,7 @@ function checkFiles(paths) {
       (name) => `prebuilds/${name}/espalier.node`,
     ),
   ];
-  const help = "the package's files; after `npm run prebuilds`, and `npm run build:ts` into an empty dist/";
+  const help = "the package's files; after `npm run prebuild`, and `npm run build:ts` into an empty dist/";
   assert.deepEqual(paths.toSorted(), expected.toSorted(), help);
   for (const path of paths.filter((path) => /\.(js|ts)$/.test(path))) {
     assert.doesNotMatch(
