@@ -1,0 +1,140 @@
+/** @file Replays of the committed trace: structures and rules compared to the last digit, and the trace against the model that wrote it. */
+
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { beforeAll, describe, expect, test } from "vitest";
+import { compareExpectation, compareRules, compareTrees } from "../bench/replay/compare.ts";
+import { record } from "../bench/replay/record.ts";
+import { replay } from "../bench/replay/replay.ts";
+import { packTrace, type Trace, unpackTrace } from "../bench/replay/trace.ts";
+import { loadModel } from "../src/engine/load.ts";
+import { chain } from "../src/structure/chain.ts";
+import { fixed } from "../src/structure/stop/fixed.ts";
+
+const TRACE = fileURLToPath(new URL("../bench/replay/espalier-tiny.trace.gz", import.meta.url));
+
+let trace: Trace;
+beforeAll(async () => {
+  trace = unpackTrace(await readFile(TRACE));
+});
+
+/** To the last digit. */
+const figures = (results: Awaited<ReturnType<typeof compareRules>>) =>
+  Object.fromEntries(
+    Object.entries(results).map(([name, { tokens, passes, drafted, wasted }]) => [
+      name,
+      `MAT ${(tokens / passes).toFixed(6)}: ${passes} passes, ${drafted} drafted, ${wasted} wasted`,
+    ]),
+  );
+
+describe("the committed trace", () => {
+  test("ends chains where rules say", async () => {
+    const results = await compareRules(trace);
+    for (const { unknown } of Object.values(results)) expect(unknown).toBe(0);
+    expect(figures(results)).toMatchInlineSnapshot(`
+      {
+        "ddd 0.2": "MAT 2.327273: 110 passes, 167 drafted, 21 wasted",
+        "ddd 0.4": "MAT 2.612245: 98 passes, 179 drafted, 21 wasted",
+        "ddd 0.6": "MAT 2.909091: 88 passes, 189 drafted, 21 wasted",
+        "ddd 0.8": "MAT 3.047619: 84 passes, 196 drafted, 24 wasted",
+        "ddd 1": "MAT 3.506849: 73 passes, 206 drafted, 23 wasted",
+        "length 1": "MAT 1.896296: 135 passes, 134 drafted, 13 wasted",
+        "length 2": "MAT 2.612245: 98 passes, 191 drafted, 33 wasted",
+        "length 3": "MAT 3.240506: 79 passes, 232 drafted, 55 wasted",
+        "length 4": "MAT 3.710145: 69 passes, 262 drafted, 75 wasted",
+        "length 5": "MAT 4.196721: 61 passes, 288 drafted, 93 wasted",
+        "length 6": "MAT 4.571429: 56 passes, 323 drafted, 123 wasted",
+        "oracle": "MAT 6.095238: 42 passes, 214 drafted, 0 wasted",
+      }
+    `);
+    // No rule has fewer passes than the one that knows the text, and that one wastes nothing.
+    const fewest = Math.min(...Object.values(results).map(({ passes }) => passes));
+    expect(results.oracle).toMatchObject({ passes: fewest, wasted: 0 });
+  });
+
+  test("grows trees of n nodes", async () => {
+    expect(figures(await compareTrees(trace))).toMatchInlineSnapshot(`
+      {
+        "2 nodes, chain": "MAT 1.896296: 135 passes, 134 drafted, 13 wasted",
+        "2 nodes, eagle-2": "MAT 1.896296: 135 passes, 134 drafted, 13 wasted",
+        "2 nodes, opt-tree": "MAT 1.896296: 135 passes, 134 drafted, 13 wasted",
+        "2 nodes, opt-tree, delta 0.2": "MAT 1.896296: 135 passes, 134 drafted, 13 wasted",
+        "2 nodes, opt-tree, delta 0.5": "MAT 1.896296: 135 passes, 134 drafted, 13 wasted",
+        "2 nodes, opt-tree, delta 0.8": "MAT 1.896296: 135 passes, 134 drafted, 13 wasted",
+        "4 nodes, chain": "MAT 3.240506: 79 passes, 232 drafted, 55 wasted",
+        "4 nodes, eagle-2": "MAT 3.121951: 82 passes, 246 drafted, 72 wasted",
+        "4 nodes, opt-tree": "MAT 3.121951: 82 passes, 246 drafted, 72 wasted",
+        "4 nodes, opt-tree, delta 0.2": "MAT 2.976744: 86 passes, 255 drafted, 85 wasted",
+        "4 nodes, opt-tree, delta 0.5": "MAT 2.942529: 87 passes, 257 drafted, 88 wasted",
+        "4 nodes, opt-tree, delta 0.8": "MAT 2.666667: 96 passes, 284 drafted, 124 wasted",
+        "8 nodes, chain": "MAT 5.224490: 49 passes, 330 drafted, 123 wasted",
+        "8 nodes, eagle-2": "MAT 4.740741: 54 passes, 363 drafted, 161 wasted",
+        "8 nodes, opt-tree": "MAT 4.830189: 53 passes, 370 drafted, 167 wasted",
+        "8 nodes, opt-tree, delta 0.2": "MAT 4.413793: 58 passes, 397 drafted, 199 wasted",
+        "8 nodes, opt-tree, delta 0.5": "MAT 3.820896: 67 passes, 457 drafted, 268 wasted",
+        "8 nodes, opt-tree, delta 0.8": "MAT 3.121951: 82 passes, 560 drafted, 386 wasted",
+      }
+    `);
+  });
+
+  test("accepts about what is expected", async () => {
+    const { bins: _, ...means } = await compareExpectation(trace, 8);
+    expect(means).toMatchInlineSnapshot(`
+      {
+        "accepted": 3.96484375,
+        "expected": 3.0085755364301257,
+        "steps": 256,
+        "unknown": 13,
+      }
+    `);
+  });
+
+  test("is what the model gives today", async () => {
+    await using model = await loadModel(undefined, { head: "none", passTimes: false });
+    const prompts = trace.texts.map(({ id, tokens, prompt }) => ({ id, tokens: tokens.slice(0, prompt) }));
+    const [first] = trace.texts;
+    const again = await record(model, {
+      prompts: prompts.slice(0, 1),
+      maxTokens: first!.steps.length,
+      nodes: trace.nodes,
+    });
+    expect(again.texts[0]).toEqual(first);
+  });
+});
+
+test("a trace comes back from its file as it was", () => {
+  expect(unpackTrace(packTrace(trace))).toEqual(trace);
+});
+
+test("a replayed chain of one token counts as by hand", async () => {
+  const step = (token: number, guess: number) => [
+    { parent: -1, token, tokens: [guess, 9], units: [6000, 100] },
+  ];
+  const small: Trace = {
+    model: "none",
+    drafter: "none",
+    nodes: 2,
+    texts: [
+      {
+        id: "a",
+        tokens: [1, 2, 3, 4, 5, 6],
+        prompt: 2,
+        steps: [step(2, 3), step(3, 7), step(4, 5), step(5, 6)],
+      },
+    ],
+  };
+  // 3 is guessed and 4 the bonus token; 5 is guessed and 6 the bonus token.
+  const structure = () => chain(fixed(1));
+  expect(await replay(small, { structure, nodes: 2 })).toMatchObject({
+    ...{ tokens: 4, passes: 2, drafted: 2, wasted: 0, questions: 2, unknown: 0 },
+    steps: [
+      { expected: 0.6, accepted: 1 },
+      { expected: 0.6, accepted: 1 },
+    ],
+  });
+  expect(await replay(small, { structure, nodes: 2, everywhere: true })).toMatchObject({
+    passes: 4,
+    drafted: 3,
+    wasted: 1,
+  });
+});
