@@ -1,9 +1,9 @@
 """Stage `export`: a checkpoint as the file of a head; or a random target, a random head for it, and what that head computes.
 
-    python -m eagle.export --target TARGET.gguf --checkpoint head.pt --out head.gguf --name NAME [--layer q8_0] [--output q4_1] [--vocab 8192]
+    python -m eagle.export --target TARGET.gguf --checkpoint head.pt --out head.gguf --name NAME [--layer q8_0] [--output q4_1] [--vocab 8192] [--evaluation table.json]
     python -m eagle.export --random FOLDER [--kind eagle-fused]
 
-The second writes FOLDER/target.gguf, FOLDER/head.gguf and FOLDER/reference.json: `tokens` (the last one is the root), `taps` of all but the
+`--evaluation` puts the acceptance that `eagle.evaluate` measured on the same file into it. The second writes FOLDER/target.gguf, FOLDER/head.gguf and FOLDER/reference.json: `tokens` (the last one is the root), `taps` of all but the
 root, as {layer: [position][hidden]}, `rows`, the states of committed rows, and `nodes` of a small tree (node 0 the root) with their
 states and best tokens. States are those before the final norm; the matrices are the de-quantised ones, all else is exact in fp32.
 """
@@ -25,7 +25,7 @@ def load_checkpoint(path: Path, target: Target) -> HeadFile:
     saved = torch.load(path, map_location="cpu")
     head = Head(shape_for(target, saved["kind"], saved["inner"], len(saved["draft_vocab"])))
     head.load_state_dict({name: value.float() for name, value in saved["head"].items()})
-    return HeadFile(head.eval(), saved["draft_vocab"], saved["depths"], saved["acceptance"])
+    return HeadFile(head.eval(), saved["draft_vocab"], saved["depths"], [0.0])
 
 
 def cut_vocab(file: HeadFile, rows: int) -> HeadFile:
@@ -43,7 +43,7 @@ def reference(target: Target, file: HeadFile, tokens: list[int], branches: tuple
     length = len(tokens) - 1
     taps = target.taps(text[:, :length], head.shape.taps)
     positions = torch.arange(length)
-    committed = head.rows(target.embedding[text[:, 1:]], head.feature(taps), positions)
+    committed = head.follow(target.embedding[text[:, 1:]], head.feature(taps), positions, [])
     nodes: list[dict] = []
     rows: list[Rows] = []  # of each node, [1, 1, ...]
 
@@ -107,6 +107,7 @@ def main() -> None:
     parser.add_argument("--layer", choices=("f32", "q8_0", "q4_1", "q4_0"), default="q4_1")
     parser.add_argument("--output", choices=("f32", "q8_0", "q4_1", "q4_0"), default="q4_1")
     parser.add_argument("--vocab", type=int, help="keep this many tokens")
+    parser.add_argument("--evaluation", type=Path, help="table of `eagle.evaluate`, which has a row for a file of the name of --out")
     args = parser.parse_args()
     if args.random:
         write_random(args.random, args.kind)
@@ -115,6 +116,8 @@ def main() -> None:
     file = load_checkpoint(args.checkpoint, target)
     if args.vocab:
         file = cut_vocab(file, args.vocab)
+    if args.evaluation:
+        file.acceptance = json.loads(args.evaluation.read_text())[args.out.name]["acceptance"]
     write_head(args.out, file, target, args.name, args.layer, args.output)
     print(f"export: {args.out.name}, {args.out.stat().st_size / 1e6:.2f} MB")
 

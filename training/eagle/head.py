@@ -98,49 +98,64 @@ class Head(nn.Module):
         normed = [F.rms_norm(tap, (c.hidden,), weight, c.eps) for tap, weight in zip(taps, weights, strict=True)]
         return self.fuse(torch.cat(normed, -1))
 
-    def rows(
-        self,
-        embedded: torch.Tensor,
-        feature: torch.Tensor,
-        positions: torch.Tensor,
-        committed: Rows | None = None,
-        seen: torch.Tensor | None = None,
-        own: Rows | None = None,
-        noise: float = 0.0,
-    ) -> Rows:
-        """The layer over rows [batch, rows, hidden] at `positions` [rows].
-
-        Without `committed`, rows are the committed ones themselves, causal. With it they are drafted rows: row r sees the committed rows
-        where `seen` [rows, committed] says so, its ancestors `own` (keys and values [batch, rows, ancestors, kv heads, size]) and itself.
-        `noise` is the width of uniform noise on normed features, for training.
-        """
-        c, layer = self.shape, self.blk[0]
-        batch, count = embedded.shape[:2]
+    def enter(self, embedded: torch.Tensor, feature: torch.Tensor, noise: float = 0.0) -> torch.Tensor:
+        """The layer's input u [batch, rows, hidden]. `noise` is the width of uniform noise on normed features, for training."""
         normed = self.feature_norm(feature)
         if noise:
             normed = normed + self.feature_norm.weight.to(normed.dtype) * noise * (torch.rand_like(normed) * 2 - 1)
-        u = self.fc(torch.cat((self.embd_norm(embedded), normed), -1))
+        return self.fc(torch.cat((self.embd_norm(embedded), normed), -1))
+
+    def project(self, u: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries, keys and values [batch, rows, heads, size] of rows at `positions` [rows], turned."""
+        c, layer = self.shape, self.blk[0]
         y = layer.attn_norm(u)
-        q, k, v = (matrix(y).view(batch, count, -1, c.size) for matrix in (layer.attn_q, layer.attn_k, layer.attn_v))
+        q, k, v = (matrix(y).unflatten(-1, (-1, c.size)) for matrix in (layer.attn_q, layer.attn_k, layer.attn_v))
         cos, sin = angles(positions, c.size, c.rope_base)
-        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        if committed is None:
-            heads = [t.transpose(1, 2) for t in (q, k, v)]
-            y = F.scaled_dot_product_attention(*heads, is_causal=True, enable_gqa=True).transpose(1, 2).flatten(2)
-        else:
-            keys, values = k.unsqueeze(2), v.unsqueeze(2)
-            if own is not None:
-                keys, values = torch.cat((own.keys, keys), 2), torch.cat((own.values, values), 2)
-            q = q.unflatten(2, (c.kv_heads, -1))
-            scores = torch.einsum("bmkgd,bpkd->bkgmp", q, committed.keys).masked_fill(~seen, float("-inf"))
-            scores = torch.cat((scores, torch.einsum("bmkgd,bmokd->bkgmo", q, keys)), -1) * c.size**-0.5
-            weights = scores.float().softmax(-1).to(q.dtype)
-            before, after = weights.split((committed.keys.shape[1], keys.shape[2]), -1)
-            y = torch.einsum("bkgmp,bpkd->bmkgd", before, committed.values) + torch.einsum("bkgmo,bmokd->bmkgd", after, values)
-            y = y.flatten(2)
-        a = u + layer.attn_output(y)
+        return rotate(q, cos, sin), rotate(k, cos, sin), v
+
+    def leave(self, u: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
+        """The state s [batch, rows, hidden], from what the rows attended to [batch, rows, heads * size]."""
+        layer = self.blk[0]
+        a = u + layer.attn_output(attended)
         y = layer.ffn_norm(a)
-        return Rows(a + layer.ffn_down(F.silu(layer.ffn_gate(y)) * layer.ffn_up(y)), k, v)
+        return a + layer.ffn_down(F.silu(layer.ffn_gate(y)) * layer.ffn_up(y))
+
+    def follow(self, embedded: torch.Tensor, feature: torch.Tensor, positions: torch.Tensor, past: list[Rows], noise: float = 0.0) -> Rows:
+        """One more row of as many chains as there are committed rows: chain r drafts behind committed row r.
+
+        Without `past`, the committed rows themselves, causal. Else past[0] are the committed rows and past[d] the chains' rows of depth d:
+        row r sees committed rows up to r, its own chain and itself.
+        """
+        u = self.enter(embedded, feature, noise)
+        q, k, v = self.project(u, positions)
+        keys, values = (torch.cat([getattr(rows, name) for rows in past] + [own], 1) for name, own in (("keys", k), ("values", v)))
+        count, group = q.shape[1], q.shape[2] // k.shape[2]
+        queries, keys, values = (t.transpose(1, 2) for t in (q, keys.repeat_interleave(group, 2), values.repeat_interleave(group, 2)))
+        if past:
+            own = torch.eye(count, dtype=torch.bool, device=q.device)
+            seen = torch.cat([torch.ones_like(own).tril(), *[own] * len(past)], 1)
+            y = F.scaled_dot_product_attention(queries, keys, values, attn_mask=seen[None, None].expand(len(q), 1, -1, -1))
+        else:
+            y = F.scaled_dot_product_attention(queries, keys, values, is_causal=True)
+        return Rows(self.leave(u, y.transpose(1, 2).flatten(2)), k, v)
+
+    def rows(self, embedded: torch.Tensor, feature: torch.Tensor, positions: torch.Tensor, committed: Rows, seen: torch.Tensor, own: Rows | None) -> Rows:
+        """Drafted rows [batch, rows, hidden] of any trees at `positions` [rows].
+
+        Row r sees the committed rows where `seen` [rows, committed] says so, its ancestors `own` (keys and values [batch, rows,
+        ancestors, kv heads, size]) and itself.
+        """
+        u = self.enter(embedded, feature)
+        q, k, v = self.project(u, positions)
+        keys, values = k.unsqueeze(2), v.unsqueeze(2)
+        if own is not None:
+            keys, values = torch.cat((own.keys, keys), 2), torch.cat((own.values, values), 2)
+        q = q.unflatten(2, (k.shape[2], -1))
+        scores = torch.einsum("bmkgd,bpkd->bkgmp", q, committed.keys).masked_fill(~seen, float("-inf"))
+        scores = torch.cat((scores, torch.einsum("bmkgd,bmokd->bkgmo", q, keys)), -1) * self.shape.size**-0.5
+        before, after = scores.float().softmax(-1).to(q.dtype).split((committed.keys.shape[1], keys.shape[2]), -1)
+        y = torch.einsum("bkgmp,bpkd->bmkgd", before, committed.values) + torch.einsum("bkgmo,bmokd->bmkgd", after, values)
+        return Rows(self.leave(u, y.flatten(2)), k, v)
 
     def guess(self, state: torch.Tensor) -> torch.Tensor:
         """Log-probabilities over the draft vocabulary, fp32."""

@@ -206,3 +206,35 @@ if triton is not None:
             out = torch.empty(len(logits), dtype=torch.int32, device=logits.device)
             _sample[(len(logits),)](logits, temperature, out, step, math.log(min_p), logits.shape[1], 2048, num_warps=8)
             return out
+
+
+def check(shape, slots: int, cos: torch.Tensor, sin: torch.Tensor, dtype: torch.dtype) -> None:
+    """Fused kernels against the references on random input: raises ArithmeticError. Angles are those of all positions [positions, size/2]."""
+    s, n, length, device, fused, plain = shape, slots, len(cos), cos.device, Fused, Reference
+    draw = lambda *size: torch.randn(*size, device=device).to(dtype)  # noqa: E731
+    caches = [draw(n, s.kv_heads, length, s.size) for _ in range(2)]
+    others = [cache.clone() for cache in caches]
+    position = torch.randint(0, length, (n,), dtype=torch.int32, device=device)
+    qkv, gate_up = draw(n, (s.heads + 2 * s.kv_heads) * s.size), draw(n, 2 * s.inner)
+    q = fused.rope_store(qkv, position, cos, sin, *caches, s.heads)
+    p = plain.rope_store(qkv, position, cos, sin, *others, s.heads)
+    pairs = {"queries": (q, p), "keys": (caches[0], others[0]), "values": (caches[1], others[1])}
+    pairs["attention"] = fused.attend(q, position, *caches), plain.attend(p, position, *others)
+    pairs["silu"] = fused.silu_mul(gate_up), plain.silu_mul(gate_up)
+    for name, (a, b) in pairs.items():
+        error = ((a.float() - b.float()).norm() / b.float().norm()).item()
+        if not error < 1e-2:
+            raise ArithmeticError(f"{name} differ by {error}")
+    text = torch.randint(0, 3, (n, length), dtype=torch.int32, device=device)
+    logits = draw(n, s.vocab)
+    other = logits.clone()
+    fused.penalise(logits, text, position, 0.5, 4.0)
+    plain.penalise(other, text, position, 0.5, 4.0)
+    if not torch.allclose(logits.float(), other.float(), atol=0.05):
+        raise ArithmeticError("penalties differ")
+    logits = torch.full((n, s.vocab), -20.0, device=device).to(dtype)
+    logits[:, 7], logits[:, s.vocab - 3] = 5.0, 5.0
+    one, step = torch.ones(n, device=device), torch.zeros(1, dtype=torch.int32, device=device)
+    token = fused.sample(logits, one, 0.05, step)
+    if not set(token.tolist()) <= {7, s.vocab - 3} or (n >= 32 and len(set(token.tolist())) != 2):
+        raise ArithmeticError(f"sampled {token.tolist()}")

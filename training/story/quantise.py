@@ -18,6 +18,16 @@ def q4_0(x: torch.Tensor) -> torch.Tensor:
     return ((q - 8) * scale.half().float()).reshape(x.shape)
 
 
+def q4_1(x: torch.Tensor) -> torch.Tensor:
+    """Blocks of 32 as q d + m, q in 0..15, from the least to the greatest value of a block."""
+    blocks = x.float().reshape(-1, 32)
+    least = blocks.amin(1, keepdim=True)
+    scale = (blocks.amax(1, keepdim=True) - least) / 15
+    inverse = torch.where(scale == 0, 0.0, 1 / scale)
+    q = ((blocks - least) * inverse + 0.5).trunc().clamp(0, 15)
+    return (q * scale.half().float() + least.half().float()).reshape(x.shape)
+
+
 def q8_0(x: torch.Tensor) -> torch.Tensor:
     """Blocks of 32 as q d, q in -127..127; halves round away from zero, as `gguf` does."""
     blocks = x.float().reshape(-1, 32)

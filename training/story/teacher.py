@@ -168,7 +168,7 @@ class Teacher:
         used = "references"
         if kernels.triton is not None:
             try:
-                self._check()
+                kernels.check(self.shape, min(self.slots, 64), self.cos, self.sin, self.dtype)
                 self.ops, used = kernels.Fused, "fused kernels"
             except Exception as error:  # any failure of the compiler or the check: the slow way still works
                 print(f"teacher: fused kernels are not used: {error!r}", flush=True)
@@ -184,33 +184,3 @@ class Teacher:
             print(f"teacher: no CUDA graph: {error!r}", flush=True)
         self.done.fill_(True)
         return used
-
-    def _check(self) -> None:
-        """Fused kernels against the references on random input."""
-        s, n, fused, plain = self.shape, min(self.slots, 64), kernels.Fused, kernels.Reference
-        draw = lambda *size: torch.randn(*size, device=self.device).to(self.dtype)  # noqa: E731
-        caches = [draw(n, s.kv_heads, self.length, s.size) for _ in range(2)]
-        others = [cache.clone() for cache in caches]
-        position = torch.randint(0, self.length, (n,), dtype=torch.int32, device=self.device)
-        qkv, gate_up = draw(n, (s.heads + 2 * s.kv_heads) * s.size), draw(n, 2 * s.inner)
-        q = fused.rope_store(qkv, position, self.cos, self.sin, *caches, s.heads)
-        p = plain.rope_store(qkv, position, self.cos, self.sin, *others, s.heads)
-        pairs = {"queries": (q, p), "keys": (caches[0], others[0]), "values": (caches[1], others[1])}
-        pairs["attention"] = fused.attend(q, position, *caches), plain.attend(p, position, *others)
-        pairs["silu"] = fused.silu_mul(gate_up), plain.silu_mul(gate_up)
-        for name, (a, b) in pairs.items():
-            error = ((a.float() - b.float()).norm() / b.float().norm()).item()
-            if not error < 1e-2:
-                raise ArithmeticError(f"{name} differ by {error}")
-        text = torch.randint(0, 3, (n, self.length), dtype=torch.int32, device=self.device)
-        logits = draw(n, s.vocab)
-        other = logits.clone()
-        fused.penalise(logits, text, position, 0.5, 4.0)
-        plain.penalise(other, text, position, 0.5, 4.0)
-        if not torch.allclose(logits.float(), other.float(), atol=0.05):
-            raise ArithmeticError("penalties differ")
-        logits = torch.full((n, s.vocab), -20.0, device=self.device).to(self.dtype)
-        logits[:, 7], logits[:, s.vocab - 3] = 5.0, 5.0
-        token = fused.sample(logits, self.temperature[:n], self.min_p, self.step_number)
-        if not set(token.tolist()) <= {7, s.vocab - 3} or (n >= 32 and len(set(token.tolist())) != 2):
-            raise ArithmeticError(f"sampled {token.tolist()}")
