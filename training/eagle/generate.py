@@ -166,7 +166,7 @@ class Loop:
                 number([INVENTING if job.inventing else self.answer for _, job in batch]),
             )  # fmt: skip
 
-    def run(self, seconds: float, tokens: int, every: int = 4) -> None:
+    def run(self, seconds: float, tokens: int, every: int = 8) -> None:
         w, steps = self.writer, 0
         self.handle(np.arange(w.slots), np.zeros((w.slots, 1), np.int32), np.zeros(w.slots, np.int32))
         began = told = time.time()
