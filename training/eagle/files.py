@@ -14,7 +14,7 @@ from .head import Head, HeadShape
 from .target import Target
 
 ARCHITECTURE = "espalier-eagle"
-TYPES = {name: gguf.GGMLQuantizationType[name.upper()] for name in ("f32", "q8_0", "q4_1", "q4_0")}
+TYPES = {name: gguf.GGMLQuantizationType[name.upper()] for name in ("f32", "f16", "q8_0", "q4_1", "q4_0")}
 
 
 @dataclass
