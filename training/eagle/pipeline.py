@@ -69,7 +69,7 @@ def pipeline(args: argparse.Namespace) -> bool:
 
 
 def smoke(args: argparse.Namespace) -> None:
-    """The stages on the embedded model, far too short to draft well; the engine runs the heads that come out."""
+    """The stages on the embedded model, far too short to draft well, and a length predictor; the engine runs the heads that come out."""
     work = args.work.resolve() / "eagle-smoke"
     shutil.rmtree(work, ignore_errors=True)
     target = ROOT.parent / "models" / "espalier-tiny" / "espalier-tiny.gguf"
@@ -79,6 +79,8 @@ def smoke(args: argparse.Namespace) -> None:
         pipeline(argparse.Namespace(**vars(args) | tiny | {"kind": kind, "name": kind, "work": work}))
         check = ["node", ROOT.parent / "scripts" / "check-head.mjs", work / f"{kind}.gguf", target]
         subprocess.run([*map(str, check)], check=True)
+    few = ["--seconds", 5, "--tokens", 512, "--batch", 64, "--held-out", 2]
+    stage("ldlp.train", "--target", target, "--head", work / "eagle-fused.gguf", "--texts", work / "texts", "--out", work / "ldlp.gguf", *few, log=work / "ldlp.log")
 
 
 def main() -> None:
