@@ -74,7 +74,7 @@ def keep_texts(path: str, folder: Path, grams_path: Path | None, held_out: int, 
     kept, dropped, tokens = 0, 0, 0
     while (jobs := finished.get()) is not None:
         for number, job in jobs:
-            if known(gram_hashes(tokenizer.decode(job.ids)), grams):
+            if len(grams) and known(gram_hashes(tokenizer.decode(job.ids)), grams):
                 dropped += 1
                 continue
             begin, end = job.spans[0]

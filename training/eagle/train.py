@@ -119,8 +119,9 @@ class Trainer:
 
     def __init__(self, shape: HeadShape, target: Target, draft_vocab: torch.Tensor, depths: int, formats: tuple[str, str], peak: float, noise: float):
         torch.manual_seed(1)
-        head = Head(shape).to(target.device)
+        head = Head(shape)
         head.begin(target, draft_vocab)
+        head = head.to(target.device)
         self.exact = {name: p.detach().clone() for name, p in head.named_parameters()}
         self.head, self.formats, self.quantised, self.peak = head.to(target.dtype), formats, False, peak
         self.adam = torch.optim.AdamW(self.exact.values(), lr=peak, betas=(0.9, 0.95), weight_decay=0.0)

@@ -51,12 +51,12 @@ def accepted(target: Target, file: HeadFile, batch: Batch, stops: torch.Tensor, 
     taps = target.taps(tokens, (*head.shape.taps, layers))
     final = target.final(taps[-1][:, :-1])
     rows = torch.arange(tokens.shape[1] - 1, device=tokens.device)
-    feature, token = head.feature([tap[:, :-1] for tap in taps[:-1]]), tokens[:, 1:]
+    feature, token = head.feature([tap[:, :-1].float() for tap in taps[:-1]]), tokens[:, 1:]
     right = torch.ones_like(token, dtype=torch.bool)
     length = torch.zeros_like(token)
     past = []
     for depth in range(k_max):
-        past.append(head.follow(target.embedding[token], feature, rows + depth, past))
+        past.append(head.follow(target.embedding[token].float(), feature, rows + depth, past))
         feature = past[-1].state
         token = vocab[head.output(head.output_norm(feature)).argmax(-1)]
         there, truth = torch.zeros_like(right), torch.zeros_like(token)
@@ -153,7 +153,7 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     target = Target(args.target, device)
     file = read_head(args.head, target)
-    file.head.to(device, target.dtype)
+    file.head.to(device)
     file.draft_vocab = file.draft_vocab.to(device)
     stops = torch.tensor(wrapping(target, read_tokenizer(args.target)).stops, device=device)
     digest = hashlib.sha256(args.head.read_bytes()).hexdigest()
