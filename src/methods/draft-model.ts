@@ -1,15 +1,18 @@
-/** @file A smaller model of the same vocabulary drafts, as in OPT-Tree's experiments (arXiv:2406.17276), in passes of few rows. */
+/**
+ * @file A smaller model of the same vocabulary drafts a chain, as long as another token is worth its passes. Its second choices are rarely
+ * worth a row: where rows are cheap, `opt-tree` asks for them as well.
+ */
 
 import { modelOdds } from "../draft/answers.ts";
 import { ModelDrafter } from "../draft/model.ts";
-import { OptTree } from "../structure/opt-tree.ts";
+import { chain } from "../structure/chain.ts";
 import { delta } from "../structure/stop/delta.ts";
 import { fixed } from "../structure/stop/fixed.ts";
 import { any } from "../structure/stop/stop-rule.ts";
 import type { Method, MethodOptions } from "./method.ts";
 
-const LIMITS = { width: 4, branches: 4 };
-const LEVELS = 8;
+/** With the root, 8 rows: products take rows in fours. */
+const LEVELS = 7;
 
 export function draftModel({ draftModel: model }: MethodOptions): Method {
   if (model === undefined) throw new Error("internal: draft-model was made without a draft model");
@@ -17,7 +20,7 @@ export function draftModel({ draftModel: model }: MethodOptions): Method {
   return {
     name: "draft-model",
     compose: () => ({
-      structure: new OptTree(any(fixed(LEVELS), delta()), LIMITS),
+      structure: chain(any(fixed(LEVELS), delta())),
       drafters: [new ModelDrafter(model, odds)],
     }),
   };
