@@ -358,7 +358,7 @@ static napi_value create_stack(napi_env env, napi_callback_info info) {
   Box *pool;
   EspStackSpec spec = {0};
   uint32_t count;
-  bool ok = true, gelu;
+  bool ok = true, gelu, given;
   if (!arguments(env, info, 2, values) || !(pool = unbox(env, values[0], BOX_POOL))) return NULL;
   Bases bases = {.list = {pool}, .count = 1};
   napi_value object = values[1];
@@ -398,7 +398,7 @@ static napi_value create_stack(napi_env env, napi_callback_info info) {
     EspLayer *layer = &layers[i];
     const int64_t query = (int64_t)spec.heads * spec.head_size, key = (int64_t)spec.kv_heads * spec.head_size;
     const struct { const char *name; const float **to; int64_t size; bool optional; } vectors[] = {
-        {"attentionNorm", &layer->attention_norm, spec.hidden, false},
+        {"attentionNorm", &layer->attention_norm, spec.hidden, true},
         {"feedNorm", &layer->feed_norm, spec.hidden, false},
         {"queryBias", &layer->query_bias, query, true},
         {"keyBias", &layer->key_bias, key, true},
@@ -428,11 +428,13 @@ static napi_value create_stack(napi_env env, napi_callback_info info) {
   spec.head = matrix_property(env, object, "head", true, &bases, &ok);
   spec.join = matrix_property(env, object, "join", true, &bases, &ok);
   spec.fuse = matrix_property(env, object, "fuse", true, &bases, &ok);
-  void *final_norm = NULL, *token_norm = NULL, *feature_norm = NULL, *fuse_norm = NULL;
+  void *final_norm = NULL, *token_norm = NULL, *feature_norm = NULL, *fuse_norm = NULL, *join_bias = NULL;
   ok = ok && array_property(env, object, "finalNorm", napi_float32_array, hidden, true, &final_norm) &&
        array_property(env, object, "tokenNorm", napi_float32_array, hidden, true, &token_norm) &&
        array_property(env, object, "featureNorm", napi_float32_array, hidden, true, &feature_norm) &&
-       array_property(env, object, "fuseNorm", napi_float32_array, spec.fuse ? (size_t)spec.fuse->cols : 0, true, &fuse_norm);
+       array_property(env, object, "fuseNorm", napi_float32_array, spec.fuse ? (size_t)spec.fuse->cols : hidden, true, &fuse_norm) &&
+       array_property(env, object, "joinBias", napi_float32_array, hidden, true, &join_bias) &&
+       property(env, object, "wide", &value, &given) && (!given || napi_get_value_bool(env, value, &spec.wide) == napi_ok);
   const char *message = "internal: the specification of a stack";
   EspStack *stack = NULL;
   if (ok && live(pool)) {
@@ -440,6 +442,7 @@ static napi_value create_stack(napi_env env, napi_callback_info info) {
     spec.token_norm = token_norm;
     spec.feature_norm = feature_norm;
     spec.fuse_norm = fuse_norm;
+    spec.join_bias = join_bias;
     spec.layer = layers;
     stack = esp_stack_create(&spec, pool->handle, &message);
   }

@@ -128,7 +128,7 @@ enum { ESP_MAX_ROPES = 4 };
 typedef enum { ESP_SILU, ESP_GELU } EspActivation;
 
 typedef struct {
-  const float *attention_norm, *feed_norm; /* hidden; copied */
+  const float *attention_norm, *feed_norm; /* hidden; copied; a draft head may be without the first */
   const EspMatrix *query, *key, *value, *output; /* [heads*head, hidden], [kv*head, hidden] x 2, [hidden, heads*head] */
   const EspMatrix *gate, *up, *down; /* [feed, hidden] x 2, [hidden, feed] */
   /* Parts that only some architectures have; NULL: none. Copied. */
@@ -152,15 +152,18 @@ typedef struct {
   float attention_cap, logit_cap; /* a score or logit x becomes cap * tanh(x / cap); 0: it stays */
   const EspLayer *layer; /* layers; copied */
   const float *final_norm; /* hidden, copied; NULL: the stack ends without norm and head */
-  const EspMatrix *embedding; /* [tokens, hidden], as many tokens as the vocabulary without join; NULL: rows come in as hidden states */
+  const EspMatrix *embedding; /* [tokens, hidden], as many tokens as the vocabulary in a decoder; NULL: rows come in as hidden states */
   const EspMatrix *head; /* [vocab, hidden] or NULL; may be the embedding */
   /*
-   * A draft head's input (EAGLE): a row is a token and a feature, and join makes one hidden state of the two, each normed. With fuse, a
-   * feature is made of several hidden states, each normed. All NULL in a decoder.
+   * A draft head's input (EAGLE): a row is a token and a feature, each normed, and join makes one hidden state of the two. Features of the
+   * target may first be fused: its hidden states are normed, and fuse makes one of them. Norms that are NULL are left out. All NULL in a
+   * decoder.
    */
   const EspMatrix *join; /* [hidden, 2 * hidden] */
+  const float *join_bias; /* hidden; copied; NULL: none */
+  bool wide; /* instead of join (EAGLE-3): the one layer's query, key and value read token and feature side by side, and add to the feature */
   const float *token_norm, *feature_norm; /* hidden; copied */
-  const EspMatrix *fuse; /* [hidden, parts * hidden], parts 1 to 8 */
+  const EspMatrix *fuse; /* [hidden, parts * hidden], parts 1 to 8; NULL: one part, normed alone */
   const float *fuse_norm; /* parts * hidden; copied */
 } EspStackSpec;
 

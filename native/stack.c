@@ -98,6 +98,8 @@ static int32_t depth_of(const Run *run, int32_t row) { return tree_of(run, row)-
 
 /* ---- pieces ----------------------------------------------------------------------------------------------------- */
 
+static bool is_draft_head(const EspStackSpec *spec) { return spec->join || spec->wide; }
+
 /* Where the cosines and sines of a row begin. */
 static size_t angles_of(const EspStackSpec *spec, int32_t rope, int32_t row) {
   return ((size_t)rope * ESP_MAX_NODES + (size_t)row) * (size_t)spec->rope_dims;
@@ -126,8 +128,8 @@ static void begin_rows(Worker *worker, int32_t layer, int32_t from, int32_t to) 
   for (int32_t row = from; row < to; row++) {
     const EspTree *tree = tree_of(run, row);
     float *x = stack->x + (size_t)row * (size_t)spec->hidden;
-    if (spec->join) {
-      /* The joined input comes later. */
+    if (is_draft_head(spec)) {
+      /* Token and feature are joined later. */
     } else if (run->pass->input) {
       memcpy(x, run->pass->input + (size_t)row * (size_t)spec->hidden, (size_t)spec->hidden * sizeof *x);
     } else {
@@ -139,13 +141,20 @@ static void begin_rows(Worker *worker, int32_t layer, int32_t from, int32_t to) 
   }
 }
 
-/* Norm of rows [from, to) as the input of a product. */
+/* With the norm of that weight; without a weight, a row as it is. */
+static void norm_row(const Run *run, const float *x, const float *weight, float *to) {
+  const EspStackSpec *spec = &run->stack->spec;
+  if (weight) run->kernels->rms_norm(x, weight, to, spec->hidden, spec->norm_epsilon);
+  else memcpy(to, x, (size_t)spec->hidden * sizeof *to);
+}
+
+/* Rows [from, to), normed, as the input of a product. */
 static void prepare(Worker *worker, const float *weight, EspActivations *to_in, int32_t from, int32_t to) {
   const Run *run = worker->run;
   const EspStackSpec *spec = &run->stack->spec;
   for (int32_t row = from; row < to; row++) {
     const float *x = run->stack->x + (size_t)row * (size_t)spec->hidden;
-    run->kernels->rms_norm(x, weight, worker->normed, spec->hidden, spec->norm_epsilon);
+    norm_row(run, x, weight, worker->normed);
     run->kernels->quantize(worker->normed, to_in, row, 0, spec->hidden / ESP_BLOCK);
   }
 }
@@ -157,14 +166,14 @@ static void prepare_fuse(Worker *worker, int32_t layer, int32_t from, int32_t to
   const Run *run = worker->run;
   EspStack *stack = run->stack;
   const EspStackSpec *spec = &stack->spec;
-  const int32_t width = spec->fuse->cols;
+  const int32_t width = spec->fuse ? spec->fuse->cols : spec->hidden;
   for (int32_t row = from; row < to; row++) {
+    float *normed = spec->fuse ? worker->normed : stack->product + (size_t)row * stack->product_stride;
     for (int32_t part = 0; part * spec->hidden < width; part++) {
       const size_t at = (size_t)part * (size_t)spec->hidden;
-      run->kernels->rms_norm(run->pass->input + (size_t)row * (size_t)width + at, spec->fuse_norm + at, worker->normed + at,
-                             spec->hidden, spec->norm_epsilon);
+      norm_row(run, run->pass->input + (size_t)row * (size_t)width + at, spec->fuse_norm ? spec->fuse_norm + at : NULL, normed + at);
     }
-    run->kernels->quantize(worker->normed, &stack->fuse_in, row, 0, width / ESP_BLOCK);
+    if (spec->fuse) run->kernels->quantize(normed, &stack->fuse_in, row, 0, width / ESP_BLOCK);
   }
 }
 
@@ -183,11 +192,12 @@ static void prepare_join(Worker *worker, int32_t layer, int32_t from, int32_t to
   for (int32_t row = from; row < to; row++) {
     float *x = stack->x + (size_t)row * hidden;
     run->kernels->dequantize_row(spec->embedding, tree_of(run, row)->tokens[run->row_node[row]], x);
-    run->kernels->rms_norm(x, spec->token_norm, worker->normed, spec->hidden, spec->norm_epsilon);
+    norm_row(run, x, spec->token_norm, worker->normed);
     const float *feature = run->pass->fuse ? stack->product + (size_t)row * stack->product_stride
                                            : run->pass->input + (size_t)row * hidden;
-    run->kernels->rms_norm(feature, spec->feature_norm, worker->normed + hidden, spec->hidden, spec->norm_epsilon);
-    run->kernels->quantize(worker->normed, &stack->join_in, row, 0, spec->join->cols / ESP_BLOCK);
+    norm_row(run, feature, spec->feature_norm, worker->normed + hidden);
+    run->kernels->quantize(worker->normed, &stack->join_in, row, 0, 2 * spec->hidden / ESP_BLOCK);
+    if (spec->wide) memcpy(x, feature, hidden * sizeof *x);
   }
 }
 
@@ -198,8 +208,9 @@ static void project_join(Worker *worker, int32_t layer, int32_t from, int32_t to
   const int32_t first = from * ESP_GROUP, last = to * ESP_GROUP < stack->spec.hidden ? to * ESP_GROUP : stack->spec.hidden;
   run->kernels->matmul(stack->spec.join, &stack->join_in, from, to, stack->product, stack->product_stride);
   for (int32_t row = 0; row < run->rows; row++) {
-    memcpy(stack->x + (size_t)row * (size_t)stack->spec.hidden + first, stack->product + (size_t)row * stack->product_stride + first,
-           (size_t)(last - first) * sizeof(float));
+    float *x = stack->x + (size_t)row * (size_t)stack->spec.hidden + first;
+    memcpy(x, stack->product + (size_t)row * stack->product_stride + first, (size_t)(last - first) * sizeof *x);
+    if (stack->spec.join_bias) run->kernels->add(x, stack->spec.join_bias + first, last - first);
   }
 }
 
@@ -231,7 +242,7 @@ static void project_qkv(Worker *worker, int32_t layer, int32_t from, int32_t to)
   const EspLayer *weights = &stack->layer[layer];
   const EspMatrix *matrices[3] = {weights->query, weights->key, weights->value};
   const float *biases[3] = {weights->query_bias, weights->key_bias, weights->value_bias};
-  const EspActivations *in = input(worker, run->own, &stack->hidden_in);
+  const EspActivations *in = stack->spec.wide ? &stack->join_in : input(worker, run->own, &stack->hidden_in);
   int32_t start = 0;
   for (int i = 0; i < 3; i++) {
     const int32_t groups = matrices[i]->groups;
@@ -461,7 +472,7 @@ static void prepare_head(Worker *worker, int32_t layer, int32_t from, int32_t to
   const EspStackSpec *spec = &stack->spec;
   for (int32_t i = from; i < to; i++) {
     const float *x = stack->x + (size_t)run->output_row[i] * (size_t)spec->hidden;
-    run->kernels->rms_norm(x, spec->final_norm, worker->normed, spec->hidden, spec->norm_epsilon);
+    norm_row(run, x, spec->final_norm, worker->normed);
     run->kernels->quantize(worker->normed, &run->head_in, i, 0, spec->hidden / ESP_BLOCK);
   }
 }
@@ -528,20 +539,20 @@ static void layers(void *context, int thread) {
   Worker *worker = &self;
   const int32_t rows = run->rows;
   phase(worker, 0, rows, 1, begin_rows);
-  if (spec->join && pass->fuse) {
+  if (is_draft_head(spec) && pass->fuse) {
     phase(worker, 0, rows, 1, prepare_fuse);
-    phase(worker, 0, spec->fuse->groups, grain_of(run, spec->fuse->groups), project_fuse);
+    if (spec->fuse) phase(worker, 0, spec->fuse->groups, grain_of(run, spec->fuse->groups), project_fuse);
   }
-  if (spec->join) {
+  if (is_draft_head(spec)) {
     phase(worker, 0, rows, 1, prepare_join);
-    phase(worker, 0, spec->join->groups, grain_of(run, spec->join->groups), project_join);
+    if (spec->join) phase(worker, 0, spec->join->groups, grain_of(run, spec->join->groups), project_join);
   }
   if (thread == 0) copy_tap(worker, pass->from);
   for (int32_t layer = pass->from; layer < pass->to; layer++) {
     const EspLayer *weights = &stack->layer[layer];
     if (thread == 0 && pass->abort && atomic_load(pass->abort)) atomic_store(&run->stop, true);
 
-    prepare_all(worker, layer, weights->attention_norm, prepare_attention);
+    if (!spec->wide) prepare_all(worker, layer, weights->attention_norm, prepare_attention);
     const int32_t qkv_groups = weights->query->groups + weights->key->groups + weights->value->groups;
     phase(worker, layer, qkv_groups, grain_of(run, qkv_groups), project_qkv);
     if (atomic_load(&run->stop)) return;
@@ -576,8 +587,8 @@ static const char *check(const EspStack *stack, const EspPass *pass) {
   if (pass->tree_count < 1 || pass->tree_count > ESP_MAX_TREES) return "a pass takes 1 to 64 trees";
   if (pass->from < 0 || pass->from > pass->to || pass->to > spec->layers) return "no such range of layers";
   if (!pass->input && (pass->from != 0 || !spec->embedding)) return "layers after the first need hidden states as input";
-  if (spec->join && (!pass->input || pass->from != 0)) return "a draft head needs features as input";
-  if (pass->fuse && (!spec->join || !spec->fuse)) return "there is nothing to fuse hidden states with";
+  if (is_draft_head(spec) && (!pass->input || pass->from != 0)) return "a draft head needs features as input";
+  if (pass->fuse && !spec->fuse && !spec->fuse_norm) return "there is nothing to fuse hidden states with";
   if (pass->top_k < 0 || pass->top_k > ESP_MAX_TOP_K || pass->top_k > spec->vocab) return "top_k is out of range";
   if ((pass->top_k > 0 || pass->logits) && (!spec->head || pass->to != spec->layers)) return "there is no head to run";
   for (int32_t i = 0; i < pass->tap_count; i++) {
@@ -597,7 +608,7 @@ static const char *check(const EspStack *stack, const EspPass *pass) {
       return "a tree has no new nodes or too many";
     }
     rows += tree->size - tree->first;
-    for (int32_t node = tree->first; node < tree->size && (!pass->input || spec->join); node++) {
+    for (int32_t node = tree->first; node < tree->size && (!pass->input || is_draft_head(spec)); node++) {
       if (tree->tokens[node] < 0 || tree->tokens[node] >= spec->embedding->rows) return "a token is not in the vocabulary";
     }
   }
@@ -698,7 +709,7 @@ EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message
   shape(&run.head_in, run.output_rows, stack->spec.hidden);
   shape(&stack->attended_in, run.rows, stack->spec.heads * stack->spec.head_size);
   shape(&stack->feed_in, run.rows, stack->spec.feed);
-  if (stack->spec.join) shape(&stack->join_in, run.rows, stack->spec.join->cols);
+  if (is_draft_head(&stack->spec)) shape(&stack->join_in, run.rows, 2 * stack->spec.hidden);
   if (stack->spec.fuse) shape(&stack->fuse_in, run.rows, stack->spec.fuse->cols);
   const size_t logits = (size_t)run.output_rows * stack->logits_stride;
   if (logits > stack->logits_room) {
@@ -754,25 +765,27 @@ static const char *contradiction(const EspStackSpec *spec) {
   if (!(spec->logit_cap >= 0 && spec->logit_cap < 1e6f)) return "logit_cap is out of range";
   if (spec->activation != ESP_SILU && spec->activation != ESP_GELU) return "there is no such activation";
   if (spec->vocab < 1 || spec->vocab > 1 << 24) return "vocab is out of range";
-  if (spec->embedding && !fits(spec->embedding, spec->join ? spec->embedding->rows : spec->vocab, spec->hidden)) {
+  if (spec->embedding && !fits(spec->embedding, is_draft_head(spec) ? spec->embedding->rows : spec->vocab, spec->hidden)) {
     return "the embedding has another shape";
   }
-  if (spec->join && (!spec->embedding || !spec->token_norm || !spec->feature_norm)) return "join needs an embedding and norms";
+  if (is_draft_head(spec) && !spec->embedding) return "a draft head needs an embedding";
+  if (spec->wide && (spec->join || spec->layers != 1)) return "a wide draft head has one layer and no joining matrix";
   if (spec->join && !fits(spec->join, spec->hidden, 2 * spec->hidden)) return "the joining matrix has another shape";
-  if (spec->fuse && (!spec->join || !spec->fuse_norm)) return "fuse needs join and a norm";
+  if ((spec->fuse || spec->fuse_norm) && !is_draft_head(spec)) return "fuse is for draft heads";
   if (spec->fuse && (spec->fuse->rows != spec->hidden || spec->fuse->cols % spec->hidden || spec->fuse->cols / spec->hidden > 8)) {
     return "the fusing matrix has another shape";
   }
   if (spec->head && !fits(spec->head, spec->vocab, spec->hidden)) return "the head has another shape";
-  if (spec->head && !spec->final_norm) return "a head needs the final norm";
+  if (spec->head && !spec->final_norm && !is_draft_head(spec)) return "a head needs the final norm";
   const int32_t query = spec->heads * spec->head_size, key = spec->kv_heads * spec->head_size;
+  const int32_t seen = spec->wide ? 2 * spec->hidden : spec->hidden;
   for (int32_t i = 0; i < spec->layers; i++) {
     const EspLayer *layer = &spec->layer[i];
-    if (!layer->attention_norm || !layer->feed_norm) return "a layer has no norm";
+    if (!layer->feed_norm || (!layer->attention_norm && !is_draft_head(spec))) return "a layer has no norm";
     if (layer->rope < 0 || layer->rope >= spec->ropes) return "a layer turns by a rope that is not there";
     if (layer->window < 0) return "a layer's window is out of range";
-    if (!fits(layer->query, query, spec->hidden) || !fits(layer->key, key, spec->hidden) ||
-        !fits(layer->value, key, spec->hidden) || !fits(layer->output, spec->hidden, query) ||
+    if (!fits(layer->query, query, seen) || !fits(layer->key, key, seen) || !fits(layer->value, key, seen) ||
+        !fits(layer->output, spec->hidden, query) ||
         !fits(layer->gate, spec->feed, spec->hidden) || !fits(layer->up, spec->feed, spec->hidden) ||
         !fits(layer->down, spec->hidden, spec->feed)) {
       return "a layer's matrix has another shape";
@@ -846,7 +859,8 @@ static size_t copy_all_vectors(EspStackSpec *spec, EspLayer *layers, float *to) 
       {&spec->final_norm, hidden},
       {&spec->token_norm, hidden},
       {&spec->feature_norm, hidden},
-      {&spec->fuse_norm, spec->fuse ? spec->fuse->cols : 0},
+      {&spec->fuse_norm, spec->fuse ? spec->fuse->cols : hidden},
+      {&spec->join_bias, hidden},
   };
   size_t all = copy_vectors(own, sizeof own / sizeof *own, to);
   for (int32_t i = 0; i < spec->ropes; i++) {
@@ -906,11 +920,11 @@ EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char *
   make_activations(&stack->hidden_in, ESP_MAX_NODES, spec->hidden, &bad);
   make_activations(&stack->attended_in, ESP_MAX_NODES, query, &bad);
   make_activations(&stack->feed_in, ESP_MAX_NODES, spec->feed, &bad);
-  if (spec->join) make_activations(&stack->join_in, ESP_MAX_NODES, spec->join->cols, &bad);
+  if (is_draft_head(spec)) make_activations(&stack->join_in, ESP_MAX_NODES, 2 * spec->hidden, &bad);
   if (spec->fuse) make_activations(&stack->fuse_in, ESP_MAX_NODES, spec->fuse->cols, &bad);
   for (size_t i = 0; i < threads; i++) make_activations(&stack->own_in[i], OWN_ROWS, widest, &bad);
   stack->normed_size = (size_t)widest;
-  if (spec->join && (size_t)spec->join->cols > stack->normed_size) stack->normed_size = (size_t)spec->join->cols;
+  if (is_draft_head(spec) && 2 * (size_t)spec->hidden > stack->normed_size) stack->normed_size = 2 * (size_t)spec->hidden;
   if (spec->fuse && (size_t)spec->fuse->cols > stack->normed_size) stack->normed_size = (size_t)spec->fuse->cols;
   stack->normed = room(threads * stack->normed_size, sizeof(float), &bad);
   stack->scratch_size = ESP_QUERIES * (2 * (size_t)ESP_SPAN + 2 * (size_t)spec->head_size);

@@ -48,7 +48,12 @@ beforeAll(async () => {
 });
 afterAll(() => target[Symbol.asyncDispose]());
 
-describe.each(["eagle-fused", "eagle-1"])("a head of kind %s", (kind) => {
+describe.each([
+  ["eagle-fused", "eagle-fused.gguf"],
+  ["eagle-1", "eagle-1.gguf"],
+  ["published-1", "published-1"],
+  ["published-3", "published-3"],
+])("a head of kind %s", (kind, file) => {
   const reference = readFile(fixture(`${kind}.json`), "utf8").then((text) => JSON.parse(text) as Reference);
 
   /** Features of the positions from `first` on, the hidden states of each one after another. */
@@ -63,7 +68,7 @@ describe.each(["eagle-fused", "eagle-1"])("a head of kind %s", (kind) => {
     async (read) => {
       const expected = await reference;
       const { tokens: text, nodes, rows } = expected;
-      await using head = await loadHead(fixture(`${kind}.gguf`), target, tokens);
+      await using head = await loadHead(fixture(file), target, tokens);
       await using sequence = head.createSequence({ capacity: 64 });
       await sequence.read(
         Int32Array.from(text.slice(1, read + 1)),

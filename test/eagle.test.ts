@@ -19,7 +19,12 @@ import { collect } from "./toy-model.ts";
 
 const fixture = (name: string) => fileURLToPath(new URL(`fixtures/heads/${name}`, import.meta.url));
 const TARGET = fixture("target.gguf");
-const KINDS = ["eagle-fused", "eagle-1"] as const;
+const KINDS = [
+  ["eagle-fused", "eagle-fused.gguf"],
+  ["eagle-1", "eagle-1.gguf"],
+  ["published-1", "published-1"],
+  ["published-3", "published-3"],
+] as const;
 
 interface Reference {
   /** The last one is the root. */
@@ -39,7 +44,7 @@ async function describeTarget(): Promise<HeadTarget> {
   return { config: readConfig(gguf), tokens };
 }
 
-describe.each(KINDS)("EagleDrafter with a head of kind %s", (kind) => {
+describe.each(KINDS)("EagleDrafter with a head of kind %s", (kind, file) => {
   test.each([
     [1, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]],
     [4, [3, 1, 2, 2, 1]],
@@ -50,7 +55,7 @@ describe.each(KINDS)("EagleDrafter with a head of kind %s", (kind) => {
     async (prompt, paths) => {
       const { tokens, nodes } = JSON.parse(await readFile(fixture(`${kind}.json`), "utf8")) as Reference;
       await using target = await openTarget(TARGET, { threads: 2 });
-      await using head = await loadHead(fixture(`${kind}.gguf`), target, (await describeTarget()).tokens);
+      await using head = await loadHead(fixture(file), target, (await describeTarget()).tokens);
       await using sequence = await target.createSequence({ capacity: 64 });
       await using drafter = new EagleDrafter(head, 64);
       const want = { topK: 0, taps: drafter.taps };

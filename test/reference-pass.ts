@@ -116,7 +116,7 @@ export class ReferencePass {
     const layers: Layer[] = [];
     for (const layer of tensors.layers) {
       layers.push({
-        attentionNorm: await vector(layer.attentionNorm),
+        attentionNorm: await vector(layer.attentionNorm!),
         query: await matrix(layer.query),
         key: await matrix(layer.key),
         value: await matrix(layer.value),

@@ -3,24 +3,18 @@
  * weights stay on disk until asked for. Afterwards every tensor lies inside the file and overlaps no other.
  */
 
-import { type FileHandle, open, stat } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { EspalierError } from "../errors.ts";
 import { GgufCursor, MoreBytes } from "./gguf-cursor.ts";
 import { describeText, describeValue, type MetadataValue, readValue } from "./gguf-value.ts";
-import { placeTensors, readTensorInfo, type TensorInfo } from "./tensor-table.ts";
+import { fill, openFile, readTensor } from "./open-file.ts";
+import { placeTensors, readTensorInfo, type TensorFile, type TensorInfo } from "./tensor-table.ts";
 
 /** An open file; it must not change while it is open. Dispose to close it. */
-export interface Gguf extends AsyncDisposable {
-  readonly path: string;
+export interface Gguf extends TensorFile {
   readonly version: number;
   readonly fileSize: number;
   readonly metadata: ReadonlyMap<string, MetadataValue>;
-  readonly tensors: ReadonlyMap<string, TensorInfo>;
-  /**
-   * Fills `into` with the bytes of `tensor` that start at its byte `from`. Throws RangeError when the tensor does not
-   * have them, EspalierError "damaged-file" when the file has shrunk meanwhile and "file-unreadable" when it cannot be read.
-   */
-  read(tensor: TensorInfo, into: Uint8Array, from?: number): Promise<void>;
 }
 
 const firstRead = 4 << 20;
@@ -41,40 +35,6 @@ export async function openGguf(path: string): Promise<Gguf> {
     await file.close();
     throw error;
   }
-}
-
-async function openFile(path: string): Promise<{ file: FileHandle; size: number }> {
-  try {
-    const info = await stat(path);
-    // Opening a pipe would wait for a writer.
-    if (!info.isFile()) throw new EspalierError("file-unreadable", `${path} is not a regular file`);
-    return { file: await open(path, "r"), size: info.size };
-  } catch (cause) {
-    if (cause instanceof EspalierError) throw cause;
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") {
-      throw new EspalierError("file-not-found", `there is no file ${path}`, { cause });
-    }
-    throw unreadable(path, cause);
-  }
-}
-
-function unreadable(path: string, cause: unknown): EspalierError {
-  return new EspalierError("file-unreadable", `${path} cannot be read: ${(cause as Error).message}`, {
-    cause,
-  });
-}
-
-/** Fills `into` from `position` on; false when the file ends before. */
-async function fill(path: string, file: FileHandle, into: Uint8Array, position: number): Promise<boolean> {
-  let done = 0;
-  while (done < into.length) {
-    const { bytesRead } = await file
-      .read(into, done, into.length - done, position + done)
-      .catch((cause: unknown) => Promise.reject(unreadable(path, cause)));
-    if (bytesRead === 0) return false;
-    done += bytesRead;
-  }
-  return true;
 }
 
 async function readHeader(path: string, file: FileHandle, fileSize: number): Promise<Gguf> {
@@ -193,18 +153,8 @@ class OpenGguf implements Gguf {
     this.#file = file;
   }
 
-  async read(tensor: TensorInfo, into: Uint8Array, from = 0): Promise<void> {
-    if (!Number.isInteger(from) || from < 0 || from + into.length > tensor.byteLength) {
-      throw new RangeError(
-        `bytes ${from} to ${from + into.length} of "${tensor.name}" were asked for, it has ${tensor.byteLength}`,
-      );
-    }
-    if (!(await fill(this.path, this.#file, into, tensor.offset + from))) {
-      throw new EspalierError(
-        "damaged-file",
-        `${this.path}: tensor "${tensor.name}": the file became shorter after it was opened`,
-      );
-    }
+  read(tensor: TensorInfo, into: Uint8Array, from = 0): Promise<void> {
+    return readTensor(this.path, this.#file, tensor, into, from);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -10,7 +10,8 @@ import { matrixTypes } from "./ggml-types.ts";
 import type { Gguf } from "./gguf.ts";
 import { Metadata } from "./metadata.ts";
 import type { LayerTensors } from "./model-tensors.ts";
-import type { TensorInfo } from "./tensor-table.ts";
+import type { RopeConfig } from "./rope.ts";
+import type { TensorFile, TensorInfo } from "./tensor-table.ts";
 
 export const headArchitecture = "espalier-eagle";
 
@@ -20,6 +21,10 @@ export const headKinds = ["eagle-1", "eagle-fused"] as const;
 export interface HeadConfig {
   readonly kind: (typeof headKinds)[number];
   readonly name: string;
+  /** The target's states are normed or fused before they are features. */
+  readonly fuses: boolean;
+  /** Query, key and value read token and feature side by side (EAGLE-3): there is no matrix that joins the two. */
+  readonly wide: boolean;
   /** The target's. */
   readonly hiddenSize: number;
   readonly feedForwardSize: number;
@@ -28,21 +33,26 @@ export interface HeadConfig {
   readonly headSize: number;
   readonly normEpsilon: number;
   readonly ropeBase: number;
+  readonly ropeOrder: RopeConfig["order"];
   /** The target's layers after which the hidden state is read, ascending: one for "eagle-1". */
   readonly taps: readonly number[];
   /** The target's token of each output, all different. */
   readonly draftVocab: Int32Array;
 }
 
+/** What is undefined is left out. */
 export interface HeadTensors {
-  readonly fuseNorm: TensorInfo | undefined;
+  /** "target": the target's final norm. */
+  readonly fuseNorm: TensorInfo | "target" | undefined;
   readonly fuse: TensorInfo | undefined;
-  readonly tokenNorm: TensorInfo;
-  readonly featureNorm: TensorInfo;
-  readonly join: TensorInfo;
+  readonly tokenNorm: TensorInfo | undefined;
+  readonly featureNorm: TensorInfo | undefined;
+  readonly join: TensorInfo | undefined;
+  readonly joinBias: TensorInfo | undefined;
   readonly layer: LayerTensors;
-  readonly outputNorm: TensorInfo;
-  readonly output: TensorInfo;
+  readonly outputNorm: TensorInfo | undefined;
+  /** "target": the target's own. */
+  readonly output: TensorInfo | "target";
 }
 
 /** What a head must agree with. */
@@ -89,6 +99,8 @@ export function readHeadConfig(gguf: Gguf, target: HeadTarget): HeadConfig {
   }
   return {
     kind,
+    fuses: kind === "eagle-fused",
+    wide: false,
     name: metadata.string("general.name") ?? headArchitecture,
     hiddenSize,
     feedForwardSize: count("feed_forward_length", most.feed),
@@ -97,6 +109,7 @@ export function readHeadConfig(gguf: Gguf, target: HeadTarget): HeadConfig {
     headSize: count("attention.key_length", 1024),
     normEpsilon: metadata.float(key("attention.layer_norm_rms_epsilon"), { min: 1e-12, max: 0.1 }),
     ropeBase: metadata.float(key("rope.freq_base"), { min: 1, max: 1e12 }),
+    ropeOrder: "normal",
     taps: readTaps(metadata, key("taps"), kind, target.config.layers),
     draftVocab: readDraftVocab(metadata, key("draft_vocab"), target.config.vocabSize),
   };
@@ -165,26 +178,8 @@ export function findHeadTensors(gguf: Gguf, config: HeadConfig): HeadTensors {
   const queryRows = config.heads * config.headSize;
   const keyRows = config.kvHeads * config.headSize;
 
-  function find(name: string, shape: readonly number[], types: readonly string[]): TensorInfo {
-    const tensor = gguf.tensors.get(name);
-    if (tensor === undefined) {
-      throw new EspalierError("missing-tensor", `${gguf.path}: there is no tensor "${name}"`);
-    }
-    const actual = tensor.shape.filter((size, axis) => size !== 1 || axis === 0);
-    if (actual.length !== shape.length || actual.some((size, axis) => size !== shape[axis])) {
-      throw new EspalierError(
-        "bad-model",
-        `${gguf.path}: tensor "${name}" is ${tensor.shape.join(" x ")}, a head like this needs ${shape.join(" x ")}`,
-      );
-    }
-    if (!types.includes(tensor.type.name)) {
-      throw new EspalierError(
-        "unsupported-weight-type",
-        `${gguf.path}: tensor "${name}" is of type ${tensor.type.name}; supported for it: ${types.join(", ")}`,
-      );
-    }
-    return tensor;
-  }
+  const find = (name: string, shape: readonly number[], types: readonly string[]) =>
+    findTensor(gguf, name, shape, types);
   const matrix = (name: string, columns: number, rows: number) =>
     find(`${name}.weight`, [columns, rows], matrixTypes);
   const norm = (name: string, size = hiddenSize) => find(`${name}.weight`, [size], ["F32"]);
@@ -195,6 +190,7 @@ export function findHeadTensors(gguf: Gguf, config: HeadConfig): HeadTensors {
     tokenNorm: norm("embd_norm"),
     featureNorm: norm("feature_norm"),
     join: matrix("fc", 2 * hiddenSize, hiddenSize),
+    joinBias: undefined,
     layer: {
       attentionNorm: norm("blk.0.attn_norm"),
       query: matrix("blk.0.attn_q", hiddenSize, queryRows),
@@ -209,4 +205,31 @@ export function findHeadTensors(gguf: Gguf, config: HeadConfig): HeadTensors {
     outputNorm: norm("output_norm"),
     output: matrix("output", hiddenSize, config.draftVocab.length),
   };
+}
+
+/** The tensor of that name. Throws EspalierError "missing-tensor", "unsupported-weight-type", or "bad-model" for a wrong shape. */
+export function findTensor(
+  { path, tensors }: Pick<TensorFile, "path" | "tensors">,
+  name: string,
+  shape: readonly number[],
+  types: readonly string[],
+): TensorInfo {
+  const tensor = tensors.get(name);
+  if (tensor === undefined) {
+    throw new EspalierError("missing-tensor", `${path}: there is no tensor "${name}"`);
+  }
+  const actual = tensor.shape.filter((size, axis) => size !== 1 || axis === 0);
+  if (actual.length !== shape.length || actual.some((size, axis) => size !== shape[axis])) {
+    throw new EspalierError(
+      "bad-model",
+      `${path}: tensor "${name}" is ${tensor.shape.join(" x ")}, a head like this needs ${shape.join(" x ")}`,
+    );
+  }
+  if (!types.includes(tensor.type.name)) {
+    throw new EspalierError(
+      "unsupported-weight-type",
+      `${path}: tensor "${name}" is of type ${tensor.type.name}; supported for it: ${types.join(", ")}`,
+    );
+  }
+  return tensor;
 }

@@ -9,7 +9,8 @@ import type { TensorInfo } from "./tensor-table.ts";
 
 /** Norms are vectors of hiddenSize; a matrix is [columns, rows] = [inputs, outputs]. */
 export interface LayerTensors {
-  readonly attentionNorm: TensorInfo;
+  /** Only some draft heads have none. */
+  readonly attentionNorm: TensorInfo | undefined;
   /** [hiddenSize, heads * headSize] */
   readonly query: TensorInfo;
   /** [hiddenSize, kvHeads * headSize] */

@@ -15,6 +15,17 @@ export interface TensorInfo {
   readonly byteLength: number;
 }
 
+/** An open file of tensors: GGUF or safetensors. */
+export interface TensorFile extends AsyncDisposable {
+  readonly path: string;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /**
+   * Fills `into` with the bytes of `tensor` that start at its byte `from`, default 0. Throws RangeError when the tensor does not
+   * have them, EspalierError "damaged-file" when the file has shrunk meanwhile and "file-unreadable" when it cannot be read.
+   */
+  read(tensor: TensorInfo, into: Uint8Array, from?: number): Promise<void>;
+}
+
 /**
  * The entry at the cursor. Its offset still counts from the start of the data; {@link placeTensors} makes it absolute.
  */

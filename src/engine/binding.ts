@@ -19,7 +19,8 @@ export type Cache = Handle<"cache">;
 
 /** The weights of one layer; see EspLayer in native/espalier.h for the shapes. */
 export interface LayerWeights {
-  readonly attentionNorm: Float32Array;
+  /** A draft head may be without. */
+  readonly attentionNorm: Float32Array | undefined;
   readonly feedNorm: Float32Array;
   readonly query: Matrix;
   readonly key: Matrix;
@@ -70,13 +71,15 @@ export interface StackSpec {
   readonly attentionCap: number;
   readonly logitCap: number;
   readonly layers: readonly StackLayer[];
-  readonly finalNorm?: Float32Array;
+  readonly finalNorm?: Float32Array | undefined;
   readonly embedding?: Matrix;
   readonly head?: Matrix;
   /** A draft head's input; see EspStackSpec in native/espalier.h. */
-  readonly join?: Matrix;
-  readonly tokenNorm?: Float32Array;
-  readonly featureNorm?: Float32Array;
+  readonly join?: Matrix | undefined;
+  readonly joinBias?: Float32Array | undefined;
+  readonly wide?: boolean;
+  readonly tokenNorm?: Float32Array | undefined;
+  readonly featureNorm?: Float32Array | undefined;
   readonly fuse?: Matrix | undefined;
   readonly fuseNorm?: Float32Array | undefined;
 }

@@ -51,7 +51,7 @@ export interface LoadOptions {
    */
   readonly draftModel?: string;
   /**
-   * Path of a draft head that was trained for the model (EAGLE); it drafts where requests name method "eagle". Default: the one that
+   * Path of a draft head that was trained for the model (EAGLE), a GGUF file or a folder as such heads are published; it drafts where requests name method "eagle". Default: the one that
    * comes with the package, for models that have one; "none": none.
    */
   readonly head?: string;

@@ -3,8 +3,16 @@
  * passes. Its drafting passes are shorter than the way to another thread, so they run on this one.
  */
 
+import { stat } from "node:fs/promises";
 import { openGguf } from "../checkpoint/gguf.ts";
-import { findHeadTensors, type HeadConfig, readHeadConfig } from "../checkpoint/head-file.ts";
+import {
+  findHeadTensors,
+  type HeadConfig,
+  type HeadTarget,
+  readHeadConfig,
+} from "../checkpoint/head-file.ts";
+import { type OpenHead, openPublishedHead } from "../checkpoint/published-head.ts";
+import type { TensorInfo } from "../checkpoint/tensor-table.ts";
 import { EspalierError } from "../errors.ts";
 import type { DraftHead, HeadPass, HeadSequence } from "../target/draft-head.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
@@ -26,21 +34,25 @@ const MAX_NODES = 128;
 const STATE = Int32Array.of(1);
 
 /**
- * Opens a head for `target`, whose vocabulary is `tokens`. Throws EspalierError: what is wrong with the file, or that it belongs to
- * another model.
+ * Opens a head for `target`, whose vocabulary is `tokens`: a GGUF file, or a folder as EAGLE heads are published. Throws EspalierError:
+ * what is wrong with the file, or that it belongs to another model.
  */
 export async function loadHead(
   path: string,
   target: NativeTarget,
   tokens: readonly string[],
 ): Promise<NativeHead> {
-  await using gguf = await openGguf(path);
-  const config = readHeadConfig(gguf, { config: target.config, tokens });
-  const tensors = findHeadTensors(gguf, config);
+  const { file, config, tensors } = await openHead(path, { config: target.config, tokens });
+  await using _ = file;
   const { binding } = target;
-  const { layer, fuse, fuseNorm } = tensors;
-  const matrices = [...(fuse ? [fuse] : []), tensors.join, ...matricesOf(layer), tensors.output];
-  const { arena, matrix } = await readMatrices(binding, gguf, matrices);
+  const { layer, fuse, fuseNorm, join, output } = tensors;
+  const matrices = [fuse, join, ...matricesOf(layer), output === "target" ? undefined : output];
+  const { arena, matrix } = await readMatrices(
+    binding,
+    file,
+    matrices.filter((tensor) => tensor !== undefined),
+  );
+  const vector = async (tensor: TensorInfo | undefined) => tensor && (await readVector(file, tensor));
   try {
     const stack = binding.createStack(target.pool, {
       hidden: config.hiddenSize,
@@ -50,7 +62,7 @@ export async function loadHead(
       headSize: config.headSize,
       vocab: config.draftVocab.length,
       ropeDims: config.headSize,
-      ropeNeox: false,
+      ropeNeox: config.ropeOrder === "neox",
       ropes: [{ base: config.ropeBase, amplitude: 1 }],
       normEpsilon: config.normEpsilon,
       gelu: false,
@@ -58,15 +70,17 @@ export async function loadHead(
       attentionCap: 0,
       logitCap: 0,
       attentionScale: 1 / Math.sqrt(config.headSize),
-      layers: [{ ...(await readLayer(gguf, layer, matrix)), rope: 0, window: 0 }],
-      finalNorm: await readVector(gguf, tensors.outputNorm),
-      head: matrix(tensors.output),
+      layers: [{ ...(await readLayer(file, layer, matrix)), rope: 0, window: 0 }],
+      finalNorm: await vector(tensors.outputNorm),
+      head: output === "target" ? target.output : matrix(output),
       embedding: target.embedding,
-      join: matrix(tensors.join),
-      tokenNorm: await readVector(gguf, tensors.tokenNorm),
-      featureNorm: await readVector(gguf, tensors.featureNorm),
+      join: join && matrix(join),
+      joinBias: await vector(tensors.joinBias),
+      wide: config.wide,
+      tokenNorm: await vector(tensors.tokenNorm),
+      featureNorm: await vector(tensors.featureNorm),
       fuse: fuse && matrix(fuse),
-      fuseNorm: fuseNorm && (await readVector(gguf, fuseNorm)),
+      fuseNorm: fuseNorm === "target" ? target.finalNorm : await vector(fuseNorm),
     });
     return new NativeHead(target, config, arena, stack);
   } catch (cause) {
@@ -75,6 +89,22 @@ export async function loadHead(
     throw new EspalierError("bad-model", `the engine does not take ${path}: ${(cause as Error).message}`, {
       cause,
     });
+  }
+}
+
+async function openHead(path: string, target: HeadTarget): Promise<OpenHead> {
+  const folder = await stat(path).then(
+    (info) => info.isDirectory(),
+    () => false,
+  );
+  if (folder) return await openPublishedHead(path, target);
+  const file = await openGguf(path);
+  try {
+    const config = readHeadConfig(file, target);
+    return { file, config, tensors: findHeadTensors(file, config) };
+  } catch (error) {
+    await file[Symbol.asyncDispose]();
+    throw error;
   }
 }
 
@@ -238,7 +268,7 @@ class NativeHeadSequence implements HeadSequence {
   }
 
   get #fuses(): boolean {
-    return this.#head.config.kind === "eagle-fused";
+    return this.#head.config.fuses;
   }
 
   #request(topK: number): Omit<PassRequest, "trees" | "commit"> {

@@ -82,6 +82,9 @@ export class NativeTarget implements Target {
   get embedding(): Matrix {
     return this.#weights.embedding;
   }
+  get output(): Matrix {
+    return this.#weights.head;
+  }
   /** What the last hidden state is normed with. */
   get finalNorm(): Float32Array {
     return this.#weights.finalNorm;

@@ -3,9 +3,8 @@
  * few megabytes at a time; nothing of it stays in memory but the engine's own copy.
  */
 
-import type { Gguf } from "../checkpoint/gguf.ts";
 import type { LayerTensors, ModelTensors } from "../checkpoint/model-tensors.ts";
-import type { TensorInfo } from "../checkpoint/tensor-table.ts";
+import type { TensorFile, TensorInfo } from "../checkpoint/tensor-table.ts";
 import { EspalierError } from "../errors.ts";
 import type { Arena, Binding, LayerWeights, Matrix } from "./binding.ts";
 
@@ -41,20 +40,20 @@ export interface ReadOptions {
   readonly onProgress?: ((fraction: number) => void) | undefined;
 }
 
-/** Reads every weight. Throws what `gguf.read` throws, and EspalierError "out-of-memory". */
+/** Reads every weight. Throws what `file.read` throws, and EspalierError "out-of-memory". */
 export async function readWeights(
   binding: Binding,
-  gguf: Gguf,
+  file: TensorFile,
   tensors: ModelTensors,
   options: ReadOptions = {},
 ): Promise<Weights> {
   const all = new Set([tensors.embedding, tensors.head, ...tensors.layers.flatMap(matricesOf)]);
-  const { arena, matrix } = await readMatrices(binding, gguf, all, options);
+  const { arena, matrix } = await readMatrices(binding, file, all, options);
   try {
     const layers: LayerWeights[] = [];
-    for (const layer of tensors.layers) layers.push(await readLayer(gguf, layer, matrix));
-    const finalNorm = await readVector(gguf, tensors.outputNorm);
-    const ropeFactors = tensors.ropeFactors && (await readFactors(gguf, tensors.ropeFactors));
+    for (const layer of tensors.layers) layers.push(await readLayer(file, layer, matrix));
+    const finalNorm = await readVector(file, tensors.outputNorm);
+    const ropeFactors = tensors.ropeFactors && (await readFactors(file, tensors.ropeFactors));
     const [embedding, head] = [matrix(tensors.embedding), matrix(tensors.head)];
     return { arena, embedding, layers, finalNorm, head, ropeFactors };
   } catch (error) {
@@ -65,14 +64,14 @@ export async function readWeights(
 
 /** A layer whose matrices are read already; reads its vectors. */
 export async function readLayer(
-  gguf: Gguf,
+  file: TensorFile,
   layer: LayerTensors,
   matrix: (tensor: TensorInfo) => Matrix,
 ): Promise<LayerWeights> {
-  const optional = async (tensor: TensorInfo | undefined) => tensor && (await readVector(gguf, tensor));
+  const optional = async (tensor: TensorInfo | undefined) => tensor && (await readVector(file, tensor));
   return {
-    attentionNorm: await readVector(gguf, layer.attentionNorm),
-    feedNorm: await readVector(gguf, layer.feedForwardNorm),
+    attentionNorm: await optional(layer.attentionNorm),
+    feedNorm: await readVector(file, layer.feedForwardNorm),
     query: matrix(layer.query),
     key: matrix(layer.key),
     value: matrix(layer.value),
@@ -93,7 +92,7 @@ export async function readLayer(
 /** Reads matrices into an arena of their own; throws as {@link readWeights} does, and then nothing is left of it. */
 export async function readMatrices(
   binding: Binding,
-  gguf: Gguf,
+  file: TensorFile,
   tensors: Iterable<TensorInfo>,
   { precision = "file", onProgress }: ReadOptions = {},
 ): Promise<{ arena: Arena; matrix: (tensor: TensorInfo) => Matrix }> {
@@ -108,7 +107,7 @@ export async function readMatrices(
   if (!arena) {
     throw new EspalierError(
       "out-of-memory",
-      `no memory for ${Math.ceil(bytes / 2 ** 20)} MB of weights of ${gguf.path}`,
+      `no memory for ${Math.ceil(bytes / 2 ** 20)} MB of weights of ${file.path}`,
     );
   }
   try {
@@ -124,7 +123,7 @@ export async function readMatrices(
         parts.push({ tensor, matrix, first, rows: Math.min(step, rows - first), rowBytes });
       }
     }
-    await fill(binding, gguf, parts, onProgress);
+    await fill(binding, file, parts, onProgress);
     return { arena, matrix: (tensor) => matrices.get(tensor)! };
   } catch (error) {
     binding.release(arena);
@@ -139,7 +138,7 @@ export function matricesOf({ query, key, value, output, gate, up, down }: LayerT
 /** Several workers take parts in order, each with a buffer of its own. All have stopped when this returns or throws. */
 async function fill(
   binding: Binding,
-  gguf: Gguf,
+  file: TensorFile,
   parts: readonly Part[],
   onProgress?: (fraction: number) => void,
 ): Promise<void> {
@@ -154,7 +153,7 @@ async function fill(
       if (buffer.length < size) buffer = new Uint8Array(size);
       const bytes = buffer.subarray(0, size);
       try {
-        await gguf.read(tensor, bytes, first * rowBytes);
+        await file.read(tensor, bytes, first * rowBytes);
         await binding.fillMatrix({ matrix, first, rows, bytes });
       } catch (error) {
         failed = true;
@@ -168,22 +167,22 @@ async function fill(
 }
 
 /** Divisors of angles: none so small or large that positions could not be told apart. */
-async function readFactors(gguf: Gguf, tensor: TensorInfo): Promise<Float32Array> {
-  const factors = await readVector(gguf, tensor);
+async function readFactors(file: TensorFile, tensor: TensorInfo): Promise<Float32Array> {
+  const factors = await readVector(file, tensor);
   for (const factor of factors) {
     if (factor >= 1 / 16 && factor <= 65_536) continue;
     throw new EspalierError(
       "bad-model",
-      `${gguf.path}: tensor "${tensor.name}" has a factor of ${factor}; they must be from 1/16 to 65536`,
+      `${file.path}: tensor "${tensor.name}" has a factor of ${factor}; they must be from 1/16 to 65536`,
     );
   }
   return factors;
 }
 
 /** Values of a norm or a bias: F32, F16 or BF16 in the file. */
-export async function readVector(gguf: Gguf, tensor: TensorInfo): Promise<Float32Array> {
+export async function readVector(file: TensorFile, tensor: TensorInfo): Promise<Float32Array> {
   const bytes = new Uint8Array(tensor.byteLength);
-  await gguf.read(tensor, bytes);
+  await file.read(tensor, bytes);
   const view = new DataView(bytes.buffer);
   const wide = tensor.type.name === "F32";
   return Float32Array.from({ length: bytes.length / (wide ? 4 : 2) }, (_, i) => {
