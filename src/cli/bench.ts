@@ -45,6 +45,7 @@ const EXAMPLES = `
 Examples:
   espalier bench -m smollm2-135m --prompts spec_bench.jsonl,code_edit.jsonl --limit 26
   espalier bench -m model.gguf --prompts code.jsonl --methods token-recycling --budget 8 --json
+  espalier bench --prompts chat.jsonl --methods opt-tree,chain:3,ddd:0.6
   espalier bench engine -m model.gguf
 
 Methods take turns prompt by prompt. Each learns for itself from prompt to prompt, and all start with nothing learnt
