@@ -191,6 +191,14 @@ describe("BudgetPlan", () => {
     expect(plan.off).toBeUndefined();
   });
 
+  it("goes on with drafts that cost next to nothing, however bad they begin", () => {
+    const plan = new BudgetPlan(new CostCurve([{ rows: 1, ms: 1 }]));
+    for (let t = 0; t < 500; t++) {
+      plan.observe(plan.next(), { nodes: 1, tokens: 1, passMs: 1, draftMs: 0.03 });
+      expect(plan.off).toBeUndefined();
+    }
+  });
+
   for (const [name, world] of Object.entries(WORLDS)) {
     it(`never slower than plain decoding, and near the best fixed length: ${name}`, () => {
       for (const noise of world.noise ? [world.noise] : [() => 1, noisy]) {

@@ -14,6 +14,10 @@ const USUAL_ROWS = 8;
 /** Drafted steps that the pace remembers, and how many it takes to be believed. */
 const MEMORY = 1 - 1 / 64;
 const ENOUGH = 24;
+/** Drafted steps before that are not counted: code is cold, and drafters have learnt nothing. */
+const WARM_UP = 24;
+/** Drafts that take less than this part of a plain pass go on: they give up by the step what is not worth a row. */
+const CHEAP = 0.05;
 /** Drafting stops below this pace, and starts again above that. */
 const STOP = 0.99;
 const START = 1.01;
@@ -55,7 +59,9 @@ export class BudgetPlan {
   /** Of drafted steps: tokens, and time in plain passes, both fading. */
   #tokens = 0;
   #time = 0;
-  #steps = 0;
+  #draftTime = 0;
+  /** Drafted steps that count, from -WARM_UP. */
+  #steps = -WARM_UP;
   #off = false;
   /** What trials may still lose, in plain passes. */
   #allowance = 0;
@@ -111,7 +117,8 @@ export class BudgetPlan {
   observe(turn: Turn, { nodes, tokens, passMs, draftMs }: Spent): void {
     this.#cost.observe(nodes, passMs);
     const one = this.#cost.ms(1);
-    const time = this.#cost.ms(nodes) / one + Math.min(LONGEST_DRAFT, draftMs / one);
+    const draft = Math.min(LONGEST_DRAFT, draftMs / one);
+    const time = this.#cost.ms(nodes) / one + draft;
     this.#allowance = Math.min(SAVED, this.#allowance + time * TRIALS);
     if (turn.trial)
       this.#allowance -= this.#off ? time - tokens : Math.max(LEAST, time - tokens / this.#pace);
@@ -119,10 +126,11 @@ export class BudgetPlan {
     const catchesUp = this.#off && this.#left === ROUND;
     if (this.#left > 0) this.#left--;
     if (catchesUp || (turn.trial && !this.#off)) return;
+    if (++this.#steps <= 0) return;
     this.#tokens = this.#tokens * MEMORY + tokens;
     this.#time = this.#time * MEMORY + time;
-    this.#steps++;
-    if (this.#steps >= ENOUGH) this.#off = this.#pace < (this.#off ? START : STOP);
+    this.#draftTime += (draft - this.#draftTime) * (1 - MEMORY);
+    if (this.#steps >= ENOUGH) this.#off = this.#draftTime > CHEAP && this.#pace < (this.#off ? START : STOP);
     if (!this.#off) this.#left = 0;
   }
 
