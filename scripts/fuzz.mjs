@@ -1,5 +1,5 @@
 /**
- * @file `npm run fuzz -- [--cases N] [--seed S] [--case N]`: mutated model files, each loaded and asked for a text, in
+ * @file `npm run fuzz -- [--cases N] [--seed S] [--case N]`: mutated files of models and draft heads, each loaded and asked for a text, in
  * processes that may die of it. A fault is a crash, a hang, more memory than twice the file and a fixed base, or an error that is no
  * EspalierError. The same seed and case number give the same file again; `--case` runs that one alone.
  */
@@ -85,7 +85,10 @@ function runSome(first, end) {
       first,
       step,
       end,
-      embedded: join(root, "models/espalier-tiny/espalier-tiny-draft.gguf"),
+      files: {
+        embedded: join(root, "models/espalier-tiny/espalier-tiny-draft.gguf"),
+        fixtures: join(root, "test/fixtures"),
+      },
     });
     worker.on("message", (message) => {
       watch();

@@ -1,10 +1,10 @@
-/** @file The short run of `npm run fuzz`: damaged and hostile model files end in a text or in a clear error. */
+/** @file The short run of `npm run fuzz`: damaged and hostile files of models and draft heads end in a text or in a clear error. */
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { fileOf, runCase } from "./fuzz/one-case.ts";
+import { caseOf, runCase } from "./fuzz/one-case.ts";
 import { readSeeds, type Seed } from "./fuzz/seeds.ts";
 
 const SEED = 1;
@@ -14,26 +14,29 @@ let seeds: readonly Seed[];
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "espalier-fuzz-"));
-  seeds = await readSeeds("models/espalier-tiny/espalier-tiny-draft.gguf");
+  seeds = await readSeeds({
+    embedded: "models/espalier-tiny/espalier-tiny-draft.gguf",
+    fixtures: "test/fixtures",
+  });
 });
 afterAll(() => rm(folder, { recursive: true }));
 
 it("starts from files that generate", async () => {
-  for (const { name, bytes } of seeds) {
-    expect(await runCase(bytes, join(folder, "seed.gguf")), name).toMatchObject({ end: "text" });
+  for (const seed of seeds) {
+    expect(await runCase(seed, join(folder, "seed.gguf")), seed.name).toMatchObject({ end: "text" });
   }
 });
 
 it("is the same file for the same seed and case", () => {
-  expect(fileOf(seeds, 5, 7)).toEqual(fileOf(seeds, 5, 7));
-  expect(fileOf(seeds, 5, 7)).not.toEqual(fileOf(seeds, 6, 7));
-  expect(fileOf(seeds, 5, 7)).not.toEqual(fileOf(seeds, 5, 8));
+  expect(caseOf(seeds, 5, 7)).toEqual(caseOf(seeds, 5, 7));
+  expect(caseOf(seeds, 5, 7)).not.toEqual(caseOf(seeds, 6, 7));
+  expect(caseOf(seeds, 5, 7)).not.toEqual(caseOf(seeds, 5, 8));
 });
 
 it(`${CASES} mutated files end in a text or in an EspalierError`, async () => {
   const ends = new Map<string, number>();
   for (let number = 0; number < CASES; number++) {
-    const { end, fault } = await runCase(fileOf(seeds, SEED, number), join(folder, "case.gguf"));
+    const { end, fault } = await runCase(caseOf(seeds, SEED, number), join(folder, "case.gguf"));
     expect(fault, `seed ${SEED}, case ${number}`).toBeUndefined();
     ends.set(end, (ends.get(end) ?? 0) + 1);
   }

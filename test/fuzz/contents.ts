@@ -126,7 +126,7 @@ function nastyValue(chance: Chance, old: GgufValue): GgufValue {
   }
 }
 
-/** Keys that a reader may look at though the file does not have them. */
+/** Keys that a reader may look at though the file does not have them; "llama." stands for the architecture of the file. */
 const extras: readonly Entry[] = [
   ["general.alignment", { type: "u32", value: 64 }],
   ["split.count", { type: "u16", value: 2 }],
@@ -138,6 +138,10 @@ const extras: readonly Entry[] = [
   ["llama.attention.sliding_window", { type: "u32", value: 8 }],
   ["llama.vocab_size", { type: "u32", value: 259 }],
   ["llama.expert_count", { type: "u32", value: 8 }],
+  ["llama.rope.scaling.original_context_length", { type: "u32", value: 64 }],
+  ["llama.rope.scaling.attn_factor", { type: "f32", value: 1.2 }],
+  ["llama.attn_logit_softcapping", { type: "f32", value: 50 }],
+  ["llama.final_logit_softcapping", { type: "f32", value: 30 }],
   ["tokenizer.ggml.scores", { type: "array", of: "f32", value: [0, Number.NaN, -1] }],
   ["tokenizer.ggml.add_bos_token", { type: "bool", value: true }],
   ["tokenizer.ggml.add_eos_token", { type: "bool", value: true }],
@@ -145,6 +149,10 @@ const extras: readonly Entry[] = [
   ["tokenizer.ggml.unknown_token_id", { type: "u32", value: 0 }],
   ["tokenizer.ggml.eot_token_id", { type: "u32", value: 1 }],
 ];
+
+function architectureOf(file: GgufFile): string {
+  return String(file.metadata.find(([key]) => key === "general.architecture")?.[1].value);
+}
 
 function mutateMetadata(file: GgufFile, chance: Chance): GgufFile {
   const metadata = [...file.metadata];
@@ -167,7 +175,10 @@ function mutateMetadata(file: GgufFile, chance: Chance): GgufFile {
     }
     case 4: {
       const [extra, usual] = chance.of(extras);
-      metadata.push([extra, chance.once(2) ? usual : nastyValue(chance, usual)]);
+      metadata.push([
+        String(extra).replace(/^llama/, architectureOf(file)),
+        chance.once(2) ? usual : nastyValue(chance, usual),
+      ]);
       break;
     }
     case 5: {

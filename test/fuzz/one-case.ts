@@ -25,28 +25,37 @@ export interface Outcome {
   readonly fileBytes: number;
 }
 
-/** The bytes of case `number`. */
-export function fileOf(seeds: readonly Seed[], seed: number, number: number): Buffer {
+/** What is run: the bytes of a model, or those of a draft head for the model at `target`. */
+export type Case = Pick<Seed, "bytes" | "target">;
+
+/** Case `number`. */
+export function caseOf(seeds: readonly Seed[], seed: number, number: number): Case {
   const chance = new Chance(seed, number);
   // The last one has a vocabulary that takes longer than all the rest.
-  const { file, bytes, layout } = chance.once(16) ? seeds.at(-1)! : chance.of(seeds.slice(0, -1));
-  return chance.once(2) ? mutateBytes(bytes, layout, chance) : writeGguf(mutateContents(file, chance));
+  const { file, bytes, layout, target } = chance.once(16) ? seeds.at(-1)! : chance.of(seeds.slice(0, -1));
+  const mutated = chance.once(2)
+    ? mutateBytes(bytes, layout, chance)
+    : writeGguf(mutateContents(file, chance));
+  return { bytes: mutated, target };
 }
 
 /** Runs the case by way of the file `path`. Never throws. */
-export async function runCase(bytes: Buffer, path: string): Promise<Outcome> {
+export async function runCase({ bytes, target }: Case, path: string): Promise<Outcome> {
   await writeFile(path, bytes);
   const before = startMemory();
   const start = process.cpuUsage();
-  const { end, fault } = await judge(path);
+  const { end, fault } = await judge(path, target);
   const { user, system } = process.cpuUsage(start);
   const ms = (user + system) / 1000;
   return { end, fault, ms, bytes: mostMemory() - before, fileBytes: bytes.length };
 }
 
-async function judge(path: string): Promise<{ end: string; fault: string | undefined }> {
+async function judge(
+  path: string,
+  target: string | undefined,
+): Promise<{ end: string; fault: string | undefined }> {
   try {
-    await use(path);
+    await use(path, target);
     return { end: "text", fault: undefined };
   } catch (error) {
     if (error instanceof EspalierError && error.code !== undefined && error.message.length < 2000)
@@ -58,14 +67,21 @@ async function judge(path: string): Promise<{ end: string; fault: string | undef
   }
 }
 
-async function use(path: string): Promise<void> {
-  await using model = await loadModel(path, { threads: 1, passTimes: false });
+async function use(path: string, target: string | undefined): Promise<void> {
+  const options = { threads: 1, passTimes: false } as const;
+  await using model = await (target === undefined
+    ? loadModel(path, options)
+    : loadModel(target, { ...options, head: path }));
   const requests = [
     { prompt: "Hi é 12 😀<|im_end|>\n  x" },
     ...(model.parts.chatTemplate ? [{ messages: [{ role: "user", content: "Hi" } as const] }] : []),
   ];
   for (const request of requests) {
-    for await (const event of model.generate({ ...request, maxTokens: 4 })) {
+    for await (const event of model.generate({
+      ...request,
+      ...(target !== undefined && { method: "eagle" }),
+      maxTokens: 4,
+    })) {
       if (event.type === "end" && !/^[a-z-]+$/.test(event.stopReason))
         throw new Error(`ended with ${event.stopReason}`);
     }

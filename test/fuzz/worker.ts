@@ -3,8 +3,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileOf, runCase } from "./one-case.ts";
-import { readSeeds } from "./seeds.ts";
+import { caseOf, runCase } from "./one-case.ts";
+import { readSeeds, type SeedFiles } from "./seeds.ts";
 
 export interface Work {
   readonly seed: number;
@@ -12,18 +12,17 @@ export interface Work {
   readonly first: number;
   readonly step: number;
   readonly end: number;
-  /** Path of a model whose vocabulary is taken. */
-  readonly embedded: string;
+  readonly files: SeedFiles;
 }
 
 process.once("message", async (work: Work) => {
   const folder = mkdtempSync(join(tmpdir(), "espalier-fuzz-"));
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   const path = join(folder, "case.gguf");
-  const seeds = await readSeeds(work.embedded);
+  const seeds = await readSeeds(work.files);
   for (let number = work.first; number < work.end; number += work.step) {
     process.send!({ begin: number });
-    const outcome = await runCase(fileOf(seeds, work.seed, number), path);
+    const outcome = await runCase(caseOf(seeds, work.seed, number), path);
     process.send!({ number, ...outcome });
   }
   process.disconnect();
