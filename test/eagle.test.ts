@@ -146,6 +146,7 @@ describe("finding a head", () => {
 
   test("that comes with the package: the one of the model, by its sizes and tokens", async () => {
     const target = await describeTarget();
+    expect(await findShippedHead(target, join(models, "nowhere"))).toBeUndefined();
     expect(await findShippedHead(target, models)).toBeUndefined();
     const path = join(models, "random", "random-eagle.gguf");
     await copyFile(fixture("eagle-1.gguf"), path);

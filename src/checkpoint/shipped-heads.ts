@@ -13,7 +13,7 @@ const SUFFIX = "-eagle.gguf";
 
 /** The path of the head for `target`; undefined when there is none. `models`: the folder to look in, default the package's. */
 export async function findShippedHead(target: HeadTarget, models = MODELS): Promise<string | undefined> {
-  const files = await readdir(models, { recursive: true });
+  const files = existsSync(models) ? await readdir(models, { recursive: true }) : [];
   for (const file of files.filter((name) => name.endsWith(SUFFIX)).sort()) {
     const path = join(models, file);
     if (await fits(path, target)) return path;
