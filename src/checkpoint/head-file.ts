@@ -8,6 +8,7 @@ import { EspalierError } from "../errors.ts";
 import type { ModelConfig } from "./config.ts";
 import { matrixTypes } from "./ggml-types.ts";
 import type { Gguf } from "./gguf.ts";
+import { describeText } from "./gguf-value.ts";
 import { Metadata } from "./metadata.ts";
 import type { LayerTensors } from "./model-tensors.ts";
 import type { RopeConfig } from "./rope.ts";
@@ -78,13 +79,13 @@ export function readHeadConfig(gguf: Gguf, target: HeadTarget): HeadConfig {
   const architecture = metadata.string("general.architecture");
   if (architecture !== headArchitecture) {
     throw metadata.bad(
-      `this is no draft head: its architecture is ${JSON.stringify(architecture)}, a head's is "${headArchitecture}"`,
+      `this is no draft head: its architecture is ${describeText(architecture ?? "")}, a head's is "${headArchitecture}"`,
     );
   }
   const kindName = metadata.string(key("kind"));
   const kind = headKinds.find((known) => known === kindName);
   if (kind === undefined) {
-    throw metadata.bad(`a head of kind ${JSON.stringify(kindName)}; supported: ${headKinds.join(", ")}`);
+    throw metadata.bad(`a head of kind ${describeText(kindName ?? "")}; supported: ${headKinds.join(", ")}`);
   }
   checkTarget(gguf, headArchitecture, target, "a draft head");
   const count = (name: string, max: number) => metadata.integer(key(name), { min: 1, max });
@@ -130,7 +131,8 @@ export function checkTarget(
     ["hidden size", metadata.integer(key("embedding_length"), range), config.hiddenSize],
     ["vocabulary size", metadata.integer(key("vocab_size"), range), config.vocabSize],
   ] as const;
-  const name = metadata.string(key("name")) ?? "another model";
+  const named = metadata.string(key("name"));
+  const name = named === undefined ? "another model" : describeText(named);
   const wrong = (detail: string) =>
     new EspalierError(
       "wrong-head",

@@ -8,6 +8,7 @@ import { createReadStream } from "node:fs";
 import { EspalierError } from "../errors.ts";
 import { vectorTypes } from "./ggml-types.ts";
 import type { Gguf } from "./gguf.ts";
+import { describeText } from "./gguf-value.ts";
 import { checkTarget, type HeadTarget } from "./head-file.ts";
 import { Metadata } from "./metadata.ts";
 import type { TensorInfo } from "./tensor-table.ts";
@@ -49,7 +50,7 @@ export async function readLdlpConfig(gguf: Gguf, target: HeadTarget, drafts: str
   const architecture = metadata.string("general.architecture");
   if (architecture !== ldlpArchitecture) {
     throw metadata.bad(
-      `this is no length predictor: its architecture is ${JSON.stringify(architecture)}, a predictor's is "${ldlpArchitecture}"`,
+      `this is no length predictor: its architecture is ${describeText(architecture ?? "")}, a predictor's is "${ldlpArchitecture}"`,
     );
   }
   checkTarget(gguf, ldlpArchitecture, target, "a length predictor");
