@@ -194,7 +194,7 @@ describe("a file that is no length predictor for these", () => {
       "another target",
       () => changed("target.block_count", { type: "u32", value: 9 }),
       "wrong-head",
-      "a length predictor for a target (layers 9",
+      'a length predictor for "a target" (layers 9',
     ],
     [
       "other tokens",
