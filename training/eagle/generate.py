@@ -90,6 +90,7 @@ def keep_texts(path: str, folder: Path, grams_path: Path | None, held_out: int, 
             kept, tokens = kept + 1, tokens + int(chosen.sum())
     shards.flush()
     print(f"generate: {kept} conversations kept, {tokens} tokens of answers, {dropped} dropped for overlap", flush=True)
+    told.cancel_join_thread()  # nobody takes what is still in it, and this process would wait for that
 
 
 class Loop:
