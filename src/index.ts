@@ -12,9 +12,11 @@ export type {
   GenerateEvent,
   GenerateRequest,
   GenerateStats,
+  PieceLogProbs,
   SamplingOptions,
   StopReason,
   TextPiece,
+  TokenLogProb,
 } from "./session/api.ts";
 export { Model } from "./session/model.ts";
 export { Session } from "./session/session.ts";

@@ -42,6 +42,7 @@ test("types and values", () => {
       "type LoadOptions",
       "type NodeIndex",
       "type Pass",
+      "type PieceLogProbs",
       "type Position",
       "type PrefillOptions",
       "type SamplingOptions",
@@ -52,6 +53,7 @@ test("types and values", () => {
       "type TargetSequence",
       "type TextPiece",
       "type TokenId",
+      "type TokenLogProb",
       "type Want",
     ]
   `);

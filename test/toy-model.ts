@@ -1,6 +1,6 @@
 /** @file A model on the toy target, for tests of what stands above the engine. */
 
-import type { GenerateEvent } from "../src/session/api.ts";
+import type { GenerateEvent, TextPiece } from "../src/session/api.ts";
 import { Model } from "../src/session/model.ts";
 import type { ModelParts } from "../src/session/parts.ts";
 import { type ToyOptions, ToyTarget } from "../src/target/toy.ts";
@@ -49,6 +49,7 @@ export function toyModel(options: ToyOptions = {}, parts: Partial<ModelParts> = 
 }
 
 export interface Result {
+  readonly pieces: readonly TextPiece[];
   readonly tokens: readonly TokenId[];
   readonly text: string;
   readonly end: Extract<GenerateEvent, { type: "end" }>;
@@ -57,7 +58,7 @@ export interface Result {
 /** Reads a stream to its end, and checks that its pieces are its text. */
 export async function collect(events: AsyncIterable<GenerateEvent>): Promise<Result> {
   let text = "";
-  const tokens: TokenId[] = [];
+  const pieces: TextPiece[] = [];
   let end: Result["end"] | undefined;
   for await (const event of events) {
     if (end !== undefined) throw new Error(`a ${event.type} event after the end`);
@@ -66,12 +67,13 @@ export async function collect(events: AsyncIterable<GenerateEvent>): Promise<Res
       if (event.pieces.map((piece) => piece.text).join("") !== event.text)
         throw new Error("pieces are not the text");
       text += event.text;
-      tokens.push(...event.pieces.map((piece) => piece.token));
+      pieces.push(...event.pieces);
     }
   }
   if (end === undefined) throw new Error("the stream had no end");
   if (end.text !== text) throw new Error(`the pieces were "${text}", the result is "${end.text}"`);
+  const tokens = pieces.map((piece) => piece.token);
   if (tokens.join() !== end.tokens.join())
     throw new Error(`the pieces were ${tokens}, the result is ${end.tokens}`);
-  return { tokens: end.tokens, text, end };
+  return { pieces, tokens: end.tokens, text, end };
 }

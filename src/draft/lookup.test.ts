@@ -90,6 +90,25 @@ describe("LookupDrafter", () => {
     expect(guesses(drafter, text, [30])).toEqual([]);
   });
 
+  it("looks through a predicted text from its beginning, and finds it again behind what differs", () => {
+    const predicted = [5, 6, 7, 8, 9, 10, 11];
+    const drafter = new LookupDrafter(undefined, predicted);
+    expect(drafter.name).toBe("prediction");
+    expect(guesses(drafter, [1, 2, 3])).toEqual([5]);
+    expect(guesses(drafter, [1, 2, 3], [5, 6])).toEqual([7]);
+    expect(guesses(drafter, [1, 2, 3], [5, 6, 40])).toEqual([]);
+    expect(guesses(drafter, [1, 2, 3], [5, 6, 40, 8])).toEqual([9]);
+    expect(guesses(drafter, [1, 2, 3], [5, 6, 40, 8, 9, 10, 11])).toEqual([]);
+    // Of the text, only the last tokens are in front of the prediction.
+    expect(guesses(drafter, [1, 2, 3, 1])).toEqual([5, 2]);
+    expect(
+      guesses(
+        new LookupDrafter(undefined, [7]),
+        Array.from({ length: 30 }, (_, i) => i),
+      ),
+    ).toEqual([7]);
+  });
+
   it("is silent when nothing was there before", () => {
     expect(guesses(new LookupDrafter(), [1])).toEqual([]);
     expect(guesses(new LookupDrafter(), [1, 2, 3])).toEqual([]);

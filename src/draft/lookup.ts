@@ -1,6 +1,7 @@
 /**
  * @file Prompt lookup: where the last tokens stood before in prompt or text, what followed there is guessed again.
- * The longest match comes first, the most recent of equals; different continuations become branches.
+ * The longest match comes first, the most recent of equals; different continuations become branches. A predicted text can
+ * be looked through instead: what should come is then known before any of it has been written.
  */
 
 import type { DraftTree } from "../tree/draft-tree.ts";
@@ -31,26 +32,39 @@ export class LookupOdds extends Calibration {
 }
 
 export class LookupDrafter implements Drafter {
-  readonly name = "lookup";
+  readonly name: "lookup" | "prediction";
   readonly rows = { pass: 0, prompt: 0 };
   readonly #odds: LookupOdds;
-  readonly #index = new NgramIndex();
+  /** The text so far. */
+  readonly #text = new NgramIndex();
+  /** Where its last tokens are looked for. */
+  readonly #index: NgramIndex;
+  readonly #predicted: readonly TokenId[];
   /** The newest tokens of text and path, newest first. */
   readonly #tail = new Int32Array(LONGEST_MATCH);
   /** What {@link #search} found: tokens and their classes. */
   #tokens: TokenId[] = [];
   #classes: number[] = [];
 
-  constructor(odds = new LookupOdds()) {
+  /** With `predicted`, what is expected to follow the prompt, it looks through this instead of the text. */
+  constructor(odds = new LookupOdds(), predicted?: readonly TokenId[]) {
+    this.name = predicted === undefined ? "lookup" : "prediction";
     this.#odds = odds;
+    this.#predicted = predicted ?? [];
+    this.#index = predicted === undefined ? this.#text : new NgramIndex();
   }
 
   begin(tokens: readonly TokenId[]): void {
-    const index = this.#index;
+    const text = this.#text;
     let same = 0;
-    while (same < index.length && same < tokens.length && index.at(same) === tokens[same]) same++;
-    index.truncate(same);
-    for (let position = same; position < tokens.length; position++) index.push(tokens[position]!);
+    while (same < text.length && same < tokens.length && text.at(same) === tokens[same]) same++;
+    text.truncate(same);
+    for (let position = same; position < tokens.length; position++) text.push(tokens[position]!);
+    if (this.#index === text) return;
+    // The prediction follows the prompt, so the prompt's end finds the prediction's beginning.
+    this.#index.truncate(0);
+    for (const token of tokens.slice(-LONGEST_MATCH)) this.#index.push(token);
+    for (const token of this.#predicted) this.#index.push(token);
   }
 
   expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Candidates[] {
@@ -70,8 +84,8 @@ export class LookupDrafter implements Drafter {
         this.#odds.observe(this.#classes[rank]!, this.#tokens[rank] === picked);
       }
     }
-    for (let i = 1; i < path.length; i++) this.#index.push(tree.tokens[path[i]!]!);
-    this.#index.push(bonus);
+    for (let i = 1; i < path.length; i++) this.#text.push(tree.tokens[path[i]!]!);
+    this.#text.push(bonus);
   }
 
   #search(tree: DraftTree, node: NodeIndex, width: number): void {
@@ -105,12 +119,13 @@ export class LookupDrafter implements Drafter {
   /** How many tokens there were to fill it with. */
   #fillTail(tree: DraftTree, node: NodeIndex): number {
     const tail = this.#tail;
+    const text = this.#text;
     let length = 0;
-    // The root is the last token of the index, so it is not taken from the tree.
+    // The root is the last token of the text, so it is not taken from the tree.
     for (let at = node; at > 0 && length < LONGEST_MATCH; at = tree.parents[at]!)
       tail[length++] = tree.tokens[at]!;
-    for (let position = this.#index.length - 1; position >= 0 && length < LONGEST_MATCH; position--) {
-      tail[length++] = this.#index.at(position);
+    for (let position = text.length - 1; position >= 0 && length < LONGEST_MATCH; position--) {
+      tail[length++] = text.at(position);
     }
     return length;
   }

@@ -75,6 +75,11 @@ export class BudgetPlan {
     this.#cost = cost;
   }
 
+  /** A plan on the same costs for drafts of another kind, about which nothing is known. */
+  fork(): BudgetPlan {
+    return new BudgetPlan(this.#cost);
+  }
+
   /** The largest tree worth growing. */
   get most(): number {
     return this.#cost.most;

@@ -47,7 +47,29 @@ export interface GenerateRequest extends SamplingOptions {
   readonly method?: string;
   /** Most nodes of a draft tree, root included, >= 1. Default: chosen from the measured cost of a pass. */
   readonly budget?: number;
+  /**
+   * A text that the result will probably be like, such as the file that is to be edited: guesses are looked up in it, beside those of
+   * the method. It can make the text come faster, never change it.
+   */
+  readonly prediction?: string;
+  /** Report the log-probability of every token, and of so many of the likeliest in its place: 0 to 20. Default: none of it. */
+  readonly logProbs?: number;
   readonly signal?: AbortSignal;
+}
+
+/** A token, and how likely the model found it before penalties, temperature and filters. */
+export interface TokenLogProb {
+  readonly token: TokenId;
+  /** The token's UTF-8, maybe of a part of a character; empty for control tokens. */
+  readonly bytes: Uint8Array;
+  /** Natural logarithm of its probability. */
+  readonly logProb: number;
+}
+
+/** A token of the text with the likeliest ones in its place. */
+export interface PieceLogProbs extends TokenLogProb {
+  /** Most likely first; as many as the request asked for. */
+  readonly top: readonly TokenLogProb[];
 }
 
 /** One token of the text as it was shown. */
@@ -57,6 +79,8 @@ export interface TextPiece {
   readonly text: string;
   /** Names of the drafters that had guessed it; empty for the target's own (bonus) token. */
   readonly drafters: readonly string[];
+  /** When the request asked for them; the end token has none. */
+  readonly logProbs?: PieceLogProbs;
 }
 
 export interface DrafterStats {

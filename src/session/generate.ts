@@ -3,6 +3,8 @@
  * path, an abort, a reader that leaves early), the cache ends up holding a prefix of the text and nothing else.
  */
 
+import type { Drafter } from "../draft/drafter.ts";
+import { LookupDrafter, LookupOdds } from "../draft/lookup.ts";
 import type { Method } from "../methods/method.ts";
 import type { BudgetPlan } from "../plan/budget-plan.ts";
 import { History } from "../sampling/history.ts";
@@ -10,6 +12,7 @@ import { createSampler } from "../sampling/sampler.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { GenerateEvent, StopReason } from "./api.ts";
 import type { Cache } from "./cache.ts";
+import { LogProbReader } from "./log-probs.ts";
 import { Output } from "./output.ts";
 import type { ModelParts } from "./parts.ts";
 import type { CheckedRequest } from "./request.ts";
@@ -28,17 +31,23 @@ export interface Planned {
 /** Generates in `cache`, whose text may be at most `contextLength` tokens long. */
 export async function* generate(
   model: ModelParts,
-  { method, plan }: Planned,
+  planned: Planned,
   cache: Cache,
   request: CheckedRequest,
   contextLength: number,
 ): AsyncGenerator<GenerateEvent, void, undefined> {
-  const { prompt, signal } = request;
+  const { prompt, prediction, signal } = request;
+  const { method } = planned;
   const { sequence } = cache;
   const history = new History(prompt);
   const sampler = createSampler(request.sampling);
-  const { structure, drafters } = cache.composition(method);
-  const want = wantOf(sampler, drafters, structure);
+  const { structure, drafters: own } = cache.composition(method);
+  const drafters: readonly Drafter[] = prediction
+    ? [...own, new LookupDrafter(new LookupOdds(), prediction)]
+    : own;
+  // How well predictions do tells nothing of the method without them.
+  const plan = prediction ? planned.plan?.fork() : planned.plan;
+  const want = wantOf(sampler, drafters, structure, request.logProbs);
   const drafts = drafters.length > 0;
   const chosen = drafts && request.budget === undefined ? plan : undefined;
   const budget = drafts ? (request.budget ?? plan?.most ?? DEFAULT_BUDGET) : 1;
@@ -47,6 +56,10 @@ export async function* generate(
   const tree = new DraftTree(0, budget);
   const decoding: Decoding = { sequence, history, sampler, structure, drafters, want, tree, plan: chosen };
   const output = new Output(model.tokenizer, request.stop, request);
+  const reader =
+    request.logProbs === undefined
+      ? undefined
+      : new LogProbReader(request.logProbs, model.tokenizer, sampler.want.logits === true);
   const stats = new StatsCounter(drafters);
   const endTokens = new Set(model.endTokens);
   const room = contextLength - prompt.length;
@@ -118,7 +131,7 @@ export async function* generate(
   }
 
   /** Hands the tokens of a step to the output, up to the one that ends the text. */
-  function accept({ path, bonus }: Step): StopReason | undefined {
+  function accept({ path, bonus, pass }: Step): StopReason | undefined {
     for (let i = 1; i <= path.length; i++) {
       const node = path[i];
       const token = node === undefined ? bonus : tree.tokens[node]!;
@@ -127,7 +140,8 @@ export async function* generate(
         output.pushSilent(token, names);
         return "end-token";
       }
-      if (output.push(token, names)) return "stop-string";
+      const report = reader?.read(pass, path[i - 1]!, token);
+      if (output.push(token, names, report)) return "stop-string";
     }
     return undefined;
   }

@@ -6,7 +6,7 @@
 import { Detokenizer, type TokenBytes } from "../text/detokenizer.ts";
 import { StopMatcher } from "../text/stop-strings.ts";
 import type { TokenId } from "../types.ts";
-import type { TextPiece } from "./api.ts";
+import type { PieceLogProbs, TextPiece } from "./api.ts";
 
 interface Piece extends TextPiece {
   text: string;
@@ -49,10 +49,11 @@ export class Output {
   }
 
   /** Adds the next token; true when it completed a stop string, which ends the output. */
-  push(token: TokenId, drafters: readonly string[]): boolean {
+  push(token: TokenId, drafters: readonly string[], logProbs?: PieceLogProbs): boolean {
     const text = this.#detokenizer.push(token);
     const open = endsOpen(this.#source.tokenBytes(token));
-    this.#waiting.push({ token, text, drafters, open, start: this.#decoded });
+    const report = logProbs && { logProbs };
+    this.#waiting.push({ token, text, drafters, ...report, open, start: this.#decoded });
     this.#starts.push(this.#decoded);
     this.#tokens++;
     return this.#decode(text);
@@ -108,9 +109,9 @@ export class Output {
   }
 
   #release(count: number): void {
-    for (const { token, text, drafters } of this.#waiting.splice(0, count)) {
-      this.#ready.push({ token, text, drafters });
-      this.#text += text;
+    for (const { open, start, ...piece } of this.#waiting.splice(0, count)) {
+      this.#ready.push(piece);
+      this.#text += piece.text;
     }
   }
 }

@@ -6,6 +6,9 @@ import type { TokenId } from "../types.ts";
 import type { GenerateRequest } from "./api.ts";
 import type { ModelParts } from "./parts.ts";
 
+/** The longest list of likely tokens that a piece can carry. */
+const MOST_LOG_PROBS = 20;
+
 export interface CheckedRequest {
   readonly prompt: readonly TokenId[];
   /** The text goes on with the prompt's, rather than being a message of its own. */
@@ -17,6 +20,10 @@ export interface CheckedRequest {
   /** Undefined for the model's default. */
   readonly method: string | undefined;
   readonly budget: number | undefined;
+  /** Tokens of the predicted text. */
+  readonly prediction: readonly TokenId[] | undefined;
+  /** How many of the likeliest tokens to report with each; undefined for no report. */
+  readonly logProbs: number | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -26,7 +33,7 @@ export function checkRequest(
   model: ModelParts,
   contextLength: number,
 ): CheckedRequest {
-  const { maxTokens, budget, stop = [] } = request;
+  const { maxTokens, budget, logProbs, stop = [] } = request;
   if (maxTokens !== undefined) needCount("maxTokens", maxTokens);
   if (budget !== undefined) {
     needCount("budget", budget);
@@ -35,6 +42,12 @@ export function checkRequest(
         `budget is ${budget}; a pass of this model takes at most ${model.target.maxNodes} nodes`,
       );
     }
+  }
+  if (
+    logProbs !== undefined &&
+    !(Number.isInteger(logProbs) && logProbs >= 0 && logProbs <= MOST_LOG_PROBS)
+  ) {
+    throw new RangeError(`logProbs is ${logProbs}; give an integer from 0 to ${MOST_LOG_PROBS}`);
   }
   if (!Array.isArray(stop)) throw new TypeError(`stop is ${String(stop)}; give an array of strings`);
   for (const text of stop) {
@@ -59,8 +72,17 @@ export function checkRequest(
     stop,
     method: request.method,
     budget,
+    prediction: predictedTokens(request, model),
+    logProbs,
     signal: request.signal,
   };
+}
+
+function predictedTokens({ prediction }: GenerateRequest, model: ModelParts): readonly TokenId[] | undefined {
+  if (prediction === undefined) return undefined;
+  if (typeof prediction !== "string")
+    throw new TypeError(`prediction is ${String(prediction)}; give a string`);
+  return model.tokenizer.encode(prediction, { special: false });
 }
 
 function needCount(name: string, value: number): void {

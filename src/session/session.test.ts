@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { collect, toyModel, toyTokenizer } from "../../test/toy-model.ts";
 import { ToyTarget } from "../target/toy.ts";
+import { DraftTree } from "../tree/draft-tree.ts";
 import type { GenerateRequest } from "./api.ts";
 
 const endless = { endTokens: [] };
@@ -31,6 +32,14 @@ describe("a request that makes no sense", () => {
       { prompt: "1", stop: [1] as unknown as string[] },
       TypeError,
       "stop holds 1",
+    ],
+    ["logProbs 21", { prompt: "1", logProbs: 21 }, RangeError, "logProbs is 21"],
+    ["logProbs 0.5", { prompt: "1", logProbs: 0.5 }, RangeError, "logProbs is 0.5"],
+    [
+      "a prediction that is no string",
+      { prompt: "1", prediction: 1 as unknown as string },
+      TypeError,
+      "prediction is 1",
     ],
     ["temperature below 0", { prompt: "1", temperature: -1 }, RangeError, "temperature is -1"],
     ["temperature NaN", { prompt: "1", temperature: Number.NaN }, RangeError, "temperature is NaN"],
@@ -279,5 +288,76 @@ describe("saved state", () => {
     expect(await passes(warm)).toBeLessThan(await passes(cold));
     await expect(warm.saveState(file, "prompt-lookup")).rejects.toThrow("prompt-lookup keeps no state");
     await rm(folder, { recursive: true });
+  });
+});
+
+describe("log-probabilities", () => {
+  const settings = [{}, { temperature: 1.5, seed: 3 }, { temperature: 1, topK: 5 }, { presencePenalty: 1 }];
+
+  it.each(settings)("are those of the model's row, drafted or plain, with %o", async (sampling) => {
+    const target = new ToyTarget({ order: 1 });
+    const request = { ...sampling, prompt: "1234", maxTokens: 30, logProbs: 3 };
+    const { tokens, pieces } = await collect(toyModel({ order: 1 }, endless).generate(request));
+    const plain = await collect(toyModel({ order: 1 }, endless).generate({ ...request, method: "plain" }));
+    expect(pieces.map(({ logProbs }) => logProbs)).toEqual(plain.pieces.map(({ logProbs }) => logProbs));
+
+    const text = [...toyTokenizer.encode("1234", { special: false }), ...tokens];
+    await using sequence = await target.createSequence({ capacity: text.length });
+    await sequence.prefill(text.slice(0, 3));
+    for (const [i, { token, logProbs }] of pieces.entries()) {
+      const pass = await sequence.forward(new DraftTree(text[3 + i]!, 1), { topK: 1, logits: true });
+      const row = [...pass.logits(0)];
+      const sum = Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0));
+      const order = [...row.keys()].sort((a, b) => row[b]! - row[a]! || a - b);
+      expect(logProbs?.token).toBe(token);
+      expect(logProbs?.logProb).toBeCloseTo(row[token]! - sum, 4);
+      expect(logProbs?.top.map(({ token }) => token)).toEqual(order.slice(0, 3));
+      for (const { token, logProb, bytes } of logProbs!.top) {
+        expect(logProb).toBeCloseTo(row[token]! - sum, 4);
+        expect(bytes).toEqual(toyTokenizer.tokenBytes(token));
+      }
+      sequence.commit([0]);
+    }
+  });
+
+  it("are not reported unasked, nor for the end token", async () => {
+    const model = toyModel({ order: 1 });
+    const unasked = await collect(model.generate({ prompt: "12", temperature: 2 }));
+    expect(unasked.end.stopReason).toBe("end-token");
+    expect(unasked.pieces.every((piece) => !("logProbs" in piece))).toBe(true);
+    const asked = await collect(model.generate({ prompt: "12", temperature: 2, logProbs: 0 }));
+    expect(asked.tokens).toEqual(unasked.tokens);
+    expect(asked.pieces.at(-1)!.logProbs).toBeUndefined();
+    expect(asked.pieces.slice(0, -1).every(({ logProbs }) => logProbs?.top.length === 0)).toBe(true);
+  });
+});
+
+describe("a prediction", () => {
+  it("saves passes where it is right, and never changes the text", async () => {
+    const model = toyModel({}, endless);
+    for (const method of ["plain", "recycle-lookup", "token-recycling"]) {
+      for (const sampling of [{}, { temperature: 1, seed: 5 }]) {
+        const request = { ...sampling, prompt: "1234", maxTokens: 60, budget: 8, method };
+        const { text, end } = await collect(model.generate(request));
+        const edited = `${text.slice(0, 20)}000${text.slice(25)}`;
+        for (const prediction of [text, edited, "THIS NEVER COMES".replaceAll(" ", "0"), "5"]) {
+          const predicted = await collect(model.generate({ ...request, prediction }));
+          expect(predicted.text).toBe(text);
+          const { passes, byDrafter } = predicted.end.stats;
+          expect(byDrafter.prediction?.drafted).toBeGreaterThanOrEqual(byDrafter.prediction!.accepted);
+          if (!text.startsWith(prediction.slice(0, 20))) continue;
+          expect(passes).toBeLessThan(end.stats.passes);
+          expect(passes).toBeLessThan(25);
+          expect(byDrafter.prediction!.accepted).toBeGreaterThan(30);
+        }
+      }
+    }
+  });
+
+  it("counts for its own text alone", async () => {
+    const model = toyModel({}, endless);
+    await collect(model.generate({ prompt: "1234", maxTokens: 20, prediction: "567" }));
+    const { end } = await collect(model.generate({ prompt: "1234", maxTokens: 20 }));
+    expect(Object.keys(end.stats.byDrafter).sort()).toEqual(["lookup", "recycle"]);
   });
 });

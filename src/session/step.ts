@@ -61,13 +61,14 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
   return { ...outcome, passMs, draftMs };
 }
 
-/** What `sampler`, `drafters` and the stop rule of `structure` read of a row, together. */
+/** What `sampler`, `drafters` and the stop rule of `structure` read of a row, and `logProbs` tokens to report, together. */
 export function wantOf(
   sampler: Sampler,
   drafters: readonly Drafter[],
   { stop }: Pick<Structure, "stop">,
+  logProbs = 0,
 ): Want {
-  const topK = Math.max(sampler.want.topK, ...drafters.map((drafter) => drafter.rows.pass));
+  const topK = Math.max(sampler.want.topK, logProbs, ...drafters.map((drafter) => drafter.rows.pass));
   return { ...sampler.want, topK, taps: tapsOf(stop ? [...drafters, stop] : drafters) };
 }
 
