@@ -24,7 +24,7 @@ from .target import Target
 def load_checkpoint(path: Path, target: Target) -> HeadFile:
     saved = torch.load(path, map_location="cpu")
     head = Head(shape_for(target, saved["kind"], saved["inner"], len(saved["draft_vocab"])))
-    head.load_state_dict({name: value.float() for name, value in saved["head"].items()})
+    head.load_state_dict({name: value.float() for name, value in saved["weights"].items()})
     return HeadFile(head.eval(), saved["draft_vocab"], saved["depths"], [0.0])
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gguf
 import torch
@@ -11,7 +13,7 @@ import torch
 from story.export import CHAT_TEMPLATE
 
 from .head import Head, HeadShape
-from .target import Target
+from .target import Shape, Target
 
 ARCHITECTURE = "espalier-eagle"
 TYPES = {name: gguf.GGMLQuantizationType[name.upper()] for name in ("f32", "f16", "q8_0", "q4_1", "q4_0")}
@@ -39,13 +41,8 @@ def close(writer: gguf.GGUFWriter) -> None:
     writer.close()
 
 
-def write_head(path: Path, file: HeadFile, target: Target, name: str, layer: str = "q4_1", output: str = "q4_1") -> None:
-    """Writes a head with the matrices of its layer and its output matrix in the block formats that are named."""
-    c, s, a = file.head.shape, target.shape, ARCHITECTURE
-    writer = gguf.GGUFWriter(str(path), a)
-    writer.add_name(name)
-    writer.add_license("apache-2.0")
-    writer.add_string(f"{a}.kind", c.kind)
+def add_layer(writer: gguf.GGUFWriter, c: HeadShape | Shape) -> None:
+    """The shape of a file's one layer."""
     writer.add_block_count(1)
     writer.add_embedding_length(c.hidden)
     writer.add_feed_forward_length(c.inner)
@@ -54,13 +51,48 @@ def write_head(path: Path, file: HeadFile, target: Target, name: str, layer: str
     writer.add_key_length(c.size)
     writer.add_layer_norm_rms_eps(c.eps)
     writer.add_rope_freq_base(c.rope_base)
-    writer.add_array(f"{a}.taps", list(c.taps))
-    writer.add_array(f"{a}.draft_vocab", file.draft_vocab.tolist())
+
+
+def add_target(writer: gguf.GGUFWriter, a: str, target: Target) -> None:
+    """What a file of architecture `a` was trained for."""
+    s = target.shape
     writer.add_string(f"{a}.target.name", target.name)
     writer.add_uint32(f"{a}.target.block_count", s.layers)
     writer.add_uint32(f"{a}.target.embedding_length", s.hidden)
     writer.add_uint32(f"{a}.target.vocab_size", s.vocab)
     writer.add_string(f"{a}.target.tokens_sha256", target.tokens_sha256)
+
+
+def values(reader: gguf.GGUFReader, architecture: str, target: Target | None) -> Callable[[str], Any]:
+    """Reads keys of an `architecture`. Refuses other files, and with `target` those that were not trained for it."""
+    value = lambda key: reader.fields[f"{architecture}.{key}"].contents()  # noqa: E731
+    found = reader.fields["general.architecture"].contents()
+    if found != architecture:
+        raise ValueError(f"a file of architecture {architecture!r} is needed, not {found!r}")
+    if target:
+        s = target.shape
+        theirs = [value(f"target.{key}") for key in ("block_count", "embedding_length", "vocab_size", "tokens_sha256")]
+        if theirs != [s.layers, s.hidden, s.vocab, target.tokens_sha256]:
+            raise ValueError(f"the file was trained for {value('target.name')!r}, not for {target.name!r}")
+    return value
+
+
+def weights(reader: gguf.GGUFReader) -> dict[str, torch.Tensor]:
+    """All tensors, de-quantised."""
+    return {t.name: torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type).copy()).float() for t in reader.tensors}
+
+
+def write_head(path: Path, file: HeadFile, target: Target, name: str, layer: str = "q4_1", output: str = "q4_1") -> None:
+    """Writes a head with the matrices of its layer and its output matrix in the block formats that are named."""
+    c, a = file.head.shape, ARCHITECTURE
+    writer = gguf.GGUFWriter(str(path), a)
+    writer.add_name(name)
+    writer.add_license("apache-2.0")
+    writer.add_string(f"{a}.kind", c.kind)
+    add_layer(writer, c)
+    writer.add_array(f"{a}.taps", list(c.taps))
+    writer.add_array(f"{a}.draft_vocab", file.draft_vocab.tolist())
+    add_target(writer, a, target)
     writer.add_uint32(f"{a}.trained_depths", file.trained_depths)
     writer.add_array(f"{a}.acceptance", [float(share) for share in file.acceptance])
     for tensor, value in file.head.state_dict().items():
@@ -71,23 +103,15 @@ def write_head(path: Path, file: HeadFile, target: Target, name: str, layer: str
 def read_head(path: Path, target: Target | None = None) -> HeadFile:
     """A head as the engine will run it, its matrices de-quantised. With `target`, refuses a head that does not fit it."""
     reader = gguf.GGUFReader(str(path))
-    value = lambda key: reader.fields[f"{ARCHITECTURE}.{key}"].contents()  # noqa: E731
-    if reader.fields["general.architecture"].contents() != ARCHITECTURE:
-        raise ValueError(f"{path} is not the file of a draft head")
-    if target:
-        s = target.shape
-        theirs = [value(f"target.{key}") for key in ("block_count", "embedding_length", "vocab_size", "tokens_sha256")]
-        if theirs != [s.layers, s.hidden, s.vocab, target.tokens_sha256]:
-            raise ValueError(f"{path} is a head of {value('target.name')!r}, not of {target.name!r}")
+    value = values(reader, ARCHITECTURE, target)
     shape = HeadShape(
         value("kind"), value("embedding_length"), value("feed_forward_length"), value("attention.head_count"),
         value("attention.head_count_kv"), value("attention.key_length"), value("rope.freq_base"),
         value("attention.layer_norm_rms_epsilon"), tuple(value("taps")), len(value("draft_vocab")),
     )  # fmt: skip
     head = Head(shape).eval()
-    head.load_state_dict({t.name: torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type).copy()).float() for t in reader.tensors})
-    acceptance = value("acceptance")
-    return HeadFile(head, torch.tensor(value("draft_vocab")), value("trained_depths"), acceptance)
+    head.load_state_dict(weights(reader))
+    return HeadFile(head, torch.tensor(value("draft_vocab")), value("trained_depths"), value("acceptance"))
 
 
 CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]

@@ -10,7 +10,7 @@ from torch import nn
 
 from story.kernels import rotate
 
-from .target import Target, angles, default_taps
+from .target import Shape, Target, angles, default_taps
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,36 @@ class Norm(nn.Module):
 
 
 class Layer(nn.Module):
-    def __init__(self, c: HeadShape):
+    """A decoder layer as in Llama files, without biases."""
+
+    def __init__(self, c: HeadShape | Shape):
         super().__init__()
+        self.size, self.rope_base = c.size, c.rope_base
         linear = lambda rows, columns: nn.Linear(columns, rows, bias=False)  # noqa: E731
         self.attn_norm, self.ffn_norm = Norm(c.hidden, c.eps), Norm(c.hidden, c.eps)
         self.attn_q, self.attn_output = linear(c.heads * c.size, c.hidden), linear(c.hidden, c.heads * c.size)
         self.attn_k, self.attn_v = linear(c.kv_heads * c.size, c.hidden), linear(c.kv_heads * c.size, c.hidden)
         self.ffn_gate, self.ffn_up, self.ffn_down = linear(c.inner, c.hidden), linear(c.inner, c.hidden), linear(c.hidden, c.inner)
+
+    def project(self, u: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries, keys and values [batch, rows, heads, size] of rows at `positions` [rows], turned."""
+        y = self.attn_norm(u)
+        q, k, v = (matrix(y).unflatten(-1, (-1, self.size)) for matrix in (self.attn_q, self.attn_k, self.attn_v))
+        cos, sin = angles(positions, self.size, self.rope_base)
+        return rotate(q, cos, sin), rotate(k, cos, sin), v
+
+    def leave(self, u: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
+        """The state [batch, rows, hidden], from what the rows attended to [batch, rows, heads * size]."""
+        a = u + self.attn_output(attended)
+        y = self.ffn_norm(a)
+        return a + self.ffn_down(F.silu(self.ffn_gate(y)) * self.ffn_up(y))
+
+    def attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, seen: torch.Tensor | None = None) -> torch.Tensor:
+        """[batch, rows, heads * size] of queries over keys and values [batch, rows, heads, size]: where `seen` [rows, keys] says so, or causal."""
+        group = q.shape[2] // k.shape[2]
+        q, k, v = (t.transpose(1, 2) for t in (q, k.repeat_interleave(group, 2), v.repeat_interleave(group, 2)))
+        mask = None if seen is None else seen[None, None].expand(len(q), 1, -1, -1)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=seen is None).transpose(1, 2).flatten(2)
 
 
 @dataclass
@@ -105,39 +128,20 @@ class Head(nn.Module):
             normed = normed + self.feature_norm.weight.to(normed.dtype) * noise * (torch.rand_like(normed) * 2 - 1)
         return self.fc(torch.cat((self.embd_norm(embedded), normed), -1))
 
-    def project(self, u: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Queries, keys and values [batch, rows, heads, size] of rows at `positions` [rows], turned."""
-        c, layer = self.shape, self.blk[0]
-        y = layer.attn_norm(u)
-        q, k, v = (matrix(y).unflatten(-1, (-1, c.size)) for matrix in (layer.attn_q, layer.attn_k, layer.attn_v))
-        cos, sin = angles(positions, c.size, c.rope_base)
-        return rotate(q, cos, sin), rotate(k, cos, sin), v
-
-    def leave(self, u: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
-        """The state s [batch, rows, hidden], from what the rows attended to [batch, rows, heads * size]."""
-        layer = self.blk[0]
-        a = u + layer.attn_output(attended)
-        y = layer.ffn_norm(a)
-        return a + layer.ffn_down(F.silu(layer.ffn_gate(y)) * layer.ffn_up(y))
-
     def follow(self, embedded: torch.Tensor, feature: torch.Tensor, positions: torch.Tensor, past: list[Rows], noise: float = 0.0) -> Rows:
         """One more row of as many chains as there are committed rows: chain r drafts behind committed row r.
 
         Without `past`, the committed rows themselves, causal. Else past[0] are the committed rows and past[d] the chains' rows of depth d:
         row r sees committed rows up to r, its own chain and itself.
         """
-        u = self.enter(embedded, feature, noise)
-        q, k, v = self.project(u, positions)
-        keys, values = (torch.cat([getattr(rows, name) for rows in past] + [own], 1) for name, own in (("keys", k), ("values", v)))
-        count, group = q.shape[1], q.shape[2] // k.shape[2]
-        queries, keys, values = (t.transpose(1, 2) for t in (q, keys.repeat_interleave(group, 2), values.repeat_interleave(group, 2)))
+        layer, u = self.blk[0], self.enter(embedded, feature, noise)
+        q, k, v = layer.project(u, positions)
+        seen = None
         if past:
-            own = torch.eye(count, dtype=torch.bool, device=q.device)
+            own = torch.eye(q.shape[1], dtype=torch.bool, device=q.device)
             seen = torch.cat([torch.ones_like(own).tril(), *[own] * len(past)], 1)
-            y = F.scaled_dot_product_attention(queries, keys, values, attn_mask=seen[None, None].expand(len(q), 1, -1, -1))
-        else:
-            y = F.scaled_dot_product_attention(queries, keys, values, is_causal=True)
-        return Rows(self.leave(u, y.transpose(1, 2).flatten(2)), k, v)
+        keys, values = (torch.cat([getattr(rows, name) for rows in past] + [own], 1) for name, own in (("keys", k), ("values", v)))
+        return Rows(layer.leave(u, layer.attend(q, keys, values, seen)), k, v)
 
     def rows(self, embedded: torch.Tensor, feature: torch.Tensor, positions: torch.Tensor, committed: Rows, seen: torch.Tensor, own: Rows | None) -> Rows:
         """Drafted rows [batch, rows, hidden] of any trees at `positions` [rows].
@@ -145,8 +149,8 @@ class Head(nn.Module):
         Row r sees the committed rows where `seen` [rows, committed] says so, its ancestors `own` (keys and values [batch, rows,
         ancestors, kv heads, size]) and itself.
         """
-        u = self.enter(embedded, feature)
-        q, k, v = self.project(u, positions)
+        layer, u = self.blk[0], self.enter(embedded, feature)
+        q, k, v = layer.project(u, positions)
         keys, values = k.unsqueeze(2), v.unsqueeze(2)
         if own is not None:
             keys, values = torch.cat((own.keys, keys), 2), torch.cat((own.values, values), 2)
@@ -155,7 +159,7 @@ class Head(nn.Module):
         scores = torch.cat((scores, torch.einsum("bmkgd,bmokd->bkgmo", q, keys)), -1) * self.shape.size**-0.5
         before, after = scores.float().softmax(-1).to(q.dtype).split((committed.keys.shape[1], keys.shape[2]), -1)
         y = torch.einsum("bkgmp,bpkd->bmkgd", before, committed.values) + torch.einsum("bkgmo,bmokd->bmkgd", after, values)
-        return Rows(self.leave(u, y.flatten(2)), k, v)
+        return Rows(layer.leave(u, y.flatten(2)), k, v)
 
     def guess(self, state: torch.Tensor) -> torch.Tensor:
         """Log-probabilities over the draft vocabulary, fp32."""

@@ -118,6 +118,12 @@ class Target:
         """What the output matrix reads: the last tap after the final norm."""
         return rms_norm(last, self.norm, self.shape.eps)
 
+    def outputs(self, first: torch.Tensor) -> torch.Tensor:
+        """The rows of the output matrix [vocab, hidden]: those of the tokens `first`, then all others."""
+        rest = torch.ones(self.shape.vocab, dtype=torch.bool)
+        rest[first] = False
+        return self.output[torch.cat((first, rest.nonzero().flatten())).to(self.device)]
+
 
 def default_taps(layers: int) -> tuple[int, int, int]:
     """States entering an early, the middle and a late layer."""
