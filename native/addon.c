@@ -3,23 +3,15 @@
  * or what it rests on is freed, and is not freed while a job holds it. Sizes of all buffers are checked here; buffers that are
  * written or long must stay as they are until a job is done.
  */
-#include <node_api.h>
-
-#include "espalier.h"
+#include "addon.h"
+#include "store.h"
+#include "suffixes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Leaves the function with `undefined`, an exception pending, when a Node-API call fails. */
-#define CALL(env, call)                                                                                               \
-  do {                                                                                                                \
-    if ((call) != napi_ok) return fail(env, "internal: " #call);                                                      \
-  } while (0)
-
-typedef enum { BOX_POOL, BOX_ARENA, BOX_MATRIX, BOX_STACK, BOX_CACHE } BoxKind;
-
-typedef struct Box {
+struct Box {
   BoxKind kind;
   void *handle; /* NULL once freed */
   int32_t users; /* its External, boxes that rest on it, and jobs */
@@ -27,9 +19,9 @@ typedef struct Box {
   bool doomed; /* to be freed when it is no longer busy */
   int32_t base_count;
   struct Box *bases[]; /* what it rests on: a matrix on its arena, a stack on its pool and its matrices' arenas */
-} Box;
+};
 
-static napi_value fail(napi_env env, const char *message) {
+napi_value fail(napi_env env, const char *message) {
   bool pending = false;
   napi_is_exception_pending(env, &pending);
   if (!pending) napi_throw_error(env, NULL, message);
@@ -44,6 +36,7 @@ static void free_handle(Box *box) {
     case BOX_MATRIX: break; /* lives in its arena */
     case BOX_STACK: esp_stack_free(box->handle); break;
     case BOX_CACHE: esp_cache_free(box->handle); break;
+    case BOX_STORE: esp_store_close(box->handle); break;
   }
   box->handle = NULL;
 }
@@ -81,8 +74,7 @@ static void finalize(napi_env env, void *data, void *hint) {
   drop(box);
 }
 
-/* An External for `handle`, or null when it is NULL: no memory. */
-static napi_value wrap(napi_env env, BoxKind kind, void *handle, Box *const *bases, int32_t base_count) {
+napi_value wrap(napi_env env, BoxKind kind, void *handle, Box *const *bases, int32_t base_count) {
   napi_value result = NULL;
   if (!handle) {
     CALL(env, napi_get_null(env, &result));
@@ -132,19 +124,19 @@ static void *unwrap_idle(napi_env env, napi_value value, BoxKind kind) {
   return NULL;
 }
 
-static void *unwrap(napi_env env, napi_value value, BoxKind kind) {
+void *unwrap(napi_env env, napi_value value, BoxKind kind) {
   Box *box = unbox(env, value, kind);
   return box ? box->handle : NULL;
 }
 
-static bool arguments(napi_env env, napi_callback_info info, size_t count, napi_value *values) {
+bool arguments(napi_env env, napi_callback_info info, size_t count, napi_value *values) {
   size_t given = count;
   if (napi_get_cb_info(env, info, &given, values, NULL, NULL) == napi_ok && given >= count) return true;
   fail(env, "internal: missing arguments");
   return false;
 }
 
-static bool get_int(napi_env env, napi_value value, int32_t *result) {
+bool get_int(napi_env env, napi_value value, int32_t *result) {
   double number;
   if (napi_get_value_double(env, value, &number) == napi_ok && number >= INT32_MIN && number <= INT32_MAX) {
     *result = (int32_t)number;
@@ -154,7 +146,7 @@ static bool get_int(napi_env env, napi_value value, int32_t *result) {
   return false;
 }
 
-static bool property(napi_env env, napi_value object, const char *name, napi_value *value, bool *given) {
+bool property(napi_env env, napi_value object, const char *name, napi_value *value, bool *given) {
   napi_valuetype type;
   if (napi_get_named_property(env, object, name, value) != napi_ok || napi_typeof(env, *value, &type) != napi_ok) {
     fail(env, "internal: no such property");
@@ -164,14 +156,13 @@ static bool property(napi_env env, napi_value object, const char *name, napi_val
   return true;
 }
 
-static bool int_property(napi_env env, napi_value object, const char *name, int32_t *result) {
+bool int_property(napi_env env, napi_value object, const char *name, int32_t *result) {
   napi_value value;
   bool given;
   return property(env, object, name, &value, &given) && get_int(env, value, result);
 }
 
-/* The elements of a typed array that must have `count` of them; NULL when it is absent and `optional`. */
-static bool array_property(napi_env env, napi_value object, const char *name, napi_typedarray_type type, size_t count,
+bool array_property(napi_env env, napi_value object, const char *name, napi_typedarray_type type, size_t count,
                            bool optional, void **data) {
   napi_value value;
   bool given, is_array = false;
@@ -197,7 +188,7 @@ static napi_value boolean(napi_env env, bool value) {
   return result;
 }
 
-static napi_value integer(napi_env env, int32_t value) {
+napi_value integer(napi_env env, int32_t value) {
   napi_value result = NULL;
   napi_create_int32(env, value, &result);
   return result;
@@ -516,13 +507,15 @@ typedef struct Job {
   napi_ref request; /* keeps buffers and handles alive */
   EspStatus status;
   const char *message;
-  enum { JOB_FILL, JOB_FORWARD } kind;
+  enum { JOB_FILL, JOB_FORWARD, JOB_SORT } kind;
   Box *held[1 + ESP_MAX_TREES]; /* what it works on */
   int32_t held_count;
   /* fill */
   EspMatrix *matrix;
   int32_t first, rows;
   const uint8_t *bytes;
+  /* sort */
+  EspSuffixSort sort;
   /* forward */
   EspStack *stack;
   EspPass pass;
@@ -539,6 +532,11 @@ static void execute(napi_env env, void *data) {
     job->message = "rows outside the matrix";
     return;
   }
+  if (job->kind == JOB_SORT) {
+    job->status = esp_suffix_sort(&job->sort);
+    job->message = job->status == ESP_INVALID ? "tokens outside the alphabet" : "suffixes cannot be sorted";
+    return;
+  }
   job->status = esp_forward(job->stack, &job->pass, &job->message);
   for (int32_t t = 0; job->commit && job->status == ESP_OK && t < job->pass.tree_count; t++) {
     int32_t path[ESP_MAX_NODES];
@@ -548,8 +546,7 @@ static void execute(napi_env env, void *data) {
   }
 }
 
-/* Of an EspStatus. */
-static const char *const codes[] = {"ok", "aborted", "invalid", "full", "no-memory"};
+const char *const status_codes[] = {"ok", "aborted", "invalid", "full", "no-memory", "changed"};
 
 static void free_job(Job *job) {
   for (int32_t i = 0; i < job->held_count; i++) let_go(job->held[i]);
@@ -565,7 +562,7 @@ static void complete(napi_env env, napi_status status, void *data) {
     napi_resolve_deferred(env, job->deferred, value);
   } else {
     napi_create_string_utf8(env, status == napi_ok ? job->message : "cancelled", NAPI_AUTO_LENGTH, &text);
-    napi_create_string_utf8(env, codes[job->status], NAPI_AUTO_LENGTH, &code);
+    napi_create_string_utf8(env, status_codes[job->status], NAPI_AUTO_LENGTH, &code);
     napi_create_error(env, code, text, &value);
     napi_reject_deferred(env, job->deferred, value);
   }
@@ -611,6 +608,33 @@ static napi_value fill_matrix(napi_env env, napi_callback_info info) {
   job->first = first;
   job->rows = rows;
   job->bytes = bytes;
+  return start(env, job, request);
+}
+
+/* ({tokens, alphabet, suffixes, abort?}) -> Promise; rejects with code "aborted", "invalid" or "no-memory" */
+static napi_value sort_suffixes(napi_env env, napi_callback_info info) {
+  napi_value request, value;
+  bool given;
+  size_t length = 0;
+  void *tokens, *suffixes, *abort;
+  int32_t alphabet;
+  if (!arguments(env, info, 1, &request) || !property(env, request, "tokens", &value, &given) ||
+      !array_property(env, request, "tokens", napi_int32_array, 0, false, &tokens)) {
+    return NULL;
+  }
+  CALL(env, napi_get_typedarray_info(env, value, NULL, &length, NULL, NULL, NULL));
+  if (length >= INT32_MAX) return fail(env, "internal: too many suffixes");
+  if (!array_property(env, request, "suffixes", napi_int32_array, length, false, &suffixes) ||
+      !array_property(env, request, "abort", napi_int32_array, 1, true, &abort) ||
+      !int_property(env, request, "alphabet", &alphabet)) {
+    return NULL;
+  }
+  const int32_t *text = tokens, *order = suffixes;
+  if (length > 0 && text < order + length && order < text + length) return fail(env, "internal: tokens and suffixes are one array");
+  Job *job = calloc(1, sizeof *job);
+  if (!job) return fail(env, "internal: no memory for a job");
+  job->kind = JOB_SORT;
+  job->sort = (EspSuffixSort){.tokens = tokens, .length = (int32_t)length, .alphabet = alphabet, .suffixes = suffixes, .abort = abort};
   return start(env, job, request);
 }
 
@@ -743,7 +767,7 @@ static napi_value forward_now(napi_env env, napi_callback_info info) {
   Job *job = read_pass(env, request);
   if (!job) return NULL;
   execute(env, job);
-  if (job->status != ESP_OK) napi_throw_error(env, codes[job->status], job->message);
+  if (job->status != ESP_OK) napi_throw_error(env, status_codes[job->status], job->message);
   free_job(job);
   return NULL;
 }
@@ -779,6 +803,9 @@ NAPI_MODULE_INIT(/* env, exports */) {
       {"createMatrix", create_matrix},
       {"fillMatrix", fill_matrix},
       {"dense", dense},
+      {"sortSuffixes", sort_suffixes},
+      {"openStore", open_store},
+      {"matchStore", match_store},
       {"createStack", create_stack},
       {"createCache", create_cache},
       {"cacheLength", cache_length},

@@ -19,7 +19,7 @@ typedef struct EspPool EspPool;
 typedef struct EspStack EspStack;
 typedef struct EspCache EspCache;
 
-typedef enum { ESP_OK = 0, ESP_ABORTED, ESP_INVALID, ESP_FULL, ESP_NO_MEMORY } EspStatus;
+typedef enum { ESP_OK = 0, ESP_ABORTED, ESP_INVALID, ESP_FULL, ESP_NO_MEMORY, ESP_CHANGED } EspStatus;
 
 /* ---- threads.c ------------------------------------------------------------------------------------------------ */
 

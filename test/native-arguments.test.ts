@@ -3,10 +3,20 @@
  * not its own. Sanitizers (`scripts/test-sanitize.mjs`) see the second; without them a crash is what fails here.
  */
 
-import { beforeAll, expect, it } from "vitest";
-import { type Binding, engine, type Handle, type PassRequest } from "../src/engine/binding.ts";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import {
+  type Binding,
+  engine,
+  type Handle,
+  type PassRequest,
+  type StoreLayout,
+} from "../src/engine/binding.ts";
 import { stackSpec } from "../src/engine/stack-spec.ts";
 import { numbers, openWeights, randomLlama, withGguf } from "./native-model.ts";
+import { storeBytes } from "./store-bytes.ts";
 
 const binding = engine();
 const next = numbers(11);
@@ -16,10 +26,12 @@ const ROUNDS = process.env.ESPALIER_TESTS === "few" ? 200 : 1000;
 /** Arguments that are right, made anew for every call. */
 type Arguments = { readonly [name in keyof Binding]: () => unknown[] };
 
+let folder: string;
 let right: Arguments;
 let junk: readonly unknown[];
 
 beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "espalier-arguments-"));
   const shape = { layers: 2, heads: 2, kvHeads: 1, vocabSize: 40 };
   const { config, weights } = await withGguf(randomLlama(shape, 1), openWeights);
   const pool = binding.createPool(2)!;
@@ -57,6 +69,7 @@ beforeAll(async () => {
     abort: new Int32Array(1),
     commit: next(2) === 0,
   });
+  const layout = await storeFile();
   right = {
     isas: () => [],
     currentIsa: () => [],
@@ -81,6 +94,21 @@ beforeAll(async () => {
     cacheTruncate: () => [cache, 0],
     forward: () => [pass()],
     forwardNow: () => [pass()],
+    sortSuffixes: () => [
+      {
+        tokens: Int32Array.from({ length: 50 }, () => next(40)),
+        alphabet: 40,
+        suffixes: new Int32Array(50),
+        abort: new Int32Array(1),
+      },
+    ],
+    openStore: () => [{ ...layout }],
+    matchStore: () => [
+      binding.openStore(layout),
+      Int32Array.of(next(4), next(4), next(4)),
+      Int32Array.of(3, 1, 100, 5, 20),
+      new Int32Array(3 + 3 * 20),
+    ],
   };
   const thrower = new Proxy(
     {},
@@ -134,9 +162,29 @@ beforeAll(async () => {
       Array(65).fill({}),
       Array(2000).fill(null),
     ],
-    ...[pool, stack, cache, arena, matrix, ...freed],
+    ...[pool, stack, cache, arena, matrix, binding.openStore(layout), ...freed],
   ];
 });
+
+afterAll(() => rm(folder, { recursive: true }));
+
+/** A small datastore on disk, and where things are in it. */
+async function storeFile(): Promise<StoreLayout> {
+  const path = join(folder, "store.esd");
+  const documents = [Array.from({ length: 60 }, () => next(4)), [1, 2, 3]];
+  const file = storeBytes({ documents, vocabSize: 4 });
+  await writeFile(path, file);
+  const count = 60 + 3 + documents.length;
+  return {
+    path,
+    bytes: file.length,
+    tokensAt: 128,
+    suffixesAt: file.length - 4 * count,
+    count,
+    width: 2,
+    vocab: 4,
+  };
+}
 
 /** One to three values of `args`, or of what they hold, become junk. */
 function spoil(args: unknown[]): unknown[] {

@@ -1,6 +1,6 @@
-/** @file What only a build for Windows would notice: native/node_windows.c looks up the functions that addon.c calls. */
+/** @file What only a build for Windows would notice: native/node_windows.c looks up the functions that the addon calls. */
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -14,13 +14,15 @@ const functions = new Set(
     ...version.node_api_symbols,
   ]),
 );
-/** The functions of Node-API that a file of `native/` names. */
-const named = (file: string) =>
-  [...new Set(readFileSync(join(import.meta.dirname, "../native", file), "utf8").match(/\bn(ode_)?api_\w+/g))]
-    .filter((name) => functions.has(name))
-    .sort();
+const native = join(import.meta.dirname, "../native");
+/** The functions of Node-API that files of `native/` name. */
+const named = (...files: string[]) => {
+  const text = files.map((file) => readFileSync(join(native, file), "utf8")).join("\n");
+  return [...new Set(text.match(/\bn(ode_)?api_\w+/g))].filter((name) => functions.has(name)).sort();
+};
 
 test("every function of Node-API that the addon calls, and no other", () => {
-  expect(named("addon.c").length).toBeGreaterThan(20);
-  expect(named("node_windows.c")).toEqual(named("addon.c"));
+  const addon = readdirSync(native).filter((file) => /^addon\w*\.[ch]$/.test(file));
+  expect(named(...addon).length).toBeGreaterThan(20);
+  expect(named("node_windows.c")).toEqual(named(...addon));
 });

@@ -3,8 +3,8 @@
  * in it is trusted: sizes, shapes and token ids that contradict each other or the target end in an EspalierError.
  */
 
-import { createHash } from "node:crypto";
 import { EspalierError } from "../errors.ts";
+import { fingerprint } from "../text/fingerprint.ts";
 import type { ModelConfig } from "./config.ts";
 import { matrixTypes } from "./ggml-types.ts";
 import type { Gguf } from "./gguf.ts";
@@ -61,13 +61,6 @@ export interface HeadTarget {
   readonly config: ModelConfig;
   /** The texts of its vocabulary, by id. */
   readonly tokens: readonly string[];
-}
-
-/** Hex SHA-256 over the texts of a vocabulary, each as UTF-8 with a zero byte after it: two files with the same one share their ids. */
-function hashTokens(tokens: readonly string[]): string {
-  const hash = createHash("sha256");
-  for (const token of tokens) hash.update(`${token}\0`);
-  return hash.digest("hex");
 }
 
 const most = { size: 65_536, feed: 1_048_576, heads: 1024, parts: 8 };
@@ -141,7 +134,7 @@ export function checkTarget(
   for (const [what, wanted, given] of facts) {
     if (wanted !== given) throw wrong(`${what} ${wanted}, this one has ${given}`);
   }
-  if (metadata.string(key("tokens_sha256")) !== hashTokens(tokens)) throw wrong("other tokens");
+  if (metadata.string(key("tokens_sha256")) !== fingerprint(tokens)) throw wrong("other tokens");
 }
 
 function readTaps(

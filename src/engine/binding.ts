@@ -16,6 +16,7 @@ export type Arena = Handle<"arena">;
 export type Matrix = Handle<"matrix">;
 export type Stack = Handle<"stack">;
 export type Cache = Handle<"cache">;
+export type Store = Handle<"store">;
 
 /** The weights of one layer; see EspLayer in native/espalier.h for the shapes. */
 export interface LayerWeights {
@@ -128,6 +129,20 @@ export interface PassFailure extends Error {
 /** Statuses of {@link Binding.cacheCommit}, as EspStatus numbers them. */
 export const commitStatus = { ok: 0, invalid: 2, full: 3, noMemory: 4 } as const;
 
+/** Where a store's tokens and suffixes are in its file; see EspStoreLayout in native/store.h. */
+export interface StoreLayout {
+  readonly path: string;
+  readonly bytes: number;
+  readonly tokensAt: number;
+  readonly suffixesAt: number;
+  readonly count: number;
+  readonly width: 2 | 4;
+  readonly vocab: number;
+}
+
+/** Statuses of {@link Binding.matchStore}, as EspStatus numbers them. */
+export const matchStatus = { ok: 0, invalid: 2, changed: 5 } as const;
+
 export interface Binding {
   isas(): { readonly name: string; readonly usable: boolean }[];
   currentIsa(): string;
@@ -151,6 +166,23 @@ export interface Binding {
   forward(request: PassRequest): Promise<void>;
   /** The same on the JavaScript thread, for passes that are shorter than the way to another one. */
   forwardNow(request: PassRequest): void;
+  /**
+   * Fills `suffixes` with where the suffixes of `tokens` begin, in order; 0 <= token < alphabet. Neither may change meanwhile. A nonzero
+   * element 0 of `abort` stops it. Rejects with a {@link PassFailure}.
+   */
+  sortSuffixes(request: {
+    tokens: Int32Array;
+    alphabet: number;
+    suffixes: Int32Array;
+    abort?: Int32Array;
+  }): Promise<void>;
+  /** Maps a file; throws a {@link PassFailure} when it cannot be opened, is not that large or cannot be mapped. */
+  openStore(layout: StoreLayout): Store;
+  /**
+   * What followed the longest suffix of `context` in the store. `limits`: longest, shortest, places, depth, nodes. `found`, 3 + 3 * nodes: matched,
+   * hits, size, then size each of tokens, parents and counts. Gives a {@link matchStatus}.
+   */
+  matchStore(store: Store, context: Int32Array, limits: Int32Array, found: Int32Array): number;
 }
 
 let loaded: Binding | undefined;

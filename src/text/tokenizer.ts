@@ -9,6 +9,7 @@ import type { TokenId } from "../types.ts";
 import { type AddedToken, AddedTokens } from "./added-tokens.ts";
 import { ByteLevelVocabulary } from "./byte-level-vocabulary.ts";
 import { Detokenizer, type TokenBytes } from "./detokenizer.ts";
+import { fingerprint } from "./fingerprint.ts";
 import { preTokenizer } from "./pre-tokenizer.ts";
 import { SentencePieceVocabulary } from "./sentence-piece.ts";
 import { type TokenizerSpec, tokenType, type Vocabulary } from "./vocabulary.ts";
@@ -83,6 +84,7 @@ export class Tokenizer implements TokenBytes {
   readonly #withoutControl: AddedTokens;
   /** Control tokens as texts spell them. */
   readonly #control: AddedTokens;
+  #fingerprint: string | undefined;
 
   /**
    * Throws EspalierError "unsupported-tokenizer" for a model or pre-tokenizer that is not known, "bad-model" when
@@ -101,6 +103,12 @@ export class Tokenizer implements TokenBytes {
     this.#withoutControl = new AddedTokens(added.filter(({ token }) => !isControl(spec, token)));
     this.#control = new AddedTokens(controlSpellings(spec));
     this.endTokens = endTokens(spec);
+  }
+
+  /** The same for all tokenizers of the same vocabulary: hex SHA-256 of its names. */
+  get fingerprint(): string {
+    this.#fingerprint ??= fingerprint(this.#spec.tokens);
+    return this.#fingerprint;
   }
 
   /** Token ids of `text`, without a beginning-of-text token. */
