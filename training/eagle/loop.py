@@ -125,11 +125,11 @@ def train(trainer: Trainer, learn: list[Text], aside: list[Text], args: argparse
     coming = iter(())
     while True:
         progress = max(trainer.step_number / args.steps, (before + time.time() - began) / args.seconds)
-        if progress >= 1 or time.time() - entered > args.stage_seconds:
-            break
         if progress >= QUANTISED and not trainer.quantised:
             trainer.quantised = True
             trainer.load()
+        if progress >= 1 or time.time() - entered > args.stage_seconds:
+            break
         batch = next(coming, None)
         if batch is None:
             coming = batches(learn, args.tokens, trainer.step_number + 1)

@@ -72,6 +72,7 @@ class Target:
         )  # fmt: skip
         self.device, self.dtype = device, torch.bfloat16 if device == "cuda" else torch.float32
         stored = {t.name: t for t in reader.tensors}
+        self.bytes = {name: int(t.n_bytes) for name, t in stored.items()}  # of the file's tensors
 
         def exact(name: str) -> torch.Tensor | None:
             t = stored.get(name)

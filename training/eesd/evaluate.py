@@ -17,7 +17,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import gguf
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -101,11 +100,10 @@ class Costs:
     block: float
 
     @staticmethod
-    def of(target: Target, exit_file: Path) -> Costs:
-        sizes = {t.name: int(t.n_bytes) for t in gguf.GGUFReader(target.path).tensors}
-        layer = sum(size for name, size in sizes.items() if name.startswith("blk.")) / target.shape.layers
-        block = sum(int(t.n_bytes) for t in gguf.GGUFReader(str(exit_file)).tensors)
-        return Costs(target.shape.layers, sizes.get("output.weight", sizes["token_embd.weight"]) / layer, block / layer)
+    def of(target: Target, file: ExitFile) -> Costs:
+        sizes, layers = target.bytes, target.shape.layers
+        layer = sum(size for name, size in sizes.items() if name.startswith("blk.")) / layers
+        return Costs(layers, sizes.get("output.weight", sizes["token_embd.weight"]) / layer, file.bytes / layer)
 
     def table(self, exit_layer: int, share: float, mats: list[float]) -> dict[str, object]:
         """With a draft vocabulary that is `share` of all tokens. Entry k - 1 of `step` and `gain` is for chains of k."""
@@ -141,7 +139,7 @@ def main() -> None:
     found = [guesses(target, files, text, matrix, sizes) for text in texts]
     calm, table = [n for n, text in enumerate(texts) if not loops(text)], {}
     for number, (path, file) in enumerate(zip(args.exit, files, strict=True)):
-        costs, rows = Costs.of(target, path), {}
+        costs, rows = Costs.of(target, file), {}
         for size in sizes:
             some = [text[number][size] for text in found]
             runs = [g.run for g in some]

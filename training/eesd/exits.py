@@ -51,6 +51,7 @@ class ExitFile:
     exit_layer: int
     draft_vocab: torch.Tensor  # the target's tokens that it can guess, by falling frequency
     acceptance: list[float]
+    bytes: int = 0  # of its tensors, where it was read from a file
 
 
 def write_exit(path: Path, file: ExitFile, target: Target, name: str, layer: str = "q4_1") -> None:
@@ -74,4 +75,5 @@ def read_exit(path: Path, target: Target) -> ExitFile:
     value = values(reader, ARCHITECTURE, target)
     block = ExitBlock(target).eval()
     block.load_state_dict(weights(reader))
-    return ExitFile(block, value("exit_layer"), torch.tensor(value("draft_vocab")), value("acceptance"))
+    size = sum(int(t.n_bytes) for t in reader.tensors)
+    return ExitFile(block, value("exit_layer"), torch.tensor(value("draft_vocab")), value("acceptance"), size)

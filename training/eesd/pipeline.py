@@ -19,7 +19,7 @@ from eagle.texts import read_texts, write_texts
 
 from .train import FULL, layers, vocab_size
 
-LAST = 60  # seconds of a call that are kept for export and evaluation
+LAST = 75  # seconds of a call that are kept for export and evaluation
 
 
 def keep_held_out(folder: Path, count: int, out: Path) -> None:
