@@ -499,6 +499,27 @@ static napi_value cache_truncate(napi_env env, napi_callback_info info) {
   return boolean(env, esp_cache_truncate(cache, length));
 }
 
+/* (cache) -> bytes */
+static napi_value cache_bytes(napi_env env, napi_callback_info info) {
+  napi_value argument, result;
+  EspCache *cache;
+  if (!arguments(env, info, 1, &argument) || !(cache = unwrap_idle(env, argument, BOX_CACHE))) return NULL;
+  CALL(env, napi_create_double(env, (double)esp_cache_bytes(cache), &result));
+  return result;
+}
+
+/* (cache, from, length) -> status */
+static napi_value cache_copy(napi_env env, napi_callback_info info) {
+  napi_value values[3];
+  int32_t length;
+  EspCache *cache, *from;
+  if (!arguments(env, info, 3, values) || !(cache = unwrap_idle(env, values[0], BOX_CACHE)) ||
+      !(from = unwrap_idle(env, values[1], BOX_CACHE)) || !get_int(env, values[2], &length)) {
+    return NULL;
+  }
+  return integer(env, esp_cache_copy(cache, from, length));
+}
+
 /* ---- work off the JavaScript thread ------------------------------------------------------------------------------ */
 
 typedef struct Job {
@@ -812,6 +833,8 @@ NAPI_MODULE_INIT(/* env, exports */) {
       {"cacheCommit", cache_commit},
       {"cacheRollback", cache_rollback},
       {"cacheTruncate", cache_truncate},
+      {"cacheBytes", cache_bytes},
+      {"cacheCopy", cache_copy},
       {"forward", forward},
       {"forwardNow", forward_now},
   };

@@ -56,6 +56,9 @@ bool esp_cache_reserve(EspCache *cache, int32_t length) {
 
 int32_t esp_cache_length(const EspCache *cache) { return cache->length; }
 int32_t esp_cache_capacity(const EspCache *cache) { return cache->capacity; }
+size_t esp_cache_bytes(const EspCache *cache) {
+  return sizeof *cache + ((size_t)cache->spans_ready + 1) * cache->span_bytes;
+}
 
 EspKeyValues esp_cache_plane(const EspCache *cache, int32_t layer, int32_t kv_head) {
   return (EspKeyValues){
@@ -146,4 +149,18 @@ bool esp_cache_truncate(EspCache *cache, int32_t length) {
   esp_cache_rollback(cache);
   cache->length = length;
   return true;
+}
+
+EspStatus esp_cache_copy(EspCache *cache, const EspCache *from, int32_t length) {
+  if (cache == from || length < 0 || length > from->length || cache->layers != from->layers ||
+      cache->span_bytes != from->span_bytes || cache->head != from->head || cache->half != from->half) {
+    return ESP_INVALID;
+  }
+  if (length > cache->capacity) return ESP_FULL;
+  if (!esp_cache_reserve(cache, length)) return ESP_NO_MEMORY;
+  /* What a span holds behind the text is never read. */
+  for (int32_t at = 0; at < length; at += ESP_SPAN) memcpy(cache->spans[at / ESP_SPAN], from->spans[at / ESP_SPAN], cache->span_bytes);
+  esp_cache_rollback(cache);
+  cache->length = length;
+  return ESP_OK;
 }

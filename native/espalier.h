@@ -101,6 +101,7 @@ EspCache *esp_cache_create(const EspStack *stack, int32_t capacity, bool half); 
 void esp_cache_free(EspCache *cache);
 int32_t esp_cache_length(const EspCache *cache);
 int32_t esp_cache_capacity(const EspCache *cache);
+size_t esp_cache_bytes(const EspCache *cache); /* of memory: it grows with the text, and does not shrink */
 /* Makes memory for a text of `length` positions ready, so that commits up to it cannot fail. False: no memory. */
 bool esp_cache_reserve(EspCache *cache, int32_t length);
 /*
@@ -110,6 +111,11 @@ bool esp_cache_reserve(EspCache *cache, int32_t length);
 EspStatus esp_cache_commit(EspCache *cache, const int32_t *path, int32_t count);
 void esp_cache_rollback(EspCache *cache);
 bool esp_cache_truncate(EspCache *cache, int32_t length);
+/*
+ * Makes a cache hold the first `length` positions of another one of such a stack, in place of all it held. ESP_INVALID: not alike, or no
+ * such length; ESP_FULL: beyond the capacity; ESP_NO_MEMORY. Nothing changes unless it is ESP_OK.
+ */
+EspStatus esp_cache_copy(EspCache *cache, const EspCache *from, int32_t length);
 
 /* ---- stack.c: the pass ------------------------------------------------------------------------------------------ */
 

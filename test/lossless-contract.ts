@@ -214,6 +214,60 @@ export function describeLossless(name: string, options: LosslessOptions): void {
       );
     });
 
+    it("texts that run at once say what each says alone, whoever comes late, leaves or is aborted", async () => {
+      const user = fc.record({
+        seeds,
+        drafting,
+        sampling,
+        maxTokens: fc.integer({ min: 1, max: longestText }),
+        comes: fc.integer({ min: 0, max: 12 }),
+        leave: fc.constantFrom("no", "no", "no", "abort at once", "abort", "break"),
+        after: fc.integer({ min: 1, max: 6 }),
+      });
+      await fc.assert(
+        fc.asyncProperty(fc.nat(), fc.array(user, { minLength: 2, maxLength: 8 }), async (which, users) => {
+          const model = await modelOf(which);
+          const requests = users.map(({ seeds, sampling, maxTokens }) => ({
+            tokens: prompts(model, seeds),
+            maxTokens,
+            ...sampling,
+          }));
+          const alone: Awaited<ReturnType<typeof collect>>[] = [];
+          for (const request of requests)
+            alone.push(await collect(model.generate({ ...request, method: "plain" })));
+          const together = users.map(async ({ drafting, comes, leave, after }, i) => {
+            for (let turn = 0; turn < comes; turn++) await new Promise((resolve) => setImmediate(resolve));
+            const abort = new AbortController();
+            if (leave === "abort at once") abort.abort();
+            const said: TokenId[] = [];
+            let events = 0;
+            for await (const event of model.generate({
+              ...requests[i]!,
+              ...draftingOf(model, drafting),
+              signal: abort.signal,
+            })) {
+              if (event.type === "end") {
+                expect(event.tokens.slice(0, said.length)).toEqual(said);
+                if (event.stopReason !== "aborted") expect(event.stopReason).toBe(alone[i]!.end.stopReason);
+                return { said: event.tokens, whole: event.stopReason !== "aborted" };
+              }
+              said.push(...event.pieces.map((piece) => piece.token));
+              if (++events < after) continue;
+              if (leave === "abort") abort.abort();
+              if (leave === "break") break;
+            }
+            return { said, whole: false };
+          });
+          for (const [i, { said, whole }] of (await Promise.all(together)).entries()) {
+            const { tokens } = alone[i]!;
+            expect(said).toEqual(whole ? tokens : tokens.slice(0, said.length));
+            if (users[i]!.leave === "no") expect(whole).toBe(true);
+          }
+        }),
+        { numRuns: Math.ceil(runs / 2) },
+      );
+    });
+
     it("fills the context to its last token, drafted or not", async () => {
       await fc.assert(
         fc.asyncProperty(

@@ -268,6 +268,31 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
     expect(() => binding.cacheTruncate(cache, 0.5)).toThrow(/internal/);
   });
 
+  it("copies the beginning of a text into another cache of its kind alone", async () => {
+    const [from, other] = [newCache(300), newCache(200)];
+    const text = randomTokens(next, 83, 100);
+    for (let i = 0; i < 2; i++) await forward({ trees: [chainOf(from, text)], commit: true });
+    const empty = binding.cacheBytes(other);
+    expect(binding.cacheCopy(other, from, 150)).toBe(commitStatus.ok);
+    expect(binding.cacheLength(other)).toBe(150);
+    expect(binding.cacheBytes(other)).toBeGreaterThan(empty);
+    expect(binding.cacheCopy(other, from, 0)).toBe(commitStatus.ok);
+    expect(binding.cacheLength(other)).toBe(0);
+    expect(binding.cacheCopy(newCache(100), from, 150)).toBe(commitStatus.full);
+    const wide = binding.createCache(stack, 300, false)!;
+    const wrong: [Cache, Cache, number][] = [
+      [other, from, 201],
+      [other, from, -1],
+      [from, from, 3],
+      [wide, from, 3],
+    ];
+    for (const [to, source, length] of wrong) {
+      expect(binding.cacheCopy(to, source, length)).toBe(commitStatus.invalid);
+    }
+    expect(() => binding.cacheCopy(other, from, 0.5)).toThrow(/internal/);
+    expect(binding.cacheLength(other)).toBe(0);
+  });
+
   it("says what is wrong with a pass, and runs nothing", async () => {
     const cache = newCache(64);
     const good = chainOf(cache, [1, 2, 3]);

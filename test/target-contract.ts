@@ -308,6 +308,66 @@ export function describeTarget(name: string, makeTarget: () => Promise<Target>):
       await close();
     });
 
+    it("runs the trees of several sequences in one pass, with the rows that each gets alone", async () => {
+      const { target, sequence, next, text, truth, close } = await setUp();
+      if (!target.forwardAll) return close();
+      const others = await Promise.all([64, 65, 66].map((capacity) => target.createSequence({ capacity })));
+      const sequences = [sequence, ...others];
+      const texts = sequences.map((_, i) => text(3 + 9 * i));
+      for (const [i, one] of sequences.entries()) await one.prefill(texts[i]!);
+      for (let round = 0; round < 3; round++) {
+        const batch = sequences.map((sequence) => ({
+          sequence,
+          tree: randomTree(next, target.vocabSize, 1 + next(9)),
+        }));
+        const passes = await target.forwardAll(batch, WANT);
+        for (const [i, { sequence, tree }] of batch.entries()) {
+          expect(passes[i]!.size).toBe(tree.size);
+          const path = tree.path(next(tree.size));
+          const tokens = path.map((node) => tree.tokens[node]!);
+          texts[i]!.push(...tokens);
+          expect(rowOf(passes[i]!, path.at(-1)!)).toEqual(await truth(texts[i]!));
+          sequence.commit(path);
+        }
+      }
+      const large = sequences.map((sequence) => ({
+        sequence,
+        tree: randomTree(next, target.vocabSize, target.maxNodes / 2),
+      }));
+      await expect(target.forwardAll(large, { topK: 1 })).rejects.toThrow(RangeError);
+      for (const one of others) await one[Symbol.asyncDispose]();
+      await close();
+    });
+
+    it("copies the beginning of another sequence, which both then go on from", async () => {
+      const { target, sequence, text, truth, close } = await setUp();
+      const other = await target.createSequence({ capacity: 60 });
+      if (!sequence.copyFrom || !other.copyFrom) return close();
+      const tokens = text(50);
+      await sequence.prefill(tokens);
+      for (const length of [50, 33, 0, 17]) {
+        await other.forward(new DraftTree(1, 1), WANT);
+        const running = sequence.forward(new DraftTree(5, 1), WANT);
+        await other.copyFrom(sequence, length);
+        await running;
+        sequence.rollback();
+        expect(other.length).toBe(length);
+        expect(await readOne(other, 2)).toEqual(await truth([...tokens.slice(0, length), 2]));
+        expect(await readOne(other, 3)).toEqual(await truth([...tokens.slice(0, length), 2, 3]));
+        const row = rowOf(await sequence.forward(new DraftTree(4, 1), WANT), 0);
+        sequence.rollback();
+        expect(row).toEqual(await truth([...tokens, 4]));
+      }
+      if (other.bytes !== undefined) expect(other.bytes).toBeGreaterThan(0);
+      await sequence.prefill(text(20));
+      for (const length of [71, 61, -1])
+        await expect(other.copyFrom(sequence, length)).rejects.toThrow(RangeError);
+      await expect(other.copyFrom(other, 1)).rejects.toThrow(RangeError);
+      expect(other.length).toBe(19);
+      await other[Symbol.asyncDispose]();
+      await close();
+    });
+
     it("keeps the sequences of one target apart", async () => {
       const { target, sequence, text, truth, close } = await setUp();
       const other = await target.createSequence({ capacity: 64 });

@@ -126,7 +126,7 @@ export interface PassFailure extends Error {
   readonly code: "aborted" | "invalid" | "full" | "no-memory";
 }
 
-/** Statuses of {@link Binding.cacheCommit}, as EspStatus numbers them. */
+/** Statuses of {@link Binding.cacheCommit} and {@link Binding.cacheCopy}, as EspStatus numbers them. */
 export const commitStatus = { ok: 0, invalid: 2, full: 3, noMemory: 4 } as const;
 
 /** Where a store's tokens and suffixes are in its file; see EspStoreLayout in native/store.h. */
@@ -163,6 +163,9 @@ export interface Binding {
   cacheCommit(cache: Cache, path: Int32Array): number;
   cacheRollback(cache: Cache): void;
   cacheTruncate(cache: Cache, length: number): boolean;
+  cacheBytes(cache: Cache): number;
+  /** Makes `cache` hold the first `length` tokens of `from`; a status as of cacheCommit. */
+  cacheCopy(cache: Cache, from: Cache, length: number): number;
   forward(request: PassRequest): Promise<void>;
   /** The same on the JavaScript thread, for passes that are shorter than the way to another one. */
   forwardNow(request: PassRequest): void;

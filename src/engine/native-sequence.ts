@@ -112,6 +112,28 @@ export class NativeSequence implements TargetSequence {
     this.#length = length;
   }
 
+  get bytes(): number {
+    this.#checkAlive();
+    return this.#target.binding.cacheBytes(this.cache);
+  }
+
+  async copyFrom(other: NativeSequence, length: number): Promise<void> {
+    const target = this.#target;
+    const status = await target.inTurn(() => {
+      this.#checkAlive();
+      other.#checkAlive();
+      if (other.#target !== target || !Number.isInteger(length)) return commitStatus.invalid;
+      return target.binding.cacheCopy(this.cache, other.cache, length);
+    });
+    if (status === commitStatus.noMemory) throw target.outOfMemory(length);
+    if (status !== commitStatus.ok) {
+      throw new RangeError(
+        `copyFrom: length is ${length}; give an integer from 0 to ${Math.min(other.#length, this.capacity)}, and another sequence of this target`,
+      );
+    }
+    this.#length = length;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;

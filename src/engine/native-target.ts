@@ -116,10 +116,7 @@ export class NativeTarget implements Target {
     return new NativeSequence(this, cache, capacity);
   }
 
-  /**
-   * One pass over the trees of several sequences, which then cost little more than one tree of as many nodes: at most 64
-   * trees and {@link maxNodes} nodes together, no sequence twice. Nodes before `first` are pending already.
-   */
+  /** Costs little more than a pass over one tree of as many nodes; at most 64 trees. */
   async forwardAll(
     batch: readonly {
       readonly sequence: NativeSequence;

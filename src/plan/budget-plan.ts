@@ -7,6 +7,7 @@
  */
 
 import type { Prices } from "../structure/structure.ts";
+import { ALONE, type Company } from "../target/company.ts";
 import { type CostCurve, chooseBudget } from "./cost.ts";
 
 /** Rows of a pass over which the price of one is taken. */
@@ -40,6 +41,8 @@ export interface Turn {
   readonly trial: boolean;
   /** What drafts have to be worth. */
   readonly prices: Prices;
+  /** Who shares the pass, as far as is known before it. */
+  readonly company: Company;
 }
 
 /** What a step did. */
@@ -51,6 +54,8 @@ export interface Spent {
   readonly passMs: number;
   /** Milliseconds of drafting and of learning. */
   readonly draftMs: number;
+  /** Who shared the pass; default: nobody. */
+  readonly company?: Company | undefined;
 }
 
 /** Plans the steps of one method; texts may share it. */
@@ -75,55 +80,48 @@ export class BudgetPlan {
     this.#cost = cost;
   }
 
-  /** A plan on the same costs for drafts of another kind, about which nothing is known. */
-  fork(): BudgetPlan {
-    return new BudgetPlan(this.#cost);
-  }
-
-  /** The largest tree worth growing. */
-  get most(): number {
-    return this.#cost.most;
-  }
-
   /** Why nothing is drafted; undefined while drafts pay. */
   get off(): string | undefined {
     if (!this.#off) return undefined;
     return `off: drafts gave ${this.#pace.toFixed(2)} tokens in the time of a plain one`;
   }
 
-  /** What drafts have to be worth: at least what plain decoding would give in their time. */
-  get prices(): Prices {
-    const rows = Math.min(USUAL_ROWS, this.most);
-    const ms = rows === 1 ? 0 : (this.#cost.ms(rows) - this.#cost.ms(1)) / (rows - 1);
-    return { ms: this.#rate, node: this.#rate * ms };
+  /** What drafts have to be worth in such company: at least what plain decoding would give in their time. */
+  prices(company: Company = ALONE): Prices {
+    const rows = Math.min(USUAL_ROWS, this.#cost.most);
+    const ms = rows === 1 ? 0 : (this.#cost.ms(rows, company) - this.#cost.ms(1, company)) / (rows - 1);
+    const rate = this.#rate(company);
+    return { ms: rate, node: rate * ms };
   }
 
   /** The next step. */
-  next(): Turn {
-    const { prices } = this;
+  next(company: Company = ALONE): Turn {
+    const prices = this.prices(company);
     const begins = this.#left === 0 && this.#allowance > 0 && this.#steps >= ENOUGH;
     if (begins) this.#generous = !this.#generous;
     const generous = { ms: prices.ms * GENEROUS, node: prices.node * GENEROUS };
     if (this.#off) {
       if (begins) this.#left = ROUND;
-      if (this.#left === 0) return { kind: "plain", trial: false, prices };
-      return { kind: "drafted", trial: true, prices: this.#generous ? generous : prices };
+      if (this.#left === 0) return { kind: "plain", trial: false, prices, company };
+      return { kind: "drafted", trial: true, prices: this.#generous ? generous : prices, company };
     }
-    if (!begins) return { kind: "drafted", trial: false, prices };
-    return { kind: this.#generous ? "drafted" : "plain", trial: true, prices: generous };
+    if (!begins) return { kind: "drafted", trial: false, prices, company };
+    return { kind: this.#generous ? "drafted" : "plain", trial: true, prices: generous, company };
   }
 
   /** Nodes to keep of a tree whose nodes come in falling order of value. */
-  choose({ prices }: Turn, values: ArrayLike<number>, size: number): number {
-    return chooseBudget(values, size, this.#cost, prices.ms);
+  choose({ prices, company }: Turn, values: ArrayLike<number>, size: number): number {
+    return chooseBudget(values, size, this.#cost, prices.ms, company);
   }
 
   /** A step did as `turn` said. */
-  observe(turn: Turn, { nodes, tokens, passMs, draftMs }: Spent): void {
-    this.#cost.observe(nodes, passMs);
-    const one = this.#cost.ms(1);
-    const draft = Math.min(LONGEST_DRAFT, draftMs / one);
-    const time = this.#cost.ms(nodes) / one + draft;
+  observe(turn: Turn, { nodes, tokens, passMs, draftMs, company = ALONE }: Spent): void {
+    // Whoever runs shared passes measures them.
+    if (company.texts === 0) this.#cost.observe(nodes, passMs);
+    const one = this.#cost.ms(1, company);
+    // Texts that share passes draft at the same time, too.
+    const draft = Math.min(LONGEST_DRAFT, draftMs / (1 + company.texts) / one);
+    const time = this.#cost.ms(nodes, company) / one + draft;
     this.#allowance = Math.min(SAVED, this.#allowance + time * TRIALS);
     if (turn.trial)
       this.#allowance -= this.#off ? time - tokens : Math.max(LEAST, time - tokens / this.#pace);
@@ -145,7 +143,7 @@ export class BudgetPlan {
   }
 
   /** Tokens that a millisecond is worth. */
-  get #rate(): number {
-    return Math.max(1, this.#pace) / this.#cost.ms(1);
+  #rate(company: Company): number {
+    return Math.max(1, this.#pace) / this.#cost.ms(1, company);
   }
 }

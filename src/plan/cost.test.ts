@@ -14,6 +14,27 @@ describe("CostCurve", () => {
     expect(curve.most).toBe(16);
   });
 
+  it("goes on as straight as it ends", () => {
+    const curve = new CostCurve(COSTS);
+    expect([16, 17, 24].map((rows) => curve.ms(rows))).toEqual([33, 35, 49]);
+    expect(new CostCurve([{ rows: 1, ms: 4 }]).ms(3)).toBe(12);
+    for (let i = 0; i < 300; i++) curve.observe(24, 98);
+    expect(curve.ms(24)).toBeGreaterThan(85);
+  });
+
+  it("shares a pass out among its texts: an equal part for the first row, then what a row adds", () => {
+    const curve = new CostCurve(COSTS);
+    const company = { texts: 3, rows: 7 };
+    expect(curve.ms(1, company)).toBe(17 / 4);
+    expect([2, 9].map((rows) => curve.ms(rows, company))).toEqual([17 / 4 + 2, 17 / 4 + 16]);
+    // The parts of four texts of two rows each are the whole pass.
+    expect(4 * curve.ms(1, { texts: 3, rows: 3 })).toBe(curve.ms(4));
+    const gains = [1, 0.8, 0.6, 0.4];
+    expect(chooseBudget(gains, 4, curve, 0.15)).toBe(4);
+    expect(chooseBudget(gains, 4, curve, 0.41, company)).toBe(1);
+    expect(chooseBudget(gains, 4, curve, 0.35, company)).toBe(2);
+  });
+
   it("learns from passes, and little from one that was held up", () => {
     const curve = new CostCurve(COSTS);
     curve.observe(1, 10_000);

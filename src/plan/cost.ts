@@ -4,6 +4,8 @@
  * known, all of them.
  */
 
+import { ALONE, type Company } from "../target/company.ts";
+
 /** Measured milliseconds of a pass by its number of rows; ascending rows, the first entry for 1. */
 export type PassCosts = readonly { readonly rows: number; readonly ms: number }[];
 
@@ -45,13 +47,32 @@ export class CostCurve {
     this.#draw();
   }
 
-  /** Milliseconds of a pass of `rows` rows, 1 <= rows <= most. */
-  ms(rows: number): number {
-    return this.#table[rows - 1]!;
+  /**
+   * Milliseconds of a pass that a text of `rows` rows, at least 1, has to answer for: all of them when it is alone. In company its first
+   * row bears as much as each other text's first, and every further row what it adds.
+   */
+  ms(rows: number, { texts, rows: others } = ALONE): number {
+    if (texts === 0) return this.#whole(rows);
+    const first = this.#whole(others + 1);
+    return first / (1 + texts) + this.#whole(others + rows) - first;
+  }
+
+  /** Of a whole pass; what was measured goes on as straight as it ends. */
+  #whole(rows: number): number {
+    const { most } = this;
+    if (rows <= most) return this.#table[rows - 1]!;
+    const last = this.#table[most - 1]!;
+    const before = this.#rows.at(-2) ?? 0;
+    return last + ((rows - most) * (last - (this.#table[before - 1] ?? 0))) / (most - before);
   }
 
   /** A pass of `rows` rows took `ms`. */
   observe(rows: number, ms: number): void {
+    // One of more rows than any that was measured tells of the largest of these.
+    if (rows > this.most) {
+      this.observe(this.most, (ms * this.#whole(this.most)) / this.#whole(rows));
+      return;
+    }
     const expected = this.ms(rows);
     const error = Math.max(-CLIP, Math.min(CLIP, (ms - expected) / expected));
     const above = this.#rows.findIndex((measured) => measured >= rows);
@@ -105,14 +126,21 @@ function plausible(costs: PassCosts): number[] {
  * @param gains expected tokens of each node, root first (1), none larger than the one before
  * @param size number of nodes, at most `cost.most`
  * @param rate tokens per millisecond that time is worth; with the best rate attainable this maximises tokens per time
+ * @param company texts that share the pass; all pay the same rate, so rows go where they are worth most
  */
-export function chooseBudget(gains: ArrayLike<number>, size: number, cost: CostCurve, rate: number): number {
+export function chooseBudget(
+  gains: ArrayLike<number>,
+  size: number,
+  cost: CostCurve,
+  rate: number,
+  company: Company = ALONE,
+): number {
   let best = 1;
   let bestSurplus = -Infinity;
   let tokens = 0;
   for (let nodes = 1; nodes <= size; nodes++) {
     tokens += gains[nodes - 1]!;
-    const surplus = tokens - rate * cost.ms(nodes);
+    const surplus = tokens - rate * cost.ms(nodes, company);
     if (surplus > bestSurplus) {
       bestSurplus = surplus;
       best = nodes;

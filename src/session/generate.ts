@@ -6,7 +6,7 @@
 import type { Drafter } from "../draft/drafter.ts";
 import { LookupDrafter, LookupOdds } from "../draft/lookup.ts";
 import type { Method } from "../methods/method.ts";
-import type { BudgetPlan } from "../plan/budget-plan.ts";
+import type { LoadPlans } from "../plan/load-plans.ts";
 import { History } from "../sampling/history.ts";
 import { createSampler } from "../sampling/sampler.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
@@ -22,10 +22,10 @@ import { type Decoding, promptWantOf, readsPrompt, type Step, step, wantOf } fro
 /** Nodes of a tree when nobody says how many and no pass was measured. */
 const DEFAULT_BUDGET = 8;
 
-/** A method, and the plan of its trees when the cost of passes is known. */
+/** A method, and the plans of its trees when the cost of passes is known. */
 export interface Planned {
   readonly method: Method;
-  readonly plan: BudgetPlan | undefined;
+  readonly plans: LoadPlans | undefined;
 }
 
 /** Generates in `cache`, whose text may be at most `contextLength` tokens long. */
@@ -46,15 +46,15 @@ export async function* generate(
     ? [...own, new LookupDrafter(new LookupOdds(), prediction)]
     : own;
   // How well predictions do tells nothing of the method without them.
-  const plan = prediction ? planned.plan?.fork() : planned.plan;
+  const plans = prediction ? planned.plans?.fork() : planned.plans;
   const want = wantOf(sampler, drafters, structure, request.logProbs);
   const drafts = drafters.length > 0;
-  const chosen = drafts && request.budget === undefined ? plan : undefined;
-  const budget = drafts ? (request.budget ?? plan?.most ?? DEFAULT_BUDGET) : 1;
+  const chosen = drafts && request.budget === undefined ? plans : undefined;
+  const budget = drafts ? (request.budget ?? plans?.most ?? DEFAULT_BUDGET) : 1;
   // Who names a number of nodes gets that many; what their draft may cost is still measured.
-  const prices = plan && { ...plan.prices, node: 0 };
+  const prices = plans && { ...plans.at().prices(), node: 0 };
   const tree = new DraftTree(0, budget);
-  const decoding: Decoding = { sequence, history, sampler, structure, drafters, want, tree, plan: chosen };
+  const decoding: Decoding = { sequence, history, sampler, structure, drafters, want, tree, plans: chosen };
   const output = new Output(model.tokenizer, request.stop, request);
   const reader =
     request.logProbs === undefined
@@ -101,7 +101,7 @@ export async function* generate(
       promptTokens: prompt.length,
       cachedTokens,
       tokens: output.tokens,
-      off: chosen?.off ?? null,
+      off: chosen?.at(sequence.company).off ?? null,
     }),
   };
 

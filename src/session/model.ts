@@ -3,8 +3,9 @@
 import { readState, writeState } from "../draft/state-file.ts";
 import type { MethodOptions } from "../methods/method.ts";
 import { createMethod, defaultMethodOf, usableMethods } from "../methods/registry.ts";
-import { BudgetPlan } from "../plan/budget-plan.ts";
 import { CostCurve } from "../plan/cost.ts";
+import { LoadPlans } from "../plan/load-plans.ts";
+import { SharedTarget } from "../target/shared-target.ts";
 import type { GenerateEvent, GenerateRequest } from "./api.ts";
 import { Cache } from "./cache.ts";
 import { generate, type Planned } from "./generate.ts";
@@ -16,6 +17,8 @@ export class Model implements AsyncDisposable {
   readonly parts: ModelParts;
   readonly #options: MethodOptions;
   readonly #cost: CostCurve | undefined;
+  /** The target, whose passes the texts that run at the same time share. */
+  readonly #target: SharedTarget;
   readonly #methods = new Map<string, Planned>();
 
   /** Throws RangeError when `parts.passTimes` makes no sense, or draft model or head are no match for the target. */
@@ -33,8 +36,10 @@ export class Model implements AsyncDisposable {
     }
     this.parts = parts;
     const { vocabSize, contextLength } = target;
-    this.#options = { vocabSize, contextLength, draftModel, head, lengths };
+    const sharedDrafts = draftModel && new SharedTarget(draftModel);
+    this.#options = { vocabSize, contextLength, draftModel: sharedDrafts, head, lengths };
     this.#cost = parts.passTimes && new CostCurve(parts.passTimes);
+    this.#target = new SharedTarget(target, (rows, ms) => this.#cost?.observe(rows, ms));
   }
 
   get name(): string {
@@ -63,13 +68,14 @@ export class Model implements AsyncDisposable {
   /**
    * Generates in a cache of its own, which is freed at the end: any number of "text" events, then one "end". Wrong
    * requests come out of the first `next()`: RangeError or TypeError, EspalierError "context-overflow" when the prompt is
-   * too long, "out-of-memory" when its cache does not fit.
+   * too long, "out-of-memory" when its cache does not fit. Texts that are generated at the same time share passes; each is the one that
+   * it would be alone.
    */
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void, undefined> {
     const checked = checkRequest(request, this.parts, this.contextLength);
     const method = this.method(checked.method);
     const capacity = Math.min(this.contextLength, checked.prompt.length + checked.maxTokens);
-    const cache = new Cache(await this.parts.target.createSequence({ capacity }));
+    const cache = new Cache(await this.#target.createSequence({ capacity }));
     try {
       yield* generate(this.parts, method, cache, checked, this.contextLength);
     } finally {
@@ -88,7 +94,7 @@ export class Model implements AsyncDisposable {
         `contextLength is ${contextLength}; give an integer from 2 to ${this.contextLength}, the model's`,
       );
     }
-    const sequence = await this.parts.target.createSequence({ capacity: contextLength });
+    const sequence = await this.#target.createSequence({ capacity: contextLength });
     return new Session(this, new Cache(sequence), contextLength);
   }
 
@@ -97,7 +103,7 @@ export class Model implements AsyncDisposable {
     let planned = this.#methods.get(name);
     if (planned === undefined) {
       const method = createMethod(name, this.#options);
-      planned = { method, plan: this.#cost && new BudgetPlan(this.#cost) };
+      planned = { method, plans: this.#cost && new LoadPlans(this.#cost) };
       this.#methods.set(name, planned);
     }
     return planned;

@@ -1,7 +1,7 @@
 /** @file One step: draft, forward, verify, commit, and what it taught flows back to the drafters. */
 
 import type { Drafter, StepOutcome } from "../draft/drafter.ts";
-import type { BudgetPlan } from "../plan/budget-plan.ts";
+import type { LoadPlans } from "../plan/load-plans.ts";
 import type { History } from "../sampling/history.ts";
 import type { Sampler } from "../sampling/sampler.ts";
 import type { Budget, Structure } from "../structure/structure.ts";
@@ -20,8 +20,8 @@ export interface Decoding {
   readonly want: Want;
   /** Used again for every step. */
   readonly tree: DraftTree;
-  /** Says whether to draft, and cuts each tree to what its pass is worth; without it, trees take all of their budget. */
-  readonly plan?: BudgetPlan | undefined;
+  /** Say whether to draft, and cut each tree to what its pass is worth; without them, trees take all of their budget. */
+  readonly plans?: LoadPlans | undefined;
 }
 
 /** A step's outcome, and what it cost. */
@@ -33,10 +33,12 @@ export interface Step extends StepOutcome {
 }
 
 export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
-  const { sequence, history, sampler, structure, drafters, want, tree, plan } = decoding;
+  const { sequence, history, sampler, structure, drafters, want, tree, plans } = decoding;
   const position = sequence.length;
-  const turn = plan?.next();
+  const plan = plans?.at(sequence.company);
+  const turn = plan?.next(sequence.company);
 
+  sequence.announce?.();
   tree.reset(history.tokens[position]!);
   const start = performance.now();
   if (turn?.kind !== "plain")
@@ -56,8 +58,10 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
   }
   structure.stop?.observe?.(outcome);
   const draftMs = grown - start + performance.now() - learning;
-  if (plan && turn)
-    plan.observe(turn, { nodes: tree.size, tokens: path.length, passMs: learning - grown, draftMs });
+  if (plan && turn) {
+    const { company } = sequence;
+    plan.observe(turn, { nodes: tree.size, tokens: path.length, passMs: learning - grown, draftMs, company });
+  }
   return { ...outcome, passMs, draftMs };
 }
 

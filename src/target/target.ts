@@ -5,6 +5,7 @@
 
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
+import type { Company } from "./company.ts";
 
 /** What a pass is to return. Nothing is computed or copied unasked. */
 export interface Want {
@@ -70,6 +71,24 @@ export interface TargetSequence extends AsyncDisposable {
   rollback(): void;
   /** Forgets all committed tokens from `length` on. */
   truncate(length: number): void;
+  /** Bytes of memory of its cache, which grows with the text; for targets that can tell. */
+  readonly bytes?: number;
+  /**
+   * Makes it hold the first `length` tokens of `other`, a sequence of the same target, in place of all it held; the other may be in a
+   * pass. Rejects with RangeError when there are not so many or they do not fit. For targets where it takes less time than reading them.
+   */
+  copyFrom?(other: TargetSequence, length: number): Promise<void>;
+  /** Says that a forward follows as soon as a draft is made, so that a pass that several texts share may wait for it. */
+  announce?(): void;
+  /** What was in the latest pass beside its own tree; for targets whose texts may share passes. */
+  readonly company?: Company;
+}
+
+/** The tree of one sequence in a pass of several; nodes before `first` are pending already. */
+export interface SequenceTree {
+  readonly sequence: TargetSequence;
+  readonly tree: DraftTree;
+  readonly first?: NodeIndex;
 }
 
 /** A model that can be asked. */
@@ -83,4 +102,9 @@ export interface Target extends AsyncDisposable {
   readonly maxNodes: number;
   /** Throws EspalierError "out-of-memory" when there is no memory for `capacity` tokens. */
   createSequence(options: { capacity: number }): Promise<TargetSequence>;
+  /**
+   * One pass over the trees of several sequences, at most {@link maxNodes} new nodes together and no sequence twice: each gets the rows
+   * that {@link TargetSequence.forward} would have given it. When it rejects, nothing has changed. For targets where that costs less than one pass after the other.
+   */
+  forwardAll?(batch: readonly SequenceTree[], want: Want): Promise<Pass[]>;
 }

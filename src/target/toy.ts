@@ -8,7 +8,7 @@ import { EspalierError } from "../errors.ts";
 import { gumbel, positionKey } from "../random.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
-import type { Pass, PrefillOptions, Target, TargetSequence, Want } from "./target.ts";
+import type { Pass, PrefillOptions, SequenceTree, Target, TargetSequence, Want } from "./target.ts";
 
 export interface ToyOptions {
   /** Default 48. */
@@ -63,6 +63,14 @@ export class ToyTarget implements Target {
       throw new RangeError(`createSequence: capacity is ${options.capacity}; give an integer of at least 1`);
     }
     return new ToySequence(this, options.capacity);
+  }
+
+  async forwardAll(batch: readonly SequenceTree[], want: Want): Promise<Pass[]> {
+    const nodes = batch.reduce((sum, { tree, first = 0 }) => sum + tree.size - first, 0);
+    if (nodes > this.maxNodes)
+      throw new RangeError(`a pass of ${nodes} nodes; give at most ${this.maxNodes}`);
+    for (const { sequence, tree, first = 0 } of batch) (sequence as ToySequence).check(tree, first);
+    return Promise.all(batch.map(({ sequence, tree, first }) => sequence.forward(tree, want, first)));
   }
 
   /** The logits after `context` (newest token first, at most `order` of them count) and a prefix of hash `prefix`. */
@@ -142,16 +150,7 @@ class ToySequence implements TargetSequence {
   }
 
   async forward(tree: DraftTree, want: Want, first = 0): Promise<Pass> {
-    if (tree.size > this.#target.maxNodes) {
-      throw new RangeError(
-        `forward: the tree has ${tree.size} nodes, a pass at most ${this.#target.maxNodes}`,
-      );
-    }
-    this.#check(tree.tokens.subarray(0, tree.size));
-    this.#needRoom(1 + Math.max(...tree.depths.subarray(0, tree.size)));
-    if (first > 0 && !(this.#pending === tree && first <= this.#pendingSize && first < tree.size)) {
-      throw new RangeError(`forward: nodes before ${first} are not pending, or there is none after them`);
-    }
+    this.check(tree, first);
     if (first > 0) this.#pending = undefined;
     return this.#exclusive(async () => {
       const contexts: TokenId[][] = [];
@@ -200,6 +199,21 @@ class ToySequence implements TargetSequence {
     this.#hashes.length = length;
   }
 
+  get bytes(): number {
+    return 64 * (1 + this.length);
+  }
+
+  async copyFrom(other: ToySequence, length: number): Promise<void> {
+    if (other === this || other.#target !== this.#target || !(length >= 0 && length <= other.length)) {
+      throw new RangeError(`copyFrom: length is ${length}; the other sequence holds ${other.length} tokens`);
+    }
+    if (length > this.capacity) throw new RangeError(`copyFrom: ${length} tokens do not fit`);
+    if (this.#disposed || other.#disposed) throw new Error("internal: the sequence was disposed");
+    this.truncate(0);
+    this.#tokens.push(...other.#tokens.slice(0, length));
+    this.#hashes.push(...other.#hashes.slice(0, length));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;
   }
@@ -225,6 +239,20 @@ class ToySequence implements TargetSequence {
       return await work();
     } finally {
       this.#busy = false;
+    }
+  }
+
+  /** Throws when `tree` cannot go through a pass. */
+  check(tree: DraftTree, first: NodeIndex): void {
+    if (tree.size > this.#target.maxNodes) {
+      throw new RangeError(
+        `forward: the tree has ${tree.size} nodes, a pass at most ${this.#target.maxNodes}`,
+      );
+    }
+    this.#check(tree.tokens.subarray(0, tree.size));
+    this.#needRoom(1 + Math.max(...tree.depths.subarray(0, tree.size)));
+    if (first > 0 && !(this.#pending === tree && first <= this.#pendingSize && first < tree.size)) {
+      throw new RangeError(`forward: nodes before ${first} are not pending, or there is none after them`);
     }
   }
 

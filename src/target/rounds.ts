@@ -1,0 +1,285 @@
+/**
+ * @file Whose turn it is with a target. Texts that are decoded share every pass; between two passes one prompt is read on, by a chunk
+ * that keeps nobody waiting for long. Nobody's rows depend on who else is there, so all that is decided here is time.
+ *
+ * This is continuous batching (Orca, OSDI 2022) with chunked prefill (arXiv:2308.16369), without a batch: whoever decodes a text
+ * calls forward as if it were alone, and trees that wait at the same time go together.
+ */
+
+import type { DraftTree } from "../tree/draft-tree.ts";
+import type { NodeIndex, TokenId } from "../types.ts";
+import { ALONE, type Company } from "./company.ts";
+import { narrow, together } from "./shared-want.ts";
+import type { Pass, PrefillOptions, Target, TargetSequence, Want } from "./target.ts";
+
+/** Trees of one pass. */
+const MOST_TREES = 64;
+/** A chunk of a prompt takes at most as long as so many passes of those who decode meanwhile: with the pass itself, nobody waits longer than 4. */
+const CHUNK_PASSES = 2.5;
+/** Tokens of a chunk at least, and a multiple that the engine's products like. */
+const CHUNK_UNIT = 8;
+/** A pass waits for who is usually there at once, for this part of its time. */
+const PATIENCE = 0.25;
+/** What the latest time counts in a running mean. */
+const NEWEST = 1 / 8;
+
+/** A text that takes part. */
+export interface Member {
+  readonly sequence: TargetSequence;
+  /**
+   * Where it is while it is decoded: its reader has its tokens ("away"), it drafts, it waits for a pass or is in one. "idle" before
+   * and after.
+   */
+  state: "idle" | "away" | "drafting" | "waiting" | "running";
+  /** When it went away, by performance.now(). */
+  since: number;
+  /** It was away for so long that passes do not wait for it. */
+  late: boolean;
+  company: Company;
+}
+
+/** A tree that waits for a pass. */
+interface Waiting {
+  readonly member: Member;
+  readonly tree: DraftTree;
+  readonly want: Want;
+  readonly first: NodeIndex;
+  readonly resolve: (pass: Pass) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A prompt that is being read. */
+interface Prompt {
+  /** Tokens to come; 0 too when reading has failed. */
+  left: number;
+  /** Reads the next `count` tokens; never rejects. */
+  readOn(count: number): Promise<void>;
+}
+
+export class Rounds {
+  readonly #target: Target;
+  readonly #onPass: (rows: number, ms: number) => void;
+  /** Those that are being decoded. */
+  readonly #members = new Set<Member>();
+  #waiting: Waiting[] = [];
+  readonly #prompts: Prompt[] = [];
+  #running = false;
+  #wake: (() => void) | undefined;
+  /** Running means: milliseconds of a pass, and of a row of a chunk; 0 before the first one. */
+  #passMs = 0;
+  #rowMs = 0;
+
+  constructor(target: Target, onPass: (rows: number, ms: number) => void) {
+    this.#target = target;
+    this.#onPass = onPass;
+  }
+
+  /** A forward of `member` follows as soon as its draft is made. */
+  announce(member: Member): void {
+    if (member.state === "away") member.late = performance.now() - member.since > PATIENCE * this.#passMs;
+    member.state = "drafting";
+    this.#members.add(member);
+  }
+
+  /** `member` is not decoded any more, or not for now. */
+  leave(member: Member): void {
+    member.state = "idle";
+    member.late = false;
+    if (this.#members.delete(member)) this.#wake?.();
+  }
+
+  async forward(member: Member, tree: DraftTree, want: Want, first: NodeIndex): Promise<Pass> {
+    if (member.state !== "drafting") this.announce(member);
+    if (this.#members.size === 1 && !this.#running) return this.#alone(member, tree, want, first);
+    member.state = "waiting";
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ member, tree, want, first, resolve, reject });
+      this.#go();
+    });
+  }
+
+  /** Reads a prompt to its end, behind those that came before it. */
+  prefill(member: Member, tokens: readonly TokenId[], options: PrefillOptions): Promise<void> {
+    this.leave(member);
+    const { signal, onChunk } = options;
+    return new Promise((resolve, reject) => {
+      let reading = false;
+      const end = (settle: () => void) => {
+        prompt.left = 0;
+        signal?.removeEventListener("abort", onAbort);
+        settle();
+      };
+      const prompt: Prompt = {
+        left: tokens.length,
+        async readOn(count) {
+          const done = tokens.length - prompt.left;
+          reading = true;
+          try {
+            await member.sequence.prefill(tokens.slice(done, done + count), {
+              ...options,
+              ...(onChunk && { onChunk: (chunk) => onChunk({ ...chunk, done: done + chunk.done }) }),
+            });
+            reading = false;
+            prompt.left -= count;
+            if (prompt.left === 0) end(resolve);
+          } catch (error) {
+            end(() => reject(error));
+          }
+        },
+      };
+      const onAbort = () => {
+        // A chunk that is being read ends by itself.
+        if (reading) return;
+        this.#drop(prompt);
+        end(() => reject(signal!.reason));
+      };
+      signal?.addEventListener("abort", onAbort);
+      this.#prompts.push(prompt);
+      this.#go();
+    });
+  }
+
+  /** Rounds until nobody waits. */
+  async #go(): Promise<void> {
+    if (this.#running) return this.#wake?.();
+    this.#running = true;
+    while (this.#waiting.length + this.#prompts.length > 0) {
+      await this.#gather();
+      await this.#pass();
+      await this.#read();
+    }
+    this.#running = false;
+  }
+
+  /** Waits for the members whose trees are about to come. */
+  async #gather(): Promise<void> {
+    while ([...this.#members].some(({ state }) => state !== "waiting")) {
+      // Who goes on at once has come when other events have had their turn.
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      let patience = 0;
+      for (const { state, late, since } of this.#members) {
+        if (state === "drafting" || state === "running") patience = Number.POSITIVE_INFINITY;
+        else if (state === "away" && !late)
+          patience = Math.max(patience, PATIENCE * this.#passMs - (performance.now() - since));
+      }
+      // Less than timers can count is not waited for.
+      if (patience < 1) return;
+      await this.#changed(patience);
+    }
+  }
+
+  /** Resolves when somebody came or left, or after `ms` milliseconds. */
+  async #changed(ms: number): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      if (ms < Number.POSITIVE_INFINITY) timer = setTimeout(resolve, ms);
+    });
+    this.#wake = undefined;
+    clearTimeout(timer);
+  }
+
+  /** One text without company: its pass starts at once. */
+  async #alone(member: Member, tree: DraftTree, want: Want, first: NodeIndex): Promise<Pass> {
+    const start = performance.now();
+    member.state = "running";
+    member.company = ALONE;
+    try {
+      return await member.sequence.forward(tree, want, first);
+    } finally {
+      this.#passMs = mean(this.#passMs, performance.now() - start);
+      this.#release(member);
+      this.#wake?.();
+    }
+  }
+
+  /** One pass over the trees that wait, as many as it takes; the others wait on. */
+  async #pass(): Promise<void> {
+    const batch = this.#take();
+    if (batch.length === 0) return;
+    const start = performance.now();
+    for (const { member } of batch) member.state = "running";
+    const passes = await this.#shared(batch);
+    for (const [i, { member, tree, want, first, resolve, reject }] of batch.entries()) {
+      try {
+        const pass = passes ? narrow(passes[i]!, want) : await member.sequence.forward(tree, want, first);
+        this.#release(member);
+        resolve(pass);
+      } catch (error) {
+        this.#release(member);
+        reject(error);
+      }
+    }
+    this.#passMs = mean(this.#passMs, performance.now() - start);
+  }
+
+  #take(): Waiting[] {
+    const batch: Waiting[] = [];
+    let rows = 0;
+    for (const waiting of this.#waiting) {
+      rows += waiting.tree.size - waiting.first;
+      if (batch.length > 0 && (rows > this.#target.maxNodes || batch.length === MOST_TREES)) break;
+      batch.push(waiting);
+    }
+    this.#waiting = this.#waiting.slice(batch.length);
+    return batch;
+  }
+
+  /** The rows of all trees out of one pass; undefined when each has to be run alone. */
+  async #shared(batch: readonly Waiting[]): Promise<Pass[] | undefined> {
+    for (const { member } of batch) member.company = ALONE;
+    if (batch.length === 1 || !this.#target.forwardAll) return undefined;
+    const start = performance.now();
+    const trees = batch.map(({ member, tree, first }) => ({ sequence: member.sequence, tree, first }));
+    let passes: Pass[];
+    try {
+      passes = await this.#target.forwardAll(trees, together(batch.map(({ want }) => want)));
+    } catch {
+      // One of them is to blame, and is told when it runs alone.
+      return undefined;
+    }
+    const rows = passes.reduce((sum, { size }) => sum + size, 0);
+    for (const [i, { member }] of batch.entries()) {
+      member.company = { texts: batch.length - 1, rows: rows - passes[i]!.size };
+    }
+    this.#onPass(rows, performance.now() - start);
+    return passes;
+  }
+
+  #release(member: Member): void {
+    if (member.state !== "running") return;
+    member.state = "away";
+    member.since = performance.now();
+  }
+
+  /** A chunk of the prompt that came first. */
+  async #read(): Promise<void> {
+    const prompt = this.#prompts[0];
+    if (prompt === undefined) return;
+    const count = Math.min(prompt.left, this.#chunk());
+    const left = prompt.left - count;
+    const start = performance.now();
+    await prompt.readOn(count);
+    const ms = performance.now() - start;
+    if (prompt.left === left) this.#rowMs = mean(this.#rowMs, Math.max(ms - this.#passMs, ms / 8) / count);
+    if (prompt.left === 0) this.#drop(prompt);
+  }
+
+  #drop(prompt: Prompt): void {
+    const at = this.#prompts.indexOf(prompt);
+    if (at >= 0) this.#prompts.splice(at, 1);
+  }
+
+  /** Tokens of a chunk: as many as fit, when the first of them costs a pass and each a little more. */
+  #chunk(): number {
+    const { maxNodes } = this.#target;
+    const decoding = [...this.#members].some(({ state, late }) => state !== "away" || !late);
+    if (!decoding) return maxNodes;
+    const fits = this.#rowMs > 0 ? ((CHUNK_PASSES - 1) * this.#passMs) / this.#rowMs : 0;
+    return Math.min(maxNodes, CHUNK_UNIT * Math.max(1, Math.floor(fits / CHUNK_UNIT)));
+  }
+}
+
+function mean(old: number, newest: number): number {
+  return old === 0 ? newest : old + (newest - old) * NEWEST;
+}

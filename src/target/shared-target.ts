@@ -1,0 +1,110 @@
+/** @file A target whose sequences share passes when several run at the same time; see {@link Rounds}. One that runs alone runs as ever. */
+
+import type { DraftTree } from "../tree/draft-tree.ts";
+import type { NodeIndex, TokenId } from "../types.ts";
+import { ALONE, type Company } from "./company.ts";
+import { type Member, Rounds } from "./rounds.ts";
+import type { Pass, PrefillOptions, Target, TargetSequence, Want } from "./target.ts";
+
+export class SharedTarget implements Target {
+  readonly #target: Target;
+  readonly #rounds: Rounds;
+
+  /** `onPass` is told of every shared pass: its rows, and its milliseconds. */
+  constructor(target: Target, onPass: (rows: number, ms: number) => void = () => {}) {
+    this.#target = target;
+    this.#rounds = new Rounds(target, onPass);
+  }
+
+  get vocabSize(): number {
+    return this.#target.vocabSize;
+  }
+  get hiddenSize(): number {
+    return this.#target.hiddenSize;
+  }
+  get layers(): number {
+    return this.#target.layers;
+  }
+  get contextLength(): number {
+    return this.#target.contextLength;
+  }
+  get maxNodes(): number {
+    return this.#target.maxNodes;
+  }
+
+  async createSequence(options: { capacity: number }): Promise<SharedSequence> {
+    return new SharedSequence(await this.#target.createSequence(options), this.#rounds, this.vocabSize);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#target[Symbol.asyncDispose]();
+  }
+}
+
+export class SharedSequence implements TargetSequence {
+  readonly #sequence: TargetSequence;
+  readonly #rounds: Rounds;
+  readonly #vocabSize: number;
+  readonly #member: Member;
+
+  constructor(sequence: TargetSequence, rounds: Rounds, vocabSize: number) {
+    this.#sequence = sequence;
+    this.#rounds = rounds;
+    this.#vocabSize = vocabSize;
+    this.#member = { sequence, state: "idle", since: 0, late: false, company: ALONE };
+  }
+
+  get length(): number {
+    return this.#sequence.length;
+  }
+  get capacity(): number {
+    return this.#sequence.capacity;
+  }
+  get bytes(): number {
+    return this.#sequence.bytes ?? 0;
+  }
+  get company(): Company {
+    return this.#member.company;
+  }
+
+  async prefill(tokens: readonly TokenId[], options: PrefillOptions = {}): Promise<void> {
+    const known = (token: TokenId) => Number.isInteger(token) && token >= 0 && token < this.#vocabSize;
+    const fits = this.length + tokens.length <= this.capacity && tokens.every(known);
+    // What cannot be read is refused before any of it is.
+    if (tokens.length === 0 || !fits || options.signal?.aborted)
+      return this.#sequence.prefill(tokens, options);
+    return this.#rounds.prefill(this.#member, tokens, options);
+  }
+
+  announce(): void {
+    this.#rounds.announce(this.#member);
+  }
+
+  forward(tree: DraftTree, want: Want, first: NodeIndex = 0): Promise<Pass> {
+    return this.#rounds.forward(this.#member, tree, want, first);
+  }
+
+  commit(path: readonly NodeIndex[]): void {
+    this.#sequence.commit(path);
+  }
+
+  rollback(): void {
+    this.#rounds.leave(this.#member);
+    this.#sequence.rollback();
+  }
+
+  truncate(length: number): void {
+    this.#rounds.leave(this.#member);
+    this.#sequence.truncate(length);
+  }
+
+  async copyFrom(other: SharedSequence, length: number): Promise<void> {
+    if (!this.#sequence.copyFrom) throw new Error("internal: sequences of this target cannot be copied");
+    await this.#sequence.copyFrom(other.#sequence, length);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#rounds.leave(this.#member);
+    await this.#sequence[Symbol.asyncDispose]();
+  }
+}
