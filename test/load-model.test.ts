@@ -54,6 +54,7 @@ async function generate(model: string, ...more: string[]): Promise<{ code: numbe
     findModel: async (name) => name,
     fetchModel: async (name) => name,
     onInterrupt: () => () => {},
+    onStop: () => () => {},
     exit: () => {},
   };
   const code = await run(["generate", "--model", model, "--prompt", "Hi", "-n", "3", ...more], io);

@@ -54,6 +54,10 @@ export async function runCli(line: string | readonly string[], options: CliOptio
   const press = () => {
     for (const listener of [...listeners]) listener();
   };
+  const listen = (listener: () => void) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  };
   const output = () => {
     let text = "";
     const stream = new Writable({
@@ -92,10 +96,8 @@ export async function runCli(line: string | readonly string[], options: CliOptio
     },
     findModel: async (path) => path,
     fetchModel: async (path) => path,
-    onInterrupt: (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    onInterrupt: listen,
+    onStop: listen,
     exit: (status) => exits.push(status),
   });
   return { code, stdout: stdout.text(), stderr: stderr.text(), exits, loads, alive };

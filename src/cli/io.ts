@@ -31,6 +31,8 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Calls `listener` at every ctrl-C until the returned function is called; with no listener ctrl-C ends the program. */
   onInterrupt(listener: () => void): () => void;
+  /** Like `onInterrupt`, and also when the system asks the program to end. */
+  onStop(listener: () => void): () => void;
   /** Ends the program at once. */
   exit(code: number): void;
 }

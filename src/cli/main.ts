@@ -15,6 +15,13 @@ for (const [name, stream] of Object.entries({ output: process.stdout, error: pro
   });
 }
 
+function listenTo(signals: readonly NodeJS.Signals[], listener: () => void): () => void {
+  for (const signal of signals) process.on(signal, listener);
+  return () => {
+    for (const signal of signals) process.off(signal, listener);
+  };
+}
+
 process.exitCode = await run(process.argv.slice(2), {
   stdin: process.stdin,
   stdout: process.stdout,
@@ -23,9 +30,7 @@ process.exitCode = await run(process.argv.slice(2), {
   loadModel,
   findModel,
   fetchModel,
-  onInterrupt(listener) {
-    process.on("SIGINT", listener);
-    return () => process.off("SIGINT", listener);
-  },
+  onInterrupt: (listener) => listenTo(["SIGINT"], listener),
+  onStop: (listener) => listenTo(["SIGINT", "SIGTERM"], listener),
   exit: (code) => process.exit(code),
 });

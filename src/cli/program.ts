@@ -10,6 +10,7 @@ import { addInfo } from "./info.ts";
 import { Interrupted } from "./interrupt.ts";
 import { FAILED, INTERRUPTED, type Io } from "./io.ts";
 import { errorText } from "./report.ts";
+import { addServe } from "./serve.ts";
 import { addVerify } from "./verify.ts";
 import { version } from "./version.ts";
 
@@ -18,6 +19,7 @@ Examples:
   espalier chat
   espalier generate --prompt "Once upon a time" --color
   espalier chat --model smollm2-135m
+  espalier serve --model smollm2-135m
   espalier chat --model hf:Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M
   espalier verify --model model.gguf --prompts prompts.jsonl --method all
   espalier bench --model model.gguf --prompts prompts.jsonl --limit 20
@@ -41,7 +43,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
       debug = command.opts<{ debug?: true }>().debug === true;
     })
     .addHelpText("after", MORE);
-  for (const add of [addGenerate, addChat, addVerify, addBench, addDemo, addInfo, addFetch])
+  for (const add of [addGenerate, addChat, addVerify, addBench, addDemo, addServe, addInfo, addFetch])
     add(program, io, exit);
   configure(program, io);
   try {

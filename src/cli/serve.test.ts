@@ -1,0 +1,130 @@
+/** @file Tests of `espalier serve`: its first screen, what it refuses, its log, and how it ends. */
+
+import { describe, expect, test } from "vitest";
+import { type CliOptions, runCli } from "../../test/run-cli.ts";
+import { CHAT, read, said } from "../../test/server.ts";
+
+const SERVE = "serve --model toy --port 0";
+
+/** Runs the command; `work` gets the address once it is shown, and ctrl-C ends the server after it. */
+async function serving(line: string, work: (url: string) => Promise<void>, options: CliOptions = {}) {
+  let failure: unknown;
+  let url: string | undefined;
+  const result = await runCli(line, {
+    ...options,
+    watch(text, press) {
+      url ??= /address +(http:\/\/\S+)\/v1/.exec(text)?.[1];
+      if (!text.includes("address")) return;
+      void work(url!)
+        .catch((error: unknown) => {
+          failure = error;
+        })
+        .finally(press);
+    },
+  });
+  if (failure !== undefined) throw failure;
+  return result;
+}
+
+const post = (url: string, body: unknown, headers: Record<string, string> = {}) =>
+  fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify(body),
+  });
+
+test("shows where it is and answers until ctrl-C", async () => {
+  const { text } = await said({ messages: [{ role: "user", content: "ABC" }] });
+  const { code, stdout, stderr, alive } = await serving(SERVE, async (url) => {
+    const { status, body } = await read(post(url, CHAT));
+    expect([status, body.choices[0].message.content]).toEqual([200, text]);
+    expect((await post(url, { ...CHAT, tools: [] })).status).toBe(400);
+  });
+  expect(code).toBe(0);
+  expect(alive).toBe(0);
+  expect(stdout).toMatch(/address +http:\/\/127\.0\.0\.1:\d+\/v1\n/);
+  expect(stdout).toMatch(/model +toy, context of 512 tokens\n/);
+  expect(stdout).toMatch(/engine +none, 1 thread\n/);
+  expect(stdout).toMatch(
+    /drafting +recycle-lookup; a request may ask for plain, token-recycling, prompt-lookup\n/,
+  );
+  const command = /curl \S+ -H "Content-Type: application\/json" -d '(.*)'/.exec(stdout)![1]!;
+  expect(JSON.parse(command)).toEqual({ model: "toy", messages: [{ role: "user", content: "Hello!" }] });
+  expect(stderr).toMatch(/ 200 \/v1\/chat\/completions [\d.]+ s max-tokens · 12 tokens at /);
+  expect(stderr).toMatch(/ 400 \/v1\/chat\/completions [\d.]+ s unsupported_parameter\n/);
+  expect(stderr).not.toContain("ABC");
+  expect(stderr).toContain("finishing the texts");
+});
+
+test("asks for the key, and logs nothing with --quiet", async () => {
+  const env = { ESPALIER_API_KEY: "secret", ESPALIER_CACHE: "/dev/null" };
+  const { stdout, stderr } = await serving(
+    `${SERVE} --quiet`,
+    async (url) => {
+      expect((await post(url, CHAT)).status).toBe(401);
+      expect((await post(url, CHAT, { authorization: "Bearer secret" })).status).toBe(200);
+    },
+    { env },
+  );
+  expect(stdout).toContain('-H "Authorization: Bearer $ESPALIER_API_KEY"');
+  expect(stdout + stderr).not.toContain("secret");
+  expect(stderr).not.toContain("/v1/chat/completions");
+});
+
+test("only goes by names of this machine", async () => {
+  await serving(SERVE, async (url) => {
+    const port = new URL(url).port;
+    const { request } = await import("node:http");
+    const status = await new Promise((resolve) => {
+      request(
+        { host: "127.0.0.1", port, path: "/v1/models", headers: { host: "evil.example" } },
+        (response) => {
+          resolve(response.statusCode);
+          response.resume();
+        },
+      ).end();
+    });
+    expect(status).toBe(403);
+  });
+});
+
+describe("is refused", () => {
+  test.each([
+    ["--host 0.0.0.0", "lets other machines in; give them a key"],
+    ["--host ::", "lets other machines in"],
+    ["--port 65536", "from 0 to 65535"],
+    ["--max-body 0", "at least 1"],
+  ])("%s", async (option, message) => {
+    const { code, stderr, loads } = await runCli(`${SERVE} ${option}`);
+    expect(code).toBe(1);
+    expect(stderr).toContain(message);
+    expect(loads).toEqual([]);
+  });
+
+  test("an empty key", async () => {
+    const { code, stderr } = await runCli([...SERVE.split(" "), "--api-key", ""]);
+    expect([code, stderr]).toEqual([1, expect.stringContaining("the key is empty")]);
+  });
+});
+
+test("other machines with a key", async () => {
+  const { code } = await serving(`${SERVE} --host 0.0.0.0 --api-key k`, async (url) => {
+    const local = url.replace("0.0.0.0", "127.0.0.1");
+    expect((await post(local, CHAT)).status).toBe(401);
+    expect((await post(local, CHAT, { authorization: "Bearer k" })).status).toBe(200);
+  });
+  expect(code).toBe(0);
+});
+
+test("a second ctrl-C ends it at once", async () => {
+  let pressed = 0;
+  const { exits } = await runCli(SERVE, {
+    watch(text, press) {
+      if (!text.includes("address") && !text.includes("finishing")) return;
+      pressed++;
+      press();
+    },
+  });
+  expect(pressed).toBe(2);
+  expect(exits).toEqual([130]);
+});
