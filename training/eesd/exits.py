@@ -38,11 +38,15 @@ class ExitBlock(nn.Module):
             getattr(layer, name).weight.copy_(value)
         self.output_norm.weight.copy_(target.norm)
 
-    def forward(self, tap: torch.Tensor) -> torch.Tensor:
-        """What the output matrix reads [batch, length, hidden], for the target's states [batch, length, hidden] of positions 0, 1, …"""
+    def states(self, tap: torch.Tensor) -> torch.Tensor:
+        """[batch, length, hidden] before the final norm, for the target's states [batch, length, hidden] of positions 0, 1, …"""
         layer = self.blk[0]
         q, k, v = layer.project(tap, torch.arange(tap.shape[1], device=tap.device))
-        return self.output_norm(layer.leave(tap, layer.attend(q, k, v)))
+        return layer.leave(tap, layer.attend(q, k, v))
+
+    def forward(self, tap: torch.Tensor) -> torch.Tensor:
+        """What the output matrix reads [batch, length, hidden]."""
+        return self.output_norm(self.states(tap))
 
 
 @dataclass
