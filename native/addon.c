@@ -289,6 +289,35 @@ static napi_value create_matrix(napi_env env, napi_callback_info info) {
   return wrap(env, BOX_MATRIX, esp_matrix_create(arena->handle, type, four_bit, rows, cols), &arena, 1);
 }
 
+/* (matrix, count) -> bytes in an arena of so many of its rows, 0 when there are none such */
+static napi_value gathered_bytes(napi_env env, napi_callback_info info) {
+  napi_value values[2], result;
+  const EspMatrix *matrix;
+  int32_t count;
+  if (!arguments(env, info, 2, values) || !(matrix = unwrap(env, values[0], BOX_MATRIX)) || !get_int(env, values[1], &count)) {
+    return NULL;
+  }
+  CALL(env, napi_create_double(env, (double)esp_matrix_gathered_bytes(matrix, count), &result));
+  return result;
+}
+
+/* (arena, matrix, Int32Array rows) -> a matrix of these rows, or null */
+static napi_value gather_matrix(napi_env env, napi_callback_info info) {
+  napi_value values[3];
+  Box *arena;
+  const EspMatrix *matrix;
+  napi_typedarray_type type;
+  size_t length;
+  void *rows;
+  if (!arguments(env, info, 3, values) || !(arena = unbox(env, values[0], BOX_ARENA)) ||
+      !(matrix = unwrap(env, values[1], BOX_MATRIX))) {
+    return NULL;
+  }
+  CALL(env, napi_get_typedarray_info(env, values[2], &type, &length, &rows, NULL, NULL));
+  if (type != napi_int32_array || length > 1 << 24) return fail(env, "internal: rows of a matrix");
+  return wrap(env, BOX_MATRIX, esp_matrix_gather(arena->handle, matrix, rows, (int32_t)length), &arena, 1);
+}
+
 /* What a stack rests on. */
 typedef struct {
   Box *list[8];
@@ -476,6 +505,19 @@ static napi_value cache_commit(napi_env env, napi_callback_info info) {
   CALL(env, napi_get_typedarray_info(env, values[1], &type, &length, &path, NULL, NULL));
   if (type != napi_int32_array || length > ESP_MAX_NODES) return integer(env, ESP_INVALID);
   return integer(env, esp_cache_commit(cache, path, (int32_t)length));
+}
+
+/* (cache, Int32Array nodes) -> status */
+static napi_value cache_arrange(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  EspCache *cache;
+  napi_typedarray_type type;
+  size_t length;
+  void *nodes;
+  if (!arguments(env, info, 2, values) || !(cache = unwrap_idle(env, values[0], BOX_CACHE))) return NULL;
+  CALL(env, napi_get_typedarray_info(env, values[1], &type, &length, &nodes, NULL, NULL));
+  if (type != napi_int32_array || length > ESP_MAX_NODES) return integer(env, ESP_INVALID);
+  return integer(env, esp_cache_arrange(cache, nodes, (int32_t)length));
 }
 
 /* (cache) */
@@ -823,6 +865,8 @@ NAPI_MODULE_INIT(/* env, exports */) {
       {"createArena", create_arena},
       {"createMatrix", create_matrix},
       {"fillMatrix", fill_matrix},
+      {"gatheredBytes", gathered_bytes},
+      {"gatherMatrix", gather_matrix},
       {"dense", dense},
       {"sortSuffixes", sort_suffixes},
       {"openStore", open_store},
@@ -831,6 +875,7 @@ NAPI_MODULE_INIT(/* env, exports */) {
       {"createCache", create_cache},
       {"cacheLength", cache_length},
       {"cacheCommit", cache_commit},
+      {"cacheArrange", cache_arrange},
       {"cacheRollback", cache_rollback},
       {"cacheTruncate", cache_truncate},
       {"cacheBytes", cache_bytes},

@@ -70,6 +70,15 @@ EspKeyValues esp_cache_plane(const EspCache *cache, int32_t layer, int32_t kv_he
   };
 }
 
+/* Notes whose child a node is; those before it are noted. */
+static void place_node(EspCache *cache, int32_t node, int32_t parent) {
+  const int32_t depth = parent < 0 ? 0 : cache->depths[parent] + 1;
+  cache->parents[node] = parent;
+  cache->depths[node] = depth;
+  if (parent >= 0) memcpy(cache->ancestors[node], cache->ancestors[parent], (size_t)depth * sizeof(uint16_t));
+  cache->ancestors[node][depth] = (uint16_t)node;
+}
+
 const char *esp_cache_expect(EspCache *cache, const EspTree *tree, int32_t from, int32_t to) {
   if (tree->size < 1 || tree->size > ESP_MAX_NODES) return "a tree has no nodes or too many";
   if (tree->first < 0 || tree->first >= tree->size) return "the first new node is not in the tree";
@@ -85,14 +94,7 @@ const char *esp_cache_expect(EspCache *cache, const EspTree *tree, int32_t from,
     if (!anew && cache->computed[layer] < tree->first) return "nodes before the first new one miss this layer";
   }
   if (anew) esp_cache_rollback(cache);
-  for (int32_t node = known; node < tree->size; node++) {
-    int32_t parent = tree->parents[node];
-    int32_t depth = parent < 0 ? 0 : cache->depths[parent] + 1;
-    cache->parents[node] = parent;
-    cache->depths[node] = depth;
-    if (parent >= 0) memcpy(cache->ancestors[node], cache->ancestors[parent], (size_t)depth * sizeof(uint16_t));
-    cache->ancestors[node][depth] = (uint16_t)node;
-  }
+  for (int32_t node = known; node < tree->size; node++) place_node(cache, node, tree->parents[node]);
   if (tree->size > cache->pending) cache->pending = tree->size;
   for (int32_t layer = from; layer < to; layer++) cache->computed[layer] = tree->size;
   return NULL;
@@ -110,6 +112,47 @@ static void move_key(const EspCache *cache, uint8_t *to, int32_t position, const
     const uint32_t *source = (const uint32_t *)from + here;
     for (int32_t d = 0; d < cache->head; d++) target[d * ESP_KEY_TILE] = source[d * ESP_KEY_TILE];
   }
+}
+
+/* Of one layer: rows `nodes` of the pending span come to lie one after another from row `first` on. */
+static void gather_rows(const EspCache *cache, int32_t layer, const int32_t *nodes, int32_t first, int32_t count, uint8_t *room) {
+  const size_t row = cache->plane / (2 * ESP_SPAN);
+  for (int32_t kv_head = 0; kv_head < cache->kv_heads; kv_head++) {
+    const EspKeyValues kv = esp_cache_plane(cache, layer, kv_head);
+    uint8_t *keys = kv.pending + kv.offset, *values = keys + kv.values, *spare = room + kv.values;
+    for (int32_t i = first; i < count; i++) {
+      move_key(cache, room, i, keys, nodes[i]);
+      memcpy(spare + (size_t)i * row, values + (size_t)nodes[i] * row, row);
+    }
+    for (int32_t i = first; i < count; i++) move_key(cache, keys, i, room, i);
+    memcpy(values + (size_t)first * row, spare + (size_t)first * row, (size_t)(count - first) * row);
+  }
+}
+
+EspStatus esp_cache_arrange(EspCache *cache, const int32_t *nodes, int32_t count) {
+  if (count < 1 || count > cache->pending) return ESP_INVALID;
+  int32_t place[ESP_MAX_NODES], parents[ESP_MAX_NODES], first = 0;
+  for (int32_t node = 0; node < cache->pending; node++) place[node] = -1;
+  for (int32_t i = 0; i < count; i++) {
+    const int32_t node = nodes[i];
+    if (node < 0 || node >= cache->pending || place[node] >= 0 || (i == 0) != (node == 0)) return ESP_INVALID;
+    parents[i] = i == 0 ? -1 : place[cache->parents[node]];
+    if (i > 0 && parents[i] < 0) return ESP_INVALID;
+    place[node] = i;
+    if (first == i && node == i) first++;
+  }
+  uint8_t *room = first < count ? esp_alloc(cache->plane) : NULL;
+  if (first < count && !room) return ESP_NO_MEMORY;
+  for (int32_t layer = 0; layer < cache->layers; layer++) {
+    int32_t done = 0;
+    while (done < count && nodes[done] < cache->computed[layer]) done++;
+    if (first < done) gather_rows(cache, layer, nodes, first, done, room);
+    cache->computed[layer] = done;
+  }
+  esp_free(room);
+  for (int32_t i = first; i < count; i++) place_node(cache, i, parents[i]);
+  cache->pending = count;
+  return ESP_OK;
 }
 
 EspStatus esp_cache_commit(EspCache *cache, const int32_t *path, int32_t count) {

@@ -89,6 +89,9 @@ size_t esp_matrix_bytes(int32_t source, bool four_bit, int32_t rows, int32_t col
 EspMatrix *esp_matrix_create(EspArena *arena, int32_t source, bool four_bit, int32_t rows, int32_t cols);
 /* Takes `rows` rows as they stand in the file; first must be a multiple of 16. False: out of range. */
 bool esp_matrix_fill(EspMatrix *matrix, int32_t first, int32_t rows, const uint8_t *bytes);
+/* Some rows of a matrix, as it has them: bytes of an arena, and the matrix. NULL: no such rows, or the arena is full. */
+size_t esp_matrix_gathered_bytes(const EspMatrix *from, int32_t count);
+EspMatrix *esp_matrix_gather(EspArena *arena, const EspMatrix *from, const int32_t *rows, int32_t count);
 
 /* ---- dense.c: a layer of a small network beside a model --------------------------------------------------------- */
 
@@ -109,6 +112,12 @@ bool esp_cache_reserve(EspCache *cache, int32_t length);
  * whose rows are done; ESP_FULL: beyond the capacity; ESP_NO_MEMORY. Nothing changes unless it is ESP_OK.
  */
 EspStatus esp_cache_commit(EspCache *cache, const int32_t *path, int32_t count);
+/*
+ * Keeps the pending nodes of a list in its order and drops the others: node i of the pending tree is then what nodes[i] was, as far as
+ * layers have run. The root comes first, parents before their children. ESP_INVALID: no such list; ESP_NO_MEMORY. Nothing changes
+ * unless it is ESP_OK.
+ */
+EspStatus esp_cache_arrange(EspCache *cache, const int32_t *nodes, int32_t count);
 void esp_cache_rollback(EspCache *cache);
 bool esp_cache_truncate(EspCache *cache, int32_t length);
 /*

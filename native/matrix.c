@@ -120,3 +120,32 @@ bool esp_matrix_fill(EspMatrix *matrix, int32_t first, int32_t rows, const uint8
   }
   return true;
 }
+
+static bool is_four_bit(const EspMatrix *matrix) { return matrix->type != esp_kept_type(matrix->source, false); }
+
+size_t esp_matrix_gathered_bytes(const EspMatrix *from, int32_t count) {
+  return esp_matrix_bytes(from->source, is_four_bit(from), count, from->cols);
+}
+
+/* One row's part of bytes [begin, end) of a group, in which the 16 rows take turns of `width` bytes. */
+static void copy_lane(uint8_t *to, int to_lane, const uint8_t *from, int lane, size_t begin, size_t end, size_t width) {
+  for (size_t at = begin; at < end; at += ESP_GROUP * width) {
+    memcpy(to + at + (size_t)to_lane * width, from + at + (size_t)lane * width, width);
+  }
+}
+
+EspMatrix *esp_matrix_gather(EspArena *arena, const EspMatrix *from, const int32_t *rows, int32_t count) {
+  for (int32_t i = 0; i < count; i++) {
+    if (rows[i] < 0 || rows[i] >= from->rows) return NULL;
+  }
+  EspMatrix *matrix = esp_matrix_create(arena, from->source, is_four_bit(from), count, from->cols);
+  for (int32_t i = 0; matrix && i < count; i++) {
+    uint8_t *to = matrix->data + (size_t)(i / ESP_GROUP) * matrix->group_bytes;
+    const uint8_t *source = from->data + (size_t)(rows[i] / ESP_GROUP) * from->group_bytes;
+    const int to_lane = i % ESP_GROUP, lane = rows[i] % ESP_GROUP;
+    copy_lane(to, to_lane, source, lane, 0, matrix->code_offset, sizeof(uint16_t));
+    copy_lane(to, to_lane, source, lane, matrix->code_offset, matrix->quant_offset, 1);
+    copy_lane(to, to_lane, source, lane, matrix->quant_offset, matrix->group_bytes, 4);
+  }
+  return matrix;
+}

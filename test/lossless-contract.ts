@@ -34,6 +34,7 @@ const NUMBERED: Readonly<Record<string, readonly string[]>> = {
   chain: ["chain:0", "chain:1"],
   ddd: ["ddd:0.1", "ddd:3"],
   adaeagle: ["adaeagle:0.6"],
+  eesd: ["eesd:0", "eesd:3", "eesd:beta-ts", "eesd:cost-aware", "eesd:ddd", "eesd:tree"],
 };
 
 const sampling: fc.Arbitrary<SamplingOptions> = fc.oneof(

@@ -1,7 +1,7 @@
 import type { LengthPredictor } from "../src/target/length-predictor.ts";
 import { type ToyOptions, ToyTarget } from "../src/target/toy.ts";
 import { describeLossless } from "./lossless-contract.ts";
-import { ToyHead } from "./toy-head.ts";
+import { ToyExit, ToyHead } from "./toy-head.ts";
 import { raggedTokenizer, toyModel } from "./toy-model.ts";
 
 const KINDS: readonly ToyOptions[] = [
@@ -31,6 +31,10 @@ describeLossless("toy target", {
     // Drafts of a model that often agrees and runs out of context sooner, and of one that never does agree.
     async () => toyModel(kind, { draftModel: new ToyTarget({ ...kind, longRange: 0, contextLength: 50 }) }),
     async () => toyModel(kind, { draftModel: new ToyTarget({ ...kind, seed: 9 }), passTimes }),
+    // The same of exit blocks.
+    async () => toyModel(kind, { exit: new ToyExit(new ToyTarget({ ...kind, order: 1 })), endTokens: [] }),
+    async () =>
+      toyModel(kind, { exit: new ToyExit(new ToyTarget({ ...kind, seed: 9 }), { maxNodes: 20 }), passTimes }),
     // A head that is often right, and one that is not.
     async () => toyModel(kind, { head: new ToyHead(new ToyTarget({ ...kind, order: 1 })), lengths }),
     async () =>

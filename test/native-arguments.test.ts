@@ -80,6 +80,8 @@ beforeAll(async () => {
     createArena: () => [1000],
     createMatrix: () => [binding.createArena(100_000), 2, false, 16, 32],
     fillMatrix: () => [{ matrix, first: 0, rows: 40, bytes: new Uint8Array(40 * 36) }],
+    gatheredBytes: () => [matrix, 3],
+    gatherMatrix: () => [binding.createArena(100_000), matrix, Int32Array.of(39, 0, 7)],
     dense: () => [
       { matrix, bias: new Float32Array(40), input: new Float32Array(64), output: new Float32Array(40) },
     ],
@@ -90,6 +92,7 @@ beforeAll(async () => {
     createCache: () => [stack, 100, true],
     cacheLength: () => [cache],
     cacheCommit: () => [cache, Int32Array.of(0, 1)],
+    cacheArrange: () => [cache, Int32Array.of(0, 1)],
     cacheRollback: () => [cache],
     cacheTruncate: () => [cache, 0],
     cacheBytes: () => [cache],

@@ -13,9 +13,9 @@ import {
 } from "../src/engine/binding.ts";
 import { stackSpec } from "../src/engine/stack-spec.ts";
 import type { Weights } from "../src/engine/weights.ts";
-import type { DraftTree } from "../src/tree/draft-tree.ts";
+import { DraftTree } from "../src/tree/draft-tree.ts";
 import { numbers, openWeights, randomLlama, randomTokens, withGguf } from "./native-model.ts";
-import { randomTree } from "./same-bits.ts";
+import { randomPart, randomTree } from "./same-bits.ts";
 
 const LAYERS = 4;
 const file = randomLlama(
@@ -170,6 +170,43 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
       const path = Int32Array.from(tree.path(next(tree.size)));
       for (const cache of [whole, grown]) expect(binding.cacheCommit(cache, path)).toBe(commitStatus.ok);
     }
+  });
+
+  it("gives the rows of a whole pass when nodes came in another order, and with others, through the first layers", async () => {
+    const text = randomTokens(next, config.vocabSize, 140);
+    const [whole, parts] = [await textCache(text), await textCache(text)];
+    const width = config.hiddenSize;
+    for (let round = 0; round < 12; round++) {
+      const came = randomTree(next, config.vocabSize, 2 + next(60), round % 2 === 0 ? 1 : 100);
+      const cut = 1 + next(LAYERS - 1);
+      const first = await forward({ trees: [treeOf(parts, came)], to: cut });
+      const { part: tree, nodes: order } = randomPart(next, came, 1 + next(came.size));
+      const expected = await forward({ trees: [treeOf(whole, tree)] });
+      expect(binding.cacheArrange(parts, Int32Array.from(order))).toBe(commitStatus.ok);
+      const input = new Float32Array(order.length * width);
+      for (const [i, node] of order.entries())
+        input.set(first.hidden.subarray(node * width, (node + 1) * width), i * width);
+      expect(await forward({ trees: [treeOf(parts, tree)], from: cut, input })).toEqual(expected);
+      const path = Int32Array.from(tree.path(next(tree.size)));
+      for (const cache of [whole, parts]) expect(binding.cacheCommit(cache, path)).toBe(commitStatus.ok);
+    }
+  });
+
+  it("arranges nothing but pending nodes, each once and behind its parent", async () => {
+    const cache = newCache();
+    const arrange = (...nodes: number[]) => binding.cacheArrange(cache, Int32Array.from(nodes));
+    expect(arrange(0)).toBe(commitStatus.invalid);
+    const tree = new DraftTree(1, 4);
+    for (const parent of [0, 1, 0]) tree.push(parent, 2 + tree.size, 1);
+    await forward({ trees: [treeOf(cache, tree)] });
+    for (const nodes of [[], [1], [0, 2], [0, 1, 1], [0, 0], [0, 4], [0, -1], [1, 0], [0, 1, 2, 3, 3]]) {
+      expect(arrange(...nodes), `[${nodes}]`).toBe(commitStatus.invalid);
+    }
+    expect(binding.cacheArrange(cache, new Int32Array(1000))).toBe(commitStatus.invalid);
+    expect(() => binding.cacheArrange(cache, [0] as unknown as Int32Array)).toThrow(/internal/);
+    expect(arrange(0, 3, 1)).toBe(commitStatus.ok);
+    expect(binding.cacheCommit(cache, Int32Array.of(0, 2, 3))).toBe(commitStatus.invalid);
+    expect(binding.cacheCommit(cache, Int32Array.of(0, 2))).toBe(commitStatus.ok);
   });
 
   it("gives hidden states of any layers, in any order", async () => {

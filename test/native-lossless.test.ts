@@ -3,8 +3,9 @@
 import { fileURLToPath } from "node:url";
 import { loadModel } from "../src/engine/load.ts";
 import { Model } from "../src/session/model.ts";
+import { copiedExit } from "./exit-writer.ts";
 import { describeLossless } from "./lossless-contract.ts";
-import { nativeTarget, randomLlama } from "./native-model.ts";
+import { nativeTarget, randomLlama, withGguf } from "./native-model.ts";
 import { raggedTokenizer } from "./toy-model.ts";
 
 // A tied head makes texts that repeat themselves, so that drafts are accepted; a separate one makes wild ones.
@@ -16,6 +17,17 @@ const KINDS = [
 
 const HEADS = ["eagle-fused.gguf", "eagle-1.gguf"];
 const fixture = (name: string) => fileURLToPath(new URL(`fixtures/heads/${name}`, import.meta.url));
+
+/** Blocks that are the target's last layer: behind layer 5 of 8 it is right now and then, behind layer 7 always. */
+const EXITS = [
+  [5, [...Array(200).keys()]],
+  [7, undefined],
+] as const;
+
+async function withExit(exitLayer: number, draftVocab: readonly number[] | undefined) {
+  const file = await copiedExit(fixture("target.gguf"), { exitLayer, ...(draftVocab && { draftVocab }) });
+  return await withGguf(file, (exit) => loadModel(fixture("target.gguf"), { exit, threads: 2 }));
+}
 
 /** The same weights in one layer fewer, so that it is right now and then. */
 const draftModel = (shape: (typeof KINDS)[number]["shape"], seed: number) =>
@@ -35,6 +47,11 @@ describeLossless("native engine", {
         ...(i === 2 ? {} : { draftModel: await draftModel(shape, i) }),
       });
     }),
+    ...EXITS.map(
+      ([layer, draftVocab]) =>
+        () =>
+          withExit(layer, draftVocab),
+    ),
     ...HEADS.map((head) => () => loadModel(fixture("target.gguf"), { head: fixture(head), threads: 2 })),
   ],
   runs: process.env.ESPALIER_TESTS === "few" ? 8 : 100,

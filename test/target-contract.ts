@@ -118,6 +118,95 @@ export function describeTarget(name: string, makeTarget: () => Promise<Target>):
       await close();
     });
 
+    it("gives the same rows when some nodes, and others, have run through the first layers before", async () => {
+      const { target, sequence, next, text, truth, close } = await setUp();
+      const committed = text(9);
+      await sequence.prefill(committed);
+      for (let round = 0; round < 24; round++) {
+        const tree = randomTree(next, target.vocabSize, 1 + next(20));
+        // Nodes of the tree in another order, and nodes that are not in it; as they come, a few at a time.
+        const came = new DraftTree(tree.root, 40);
+        const place = [0];
+        for (let tries = 0; tries < 3 * next(20); tries++) {
+          const node = next(tree.size);
+          const above = place[tree.parents[node]!];
+          if (came.size === came.capacity) break;
+          if (next(4) === 0) {
+            const [parent, token] = [next(came.size), next(target.vocabSize)];
+            if (came.child(parent, token) < 0 && came.depths[parent]! < 20) came.push(parent, token, 0.5);
+          } else if (above !== undefined && place[node] === undefined) {
+            const known = came.child(above, tree.tokens[node]!);
+            place[node] = known >= 0 ? known : came.push(above, tree.tokens[node]!, 0.5);
+          }
+        }
+        const grown = new DraftTree(came.root, came.size);
+        for (let first = 0; first < came.size; first = grown.size) {
+          const size = first === 0 ? 1 : Math.min(came.size, first + 1 + next(6));
+          while (grown.size < size) grown.push(came.parents[grown.size]!, came.tokens[grown.size]!, 0.5);
+          const states = await sequence.forwardFirst(grown, 1, first);
+          for (let node = first; node < size; node++) {
+            const path = grown.path(node).map((at) => grown.tokens[at]!);
+            const { hidden } = await truth([...committed, ...path]);
+            const row = states.subarray(
+              (node - first) * target.hiddenSize,
+              (node - first + 1) * target.hiddenSize,
+            );
+            expect([...row]).toEqual(hidden.slice(target.hiddenSize));
+          }
+        }
+        if (round % 8 === 7) tree.reset((tree.root + 1) % target.vocabSize);
+        // Also for who wants states before the first layers' end, which are not there any more.
+        const pass = await sequence.forward(tree, round % 4 === 3 ? WANT : { ...WANT, taps: [1] });
+        for (let node = 0; node < tree.size; node++) {
+          const path = tree.path(node).map((at) => tree.tokens[at]!);
+          const expected = await truth([...committed, ...path]);
+          expect([...pass.logits(node)]).toEqual(expected.logits);
+          expect([...pass.hidden(node, 1)]).toEqual(expected.hidden.slice(target.hiddenSize));
+        }
+        if (round % 3 === 0) {
+          sequence.rollback();
+          continue;
+        }
+        const path = tree.path(next(tree.size)).slice(0, 4);
+        sequence.commit(path);
+        committed.push(...path.map((node) => tree.tokens[node]!));
+      }
+      expect(sequence.length).toBe(committed.length);
+      await close();
+    });
+
+    it("keeps nothing of nodes that have run through the first layers alone", async () => {
+      const { target, sequence, text, truth, close } = await setUp();
+      const tokens = text(9);
+      await sequence.prefill(tokens);
+      const tree = new DraftTree(1, 3);
+      const probe = async (...expected: TokenId[]) => {
+        const row = rowOf(await sequence.forward(new DraftTree(2, 1), WANT), 0);
+        sequence.rollback();
+        expect(row).toEqual(await truth([...expected, 2]));
+      };
+      await sequence.forwardFirst(tree, 1);
+      expect(() => sequence.commit([0])).toThrow();
+      await sequence.forwardFirst(tree, 1);
+      sequence.rollback();
+      await probe(...tokens);
+      await sequence.forwardFirst(tree, 1);
+      await sequence.prefill([5]);
+      await probe(...tokens, 5);
+      await sequence.forwardFirst(tree, 1);
+      sequence.truncate(4);
+      await probe(...tokens.slice(0, 4));
+      tree.push(0, 2, 0.5);
+      await expect(sequence.forwardFirst(tree, 1, 1)).rejects.toThrow(RangeError);
+      await sequence.forwardFirst(tree, 1);
+      await expect(sequence.forwardFirst(tree, 1, 2)).rejects.toThrow(RangeError);
+      for (const layers of [0, target.layers, 0.5])
+        await expect(sequence.forwardFirst(tree, layers)).rejects.toThrow(RangeError);
+      await expect(sequence.forwardFirst(new DraftTree(-1, 1), 1)).rejects.toThrow(RangeError);
+      sequence.rollback();
+      await close();
+    });
+
     it("refuses to go on with a tree that is not pending, or has no new node", async () => {
       const { sequence, close } = await setUp();
       const tree = new DraftTree(1, 3);

@@ -1,21 +1,21 @@
 /**
- * @file A draft head for the toy target, for tests of who drafts with one. It checks what it is given: that features are the target's, of
+ * @file A draft head and an exit block for the toy target, for tests of who drafts with one. It checks what it is given: that features are the target's, of
  * the right layers and positions, each behind the one of the row before, and that drafted rows come with their parents' states. Made of
  * the target itself, if that looks one token back, it is always right.
  */
 
 import type { DraftHead, HeadPass, HeadSequence } from "../src/target/draft-head.ts";
+import type { ExitBlock } from "../src/target/exit-block.ts";
 import { hashOf, type ToyTarget, toyState } from "../src/target/toy.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../src/types.ts";
 
-const TAPS = [0, 2];
 /** In a state, where features have the layer's number. */
 const STATE = -1;
 
 export class ToyHead implements DraftHead {
-  readonly name = "toy head";
-  readonly taps = TAPS;
+  readonly name: string = "toy head";
+  readonly taps: readonly number[];
   readonly hiddenSize: number;
   readonly featureSize: number;
   readonly draftVocab: Int32Array;
@@ -25,13 +25,27 @@ export class ToyHead implements DraftHead {
   alive = 0;
 
   /** It guesses what `target` says, but for the tokens below `hidden`. */
-  constructor(target: ToyTarget, options: { readonly maxNodes?: number; readonly hidden?: number } = {}) {
+  constructor(
+    target: ToyTarget,
+    options: { readonly maxNodes?: number; readonly hidden?: number } = {},
+    taps = [0, 2],
+  ) {
     const { maxNodes = 64, hidden = 0 } = options;
+    this.taps = taps;
     this.target = target;
     this.hiddenSize = target.hiddenSize;
-    this.featureSize = TAPS.length * target.hiddenSize;
+    this.featureSize = taps.length * target.hiddenSize;
     this.draftVocab = Int32Array.from({ length: target.vocabSize - hidden }, (_, i) => i + hidden);
     this.maxNodes = maxNodes;
+  }
+
+  /** What is in the cache of a row with such a feature, behind the row `before`. */
+  row(feature: number, token: TokenId, before: Row | undefined): Row {
+    need(
+      before === undefined || before.hash === feature,
+      "a feature is the position's behind the row before",
+    );
+    return { before: feature, hash: hashOf(feature, token) };
   }
 
   createSequence({ capacity }: { readonly capacity: number }): HeadSequence {
@@ -41,6 +55,25 @@ export class ToyHead implements DraftHead {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.alive > 0) throw new Error(`${this.alive} sequences were not freed`);
+  }
+}
+
+/** Its features are the states of their rows' own positions. */
+export class ToyExit extends ToyHead implements ExitBlock {
+  override readonly name = "toy exit block";
+  readonly exitLayer = 1;
+
+  constructor(target: ToyTarget, options: { readonly maxNodes?: number; readonly hidden?: number } = {}) {
+    super(target, options, [1]);
+  }
+
+  override row(feature: number, token: TokenId, row: Row | undefined): Row {
+    const before = row?.hash ?? 0;
+    need(
+      hashOf(before, token) === feature,
+      "a feature is that of its row's own token, behind the row before",
+    );
+    return { before, hash: feature };
   }
 }
 
@@ -126,17 +159,16 @@ class ToyHeadSequence implements HeadSequence {
   }
 
   #committed(feature: Float32Array, token: TokenId, before: Row | undefined): Row {
-    const { hiddenSize } = this.#head;
+    const { hiddenSize, taps } = this.#head;
     const hash = hashIn(feature);
-    for (const [i, tap] of TAPS.entries()) {
+    for (const [i, tap] of taps.entries()) {
       const part = feature.subarray(i * hiddenSize, (i + 1) * hiddenSize);
       need(
         part.join() === toyState(hash, tap).join(),
         `part ${i} of a feature is the state after layer ${tap}`,
       );
     }
-    need(before === undefined || before.hash === hash, "a feature is the position's behind the row before");
-    return { before: hash, hash: hashOf(hash, token) };
+    return this.#head.row(hash, token, before);
   }
 
   #drafted(state: Float32Array, token: TokenId, parent: Row | undefined): Row {

@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { matrixTypes } from "../src/checkpoint/ggml-types.ts";
-import { engine, selectIsa } from "../src/engine/binding.ts";
+import { engine, type Matrix, selectIsa } from "../src/engine/binding.ts";
 import type { NativeTarget } from "../src/engine/native-target.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
 import { dequantize, roundHalfToEven } from "./dequantize.ts";
@@ -65,6 +65,29 @@ describe.each(matrixTypes)("weights of type %s", (matrixType) => {
       // The package rounds intermediate results to 32 bits, of which the largest is below 512.
       expect(Math.abs(actual[i]! - value), `value ${i}`).toBeLessThanOrEqual(2 ** -15);
     }
+  });
+
+  it("stay what they are in a matrix of some of the rows", () => {
+    const { output } = target;
+    const next = numbers(4);
+    const rows = Int32Array.from({ length: 35 }, () => next(VOCAB));
+    const arena = binding.createArena(binding.gatheredBytes(output, rows.length))!;
+    const input = Float32Array.from({ length: HIDDEN }, () => next(2001) / 1000 - 1);
+    const times = (matrix: Matrix, count: number) => {
+      const result = new Float32Array(count);
+      binding.dense({ matrix, bias: new Float32Array(count), input, output: result });
+      return result;
+    };
+    const all = times(output, VOCAB);
+    const some = times(binding.gatherMatrix(arena, output, rows)!, rows.length);
+    expect([...some]).toEqual(Array.from(rows, (row) => all[row]));
+    expect(binding.gatherMatrix(arena, output, rows)).toBeNull();
+    for (const row of [-1, VOCAB]) expect(binding.gatherMatrix(arena, output, Int32Array.of(row))).toBeNull();
+    expect(binding.gatheredBytes(output, 0)).toBe(0);
+    expect(() => binding.gatherMatrix(arena, output, new Float32Array(1) as unknown as Int32Array)).toThrow(
+      /internal/,
+    );
+    binding.release(arena);
   });
 
   it("come back from the engine's layout", async () => {

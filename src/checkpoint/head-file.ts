@@ -19,13 +19,9 @@ export const headArchitecture = "espalier-eagle";
 /** What feeds a head: the last hidden state (EAGLE, arXiv:2401.15077), or several fused ones (EAGLE-3, arXiv:2503.01840). */
 export const headKinds = ["eagle-1", "eagle-fused"] as const;
 
-export interface HeadConfig {
-  readonly kind: (typeof headKinds)[number];
+/** One layer that reads states of a target and guesses its tokens. */
+export interface BlockConfig {
   readonly name: string;
-  /** The target's states are normed or fused before they are features. */
-  readonly fuses: boolean;
-  /** Query, key and value read token and feature side by side (EAGLE-3): there is no matrix that joins the two. */
-  readonly wide: boolean;
   /** The target's. */
   readonly hiddenSize: number;
   readonly feedForwardSize: number;
@@ -35,10 +31,19 @@ export interface HeadConfig {
   readonly normEpsilon: number;
   readonly ropeBase: number;
   readonly ropeOrder: RopeConfig["order"];
-  /** The target's layers after which the hidden state is read, ascending: one for "eagle-1". */
+  /** The target's layers after which the hidden state is read, ascending. */
   readonly taps: readonly number[];
   /** The target's token of each output, all different. */
   readonly draftVocab: Int32Array;
+}
+
+/** It has one tap in kind "eagle-1". */
+export interface HeadConfig extends BlockConfig {
+  readonly kind: (typeof headKinds)[number];
+  /** The target's states are normed or fused before they are features. */
+  readonly fuses: boolean;
+  /** Query, key and value read token and feature side by side (EAGLE-3): there is no matrix that joins the two. */
+  readonly wide: boolean;
 }
 
 /** What is undefined is left out. */
@@ -81,8 +86,24 @@ export function readHeadConfig(gguf: Gguf, target: HeadTarget): HeadConfig {
     throw metadata.bad(`a head of kind ${describeText(kindName ?? "")}; supported: ${headKinds.join(", ")}`);
   }
   checkTarget(gguf, headArchitecture, target, "a draft head");
+  return {
+    ...readBlockConfig(metadata, headArchitecture, target),
+    kind,
+    fuses: kind === "eagle-fused",
+    wide: false,
+    taps: readTaps(metadata, key("taps"), kind, target.config.layers),
+  };
+}
+
+/** What heads of all kinds say of their layer. */
+export function readBlockConfig(
+  metadata: Metadata,
+  architecture: string,
+  target: HeadTarget,
+): Omit<BlockConfig, "taps"> {
+  const key = (name: string) => `${architecture}.${name}`;
   const count = (name: string, max: number) => metadata.integer(key(name), { min: 1, max });
-  const { hiddenSize } = target.config;
+  const { hiddenSize, vocabSize } = target.config;
   if (count("embedding_length", most.size) !== hiddenSize)
     throw metadata.bad("its own hidden size is not its target's");
   if (count("block_count", 1024) !== 1) throw metadata.bad("a head has one layer");
@@ -92,10 +113,7 @@ export function readHeadConfig(gguf: Gguf, target: HeadTarget): HeadConfig {
     throw metadata.bad(`${heads} attention heads cannot share ${kvHeads} key and value heads`);
   }
   return {
-    kind,
-    fuses: kind === "eagle-fused",
-    wide: false,
-    name: metadata.string("general.name") ?? headArchitecture,
+    name: metadata.string("general.name") ?? architecture,
     hiddenSize,
     feedForwardSize: count("feed_forward_length", most.feed),
     heads,
@@ -104,8 +122,7 @@ export function readHeadConfig(gguf: Gguf, target: HeadTarget): HeadConfig {
     normEpsilon: metadata.float(key("attention.layer_norm_rms_epsilon"), { min: 1e-12, max: 0.1 }),
     ropeBase: metadata.float(key("rope.freq_base"), { min: 1, max: 1e12 }),
     ropeOrder: "normal",
-    taps: readTaps(metadata, key("taps"), kind, target.config.layers),
-    draftVocab: readDraftVocab(metadata, key("draft_vocab"), target.config.vocabSize),
+    draftVocab: readDraftVocab(metadata, key("draft_vocab"), vocabSize),
   };
 }
 
@@ -169,15 +186,8 @@ function readDraftVocab(metadata: Metadata, key: string, vocabSize: number): Int
 
 /** Finds every weight. Throws EspalierError "missing-tensor", "unsupported-weight-type", or "bad-model" for a wrong shape. */
 export function findHeadTensors(gguf: Gguf, config: HeadConfig): HeadTensors {
-  const { hiddenSize, feedForwardSize, taps } = config;
-  const queryRows = config.heads * config.headSize;
-  const keyRows = config.kvHeads * config.headSize;
-
-  const find = (name: string, shape: readonly number[], types: readonly string[]) =>
-    findTensor(gguf, name, shape, types);
-  const matrix = (name: string, columns: number, rows: number) =>
-    find(`${name}.weight`, [columns, rows], matrixTypes);
-  const norm = (name: string, size = hiddenSize) => find(`${name}.weight`, [size], ["F32"]);
+  const { hiddenSize, taps } = config;
+  const { matrix, norm } = finders(gguf, hiddenSize);
   const fused = config.kind === "eagle-fused";
   return {
     fuseNorm: fused ? norm("fuse_norm", taps.length * hiddenSize) : undefined,
@@ -186,6 +196,21 @@ export function findHeadTensors(gguf: Gguf, config: HeadConfig): HeadTensors {
     featureNorm: norm("feature_norm"),
     join: matrix("fc", 2 * hiddenSize, hiddenSize),
     joinBias: undefined,
+    ...findBlockTensors(gguf, config),
+    output: matrix("output", hiddenSize, config.draftVocab.length),
+  };
+}
+
+/** The layer of a head of any kind, and the norm behind it. Throws as {@link findHeadTensors} does. */
+export function findBlockTensors(
+  gguf: Gguf,
+  config: Omit<BlockConfig, "taps">,
+): { readonly layer: LayerTensors; readonly outputNorm: TensorInfo } {
+  const { hiddenSize, feedForwardSize } = config;
+  const queryRows = config.heads * config.headSize;
+  const keyRows = config.kvHeads * config.headSize;
+  const { matrix, norm } = finders(gguf, hiddenSize);
+  return {
     layer: {
       attentionNorm: norm("blk.0.attn_norm"),
       query: matrix("blk.0.attn_q", hiddenSize, queryRows),
@@ -198,7 +223,15 @@ export function findHeadTensors(gguf: Gguf, config: HeadConfig): HeadTensors {
       down: matrix("blk.0.ffn_down", feedForwardSize, hiddenSize),
     },
     outputNorm: norm("output_norm"),
-    output: matrix("output", hiddenSize, config.draftVocab.length),
+  };
+}
+
+function finders(gguf: Gguf, hiddenSize: number) {
+  const find = (name: string, shape: readonly number[], types: readonly string[]) =>
+    findTensor(gguf, `${name}.weight`, shape, types);
+  return {
+    matrix: (name: string, columns: number, rows: number) => find(name, [columns, rows], matrixTypes),
+    norm: (name: string, size = hiddenSize) => find(name, [size], ["F32"]),
   };
 }
 

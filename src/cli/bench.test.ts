@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LossyTarget } from "../../test/lossy-target.ts";
 import { lastJson, runCli, talkingToy } from "../../test/run-cli.ts";
-import { ToyHead } from "../../test/toy-head.ts";
+import { ToyExit, ToyHead } from "../../test/toy-head.ts";
 import { methodNames } from "../methods/registry.ts";
 import type { LengthPredictor } from "../target/length-predictor.ts";
 import { ToyTarget } from "../target/toy.ts";
@@ -30,7 +30,12 @@ const toy = { order: 1, longRange: 0 };
 const lengths: LengthPredictor = { taps: [0, 2], longest: 3, predict: () => 2 };
 const model = () => {
   const draftModel = new ToyTarget({ ...toy, sharpness: 3 });
-  return talkingToy(toy, undefined, { draftModel, head: new ToyHead(draftModel), lengths });
+  return talkingToy(toy, undefined, {
+    draftModel,
+    head: new ToyHead(draftModel),
+    exit: new ToyExit(draftModel),
+    lengths,
+  });
 };
 type ByMethod = Record<string, Figures>;
 

@@ -61,6 +61,7 @@ export function addBench(program: Command, io: Io, exit: Exit): void {
     .addOption(shared.model())
     .addOption(shared.draftModel())
     .addOption(shared.head())
+    .addOption(shared.exit())
     .addOption(shared.ldlp())
     // Not mandatory for commander, which would ask for them in `bench engine` as well.
     .option(PROMPTS, "prompt files (JSON Lines), separated by commas", list(String))

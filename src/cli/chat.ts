@@ -45,6 +45,7 @@ export function addChat(program: Command, io: Io, exit: Exit): void {
     .addOption(shared.model())
     .addOption(shared.draftModel())
     .addOption(shared.head())
+    .addOption(shared.exit())
     .addOption(shared.ldlp())
     .option("--system <text>", "system message: what the model is told before the conversation")
     .addOption(shared.method())

@@ -44,6 +44,7 @@ export function addDemo(program: Command, io: Io, exit: Exit): void {
     .addOption(shared.model())
     .addOption(shared.draftModel())
     .addOption(shared.head())
+    .addOption(shared.exit())
     .addOption(shared.ldlp())
     .addOption(shared.method())
     .addOption(shared.maxTokens().default(250))

@@ -113,12 +113,15 @@ describe("what it prints", () => {
     expect(stripVTControlCharacters(painted.stdout)).toBe(bare.stdout);
   });
 
-  test("--threads, --context, --draft-model, --head and --ldlp reach the load", async () => {
+  test("--threads, --context, --draft-model, --head, --exit and --ldlp reach the load", async () => {
     const { loads } = await runCli(
-      `${BASE} --threads 2 --context 64 --draft-model small --head a.gguf --ldlp b.gguf`,
+      `${BASE} --threads 2 --context 64 --draft-model small --head a.gguf --exit c.gguf --ldlp b.gguf`,
     );
     expect(loads).toMatchObject([
-      { name: "toy", threads: 2, contextLength: 64, draftModel: "small", head: "a.gguf", ldlp: "b.gguf" },
+      {
+        ...{ name: "toy", threads: 2, contextLength: 64, draftModel: "small" },
+        ...{ head: "a.gguf", exit: "c.gguf", ldlp: "b.gguf" },
+      },
     ]);
   });
 

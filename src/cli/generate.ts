@@ -40,6 +40,7 @@ export function addGenerate(program: Command, io: Io, exit: Exit): void {
     .addOption(shared.model())
     .addOption(shared.draftModel())
     .addOption(shared.head())
+    .addOption(shared.exit())
     .addOption(shared.ldlp())
     .addOption(
       new Option("-p, --prompt <text>", "raw text to continue; - reads standard input").conflicts("messages"),

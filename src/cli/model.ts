@@ -14,6 +14,7 @@ export interface ModelOptions {
   readonly model: string;
   readonly draftModel?: string;
   readonly head?: string;
+  readonly exit?: string;
   readonly ldlp?: string;
   readonly threads?: number;
   readonly context?: number;
@@ -27,7 +28,7 @@ export async function withModel<T>(
   io: Io,
   work: (model: Model) => Promise<T>,
 ): Promise<T> {
-  const { model: name, head, ldlp, threads, context, weights, json } = options;
+  const { model: name, head, exit, ldlp, threads, context, weights, json } = options;
   if (name === embeddedModel && !json) await welcome(io);
   // The embedded model goes by its name, which brings its draft model.
   const path = name === embeddedModel ? name : await find(name, options, io);
@@ -39,6 +40,7 @@ export async function withModel<T>(
     model = await io.loadModel(path, {
       ...(draftModel === undefined ? {} : { draftModel }),
       ...(head === undefined ? {} : { head }),
+      ...(exit === undefined ? {} : { exit }),
       ...(ldlp === undefined ? {} : { ldlp }),
       ...(threads === undefined ? {} : { threads }),
       ...(context === undefined ? {} : { contextLength: context }),

@@ -84,6 +84,11 @@ export const shared = {
       "--head <file>",
       "a draft head trained for the model, to draft with (method eagle); none (default: the model's own, if it comes with Espalier)",
     ),
+  exit: () =>
+    new Option(
+      "--exit <file>",
+      "an exit block trained for the model, to draft with behind its first layers (method eesd); none (default: the model's own, if it comes with Espalier)",
+    ),
   ldlp: () =>
     new Option(
       "--ldlp <file>",

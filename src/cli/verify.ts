@@ -48,6 +48,7 @@ export function addVerify(program: Command, io: Io, exit: Exit): void {
     .addOption(shared.model())
     .addOption(shared.draftModel())
     .addOption(shared.head())
+    .addOption(shared.exit())
     .addOption(shared.ldlp())
     .requiredOption("--prompts <files>", "prompt files (JSON Lines), separated by commas", list(String))
     .option(

@@ -7,28 +7,22 @@
  * parents' states in place of features. Those rows are dropped: once accepted, tokens are read again with the target's own features.
  */
 
-import type { DraftHead, HeadSequence } from "../target/draft-head.ts";
+import type { DraftHead } from "../target/draft-head.ts";
 import type { Pass } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../types.ts";
 import { Answers, NOTHING } from "./answers.ts";
 import type { Calibration } from "./calibrate.ts";
-import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
+import type { Candidates, Drafter, StepOutcome } from "./drafter.ts";
+import { HeadRows, joined } from "./head-rows.ts";
 import { PendingDraft } from "./pending.ts";
-
-/** New rows beyond this are read in passes of their own, so that nodes find room in the step's. */
-const CATCH_UP = 16;
 
 export class EagleDrafter implements Drafter {
   readonly name = "eagle";
   readonly rows = { pass: 0, prompt: 0 };
   readonly #head: DraftHead;
   readonly #contextLength: number;
-  #sequence: HeadSequence | undefined;
-  /** All of the text, root included. */
-  #text: TokenId[] = [];
-  /** Of the positions whose row is not in the sequence yet, from the first on. */
-  #features: Float32Array[] = [];
+  readonly #rows: HeadRows;
   readonly #pending: PendingDraft;
   /** By place in `#pending`, what a node's children take for a feature: hiddenSize values each. */
   readonly #states: Float32Array;
@@ -42,6 +36,7 @@ export class EagleDrafter implements Drafter {
   constructor(head: DraftHead, contextLength: number, odds?: Calibration) {
     this.#head = head;
     this.#contextLength = contextLength;
+    this.#rows = new HeadRows(head, contextLength, 1);
     this.#pending = new PendingDraft(head.maxNodes);
     this.#states = new Float32Array(head.maxNodes * head.hiddenSize);
     this.#answers = new Answers(odds);
@@ -56,30 +51,14 @@ export class EagleDrafter implements Drafter {
   }
 
   resume(tokens: readonly TokenId[]): number {
-    this.#sequence ??= this.#head.createSequence({ capacity: this.#contextLength });
-    const sequence = this.#sequence;
-    sequence.rollback();
     this.#pending.end();
-    let same = 0;
-    while (same < this.#text.length && this.#text[same] === tokens[same]) same++;
-    this.#text = [...tokens];
-    // The root's row runs in the step that asks for its candidates.
-    const rows = Math.max(0, Math.min(same - 1, tokens.length - 2));
-    if (rows < sequence.length) {
-      sequence.truncate(rows);
-      this.#features.length = 0;
-    } else {
-      const known = Math.min(same, tokens.length - 1) - sequence.length;
-      if (known < this.#features.length) this.#features.length = Math.max(0, known);
-    }
-    return this.#known;
+    return this.#rows.resume(tokens);
   }
 
   begin(): void {}
 
   async observePrompt(_tokens: readonly TokenId[], pass: Pass, position: Position): Promise<void> {
-    for (let row = this.#known - position; row < pass.size; row++) this.#keep(pass, row);
-    await this.#catchUp();
+    await this.#rows.observePrompt(pass, position);
   }
 
   async expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Promise<Candidates[]> {
@@ -93,60 +72,27 @@ export class EagleDrafter implements Drafter {
     const pending = this.#pending;
     if (pending.begun) {
       this.#answers.learn(outcome, pending.follow(outcome));
-      this.#sequence!.commit(pending.tree.path(pending.root));
-      this.#features.length = 0;
+      this.#rows.commit(pending.tree.path(pending.root));
       pending.end();
     }
-    for (const [i, node] of outcome.path.entries()) {
-      this.#keep(outcome.pass, node);
-      this.#text.push(pickedAt(outcome, i));
-    }
-    await this.#catchUp();
+    await this.#rows.observe(outcome, 0);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#sequence?.[Symbol.asyncDispose]();
-  }
-
-  /** Positions whose features need not come again. */
-  get #known(): number {
-    return this.#sequence!.length + this.#features.length;
-  }
-
-  /** Keeps the feature of the next position. */
-  #keep(pass: Pass, row: NodeIndex): void {
-    const feature = new Float32Array(this.#head.featureSize);
-    for (const [i, tap] of this.taps.entries()) feature.set(pass.hidden(row, tap), i * this.#head.hiddenSize);
-    this.#features.push(feature);
-  }
-
-  /** Reads the new rows but for the last when they have become many. */
-  async #catchUp(): Promise<void> {
-    if (this.#features.length <= CATCH_UP) return;
-    const features = this.#features;
-    const last = features.pop()!;
-    // Should reading fail, their positions are not known any more.
-    this.#features = [];
-    await this.#sequence!.read(this.#tokens(features.length), joined(features));
-    this.#features = [last];
-  }
-
-  /** The tokens of the next `rows` rows. */
-  #tokens(rows: number): Int32Array {
-    const first = this.#sequence!.length + 1;
-    return Int32Array.from(this.#text.slice(first, first + rows));
+    await this.#rows[Symbol.asyncDispose]();
   }
 
   /** Runs the new rows, root last; false when there is none. */
   async #start(topK: number): Promise<boolean> {
-    if (this.#features.length === 0) return false;
+    const { features, text, sequence } = this.#rows;
+    if (features.length === 0) return false;
     this.#answers.clear();
     const { tree } = this.#pending;
-    this.#pending.begin([...this.#tokens(this.#features.length)], this.#contextLength - this.#text.length);
-    const pass = await this.#sequence!.forward({
+    this.#pending.begin(this.#rows.tokens(features.length), this.#contextLength - text.length);
+    const pass = await sequence.forward({
       tree,
       first: 0,
-      input: joined(this.#features),
+      input: joined(features),
       from: "target",
       topK,
       lastOnly: true,
@@ -174,17 +120,9 @@ export class EagleDrafter implements Drafter {
       const parent = pending.tree.parents[first + i]!;
       input.set(this.#states.subarray(parent * width, (parent + 1) * width), i * width);
     }
-    const pass = await this.#sequence!.forward({ tree: pending.tree, first, input, from: "head", topK });
+    const pass = await this.#rows.sequence.forward({ tree: pending.tree, first, input, from: "head", topK });
     this.#passes++;
     this.#states.set(pass.states, first * width);
     for (let i = 0; i < count; i++) this.#answers.note(first + i, pass, i);
   }
-}
-
-/** Rows one after another. */
-function joined(rows: readonly Float32Array[]): Float32Array {
-  const size = rows[0]!.length;
-  const all = new Float32Array(rows.length * size);
-  for (const [i, row] of rows.entries()) all.set(row, i * size);
-  return all;
 }

@@ -155,12 +155,17 @@ export interface Binding {
   createMatrix(arena: Arena, type: number, fourBit: boolean, rows: number, cols: number): Matrix | null;
   /** Takes rows as they stand in a GGUF file; `first` is a multiple of 16. */
   fillMatrix(request: { matrix: Matrix; first: number; rows: number; bytes: Uint8Array }): Promise<void>;
+  /** Bytes of an arena for so many rows of a matrix, as it has them. */
+  gatheredBytes(matrix: Matrix, count: number): number;
+  gatherMatrix(arena: Arena, matrix: Matrix, rows: Int32Array): Matrix | null;
   /** output (rows) = silu(matrix * input (cols) + bias (rows)), at once and on the JavaScript thread. */
   dense(request: { matrix: Matrix; bias: Float32Array; input: Float32Array; output: Float32Array }): void;
   createStack(pool: Pool, spec: StackSpec): Stack;
   createCache(stack: Stack, capacity: number, half: boolean): Cache | null;
   cacheLength(cache: Cache): number;
   cacheCommit(cache: Cache, path: Int32Array): number;
+  /** Keeps these pending nodes, in this order: the root first, parents before children. A status as of cacheCommit. */
+  cacheArrange(cache: Cache, nodes: Int32Array): number;
   cacheRollback(cache: Cache): void;
   cacheTruncate(cache: Cache, length: number): boolean;
   cacheBytes(cache: Cache): number;

@@ -7,10 +7,9 @@ import type { DownloadProgress } from "../checkpoint/download-progress.ts";
 import { embeddedDraftModel, embeddedModel } from "../checkpoint/embedded.ts";
 import { findModel } from "../checkpoint/find-model.ts";
 import { openGguf } from "../checkpoint/gguf.ts";
-import type { HeadTarget } from "../checkpoint/head-file.ts";
 import type { DownloadOffer } from "../checkpoint/hub-model.ts";
 import { findTensors } from "../checkpoint/model-tensors.ts";
-import { findShippedHead, ldlpBeside } from "../checkpoint/shipped-heads.ts";
+import { findShippedExit, findShippedHead, ldlpBeside } from "../checkpoint/shipped-heads.ts";
 import { readChatTemplate, readTokenizerSpec } from "../checkpoint/tokenizer-spec.ts";
 import { EspalierError } from "../errors.ts";
 import type { PassCosts } from "../plan/cost.ts";
@@ -19,12 +18,13 @@ import { Model } from "../session/model.ts";
 import { ChatTemplate } from "../text/chat-template.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { engine } from "./binding.ts";
+import { loadExit, type NativeExit } from "./native-exit.ts";
 import { loadHead, type NativeHead } from "./native-head.ts";
 import { loadLdlp, type NativeLdlp } from "./native-ldlp.ts";
 import { NativeTarget, type NativeTargetOptions } from "./native-target.ts";
 import { readWeights, type WeightPrecision } from "./weights.ts";
 
-/** Small trees of models of at most this size run on the JavaScript thread: a pass takes a few milliseconds at most. */
+/** Small trees run on the JavaScript thread through layers that have at most so much of a model: it takes a few milliseconds at most. */
 const INLINE_BYTES = 32 << 20;
 const INLINE_NODES = 16;
 /** Draft models of at most this size run on one thread: their passes, a tenth of a millisecond, are over before a second one wakes. */
@@ -56,6 +56,11 @@ export interface LoadOptions {
    */
   readonly head?: string;
   /**
+   * Path of an exit block that was trained for the model (EESD), a GGUF file; with the model's own first layers it drafts where requests
+   * name method "eesd". Default: the one that comes with the package, for models that have one; "none": none.
+   */
+  readonly exit?: string;
+  /**
    * Path of a length predictor that was trained for the model and its draft head or, without one, its draft model (LDLP); method
    * "adaeagle" is for models that have one. Default: the one beside the head, `NAME-ldlp.gguf` beside `NAME-eagle.gguf`, if there is one.
    */
@@ -82,8 +87,8 @@ export interface LoadOptions {
  * Loads a GGUF model, given its path, its name in the cache, or its name on the Hugging Face hub: `hf:owner/repo/file.gguf`
  * or `hf:owner/repo:Q4_K_M`, which is downloaded into the cache that all Hugging Face programs share unless it is there.
  * Without any the embedded model, which tells short stories. Throws EspalierError: what is wrong with a file or its download,
- * that the draft model has another vocabulary ("other-vocabulary"), that the head is another model's ("wrong-head"), or that there is
- * no memory or no engine. Dispose the model (`await using`) to free it.
+ * that the draft model has another vocabulary ("other-vocabulary"), that the head or exit block is another model's ("wrong-head"), or that there
+ * is no memory or no engine. Dispose the model (`await using`) to free it.
  */
 export async function loadModel(
   pathOrName: string = embeddedModel,
@@ -111,13 +116,14 @@ export async function loadModel(
   const tensors = findTensors(gguf, config);
   const spec = readTokenizerSpec(gguf);
   const template = readChatTemplate(gguf);
-  const settings: NativeTargetOptions = { threads, cacheType, inlineNodes: inlineNodes(gguf) };
+  const settings: NativeTargetOptions = { threads, cacheType };
   const draftModel =
     draftPath === undefined
       ? undefined
       : await loadDraftModel(draftPath, path, spec.tokens, settings, precision);
   let target: NativeTarget | undefined;
   let head: NativeHead | undefined;
+  let exit: NativeExit | undefined;
   let lengths: NativeLdlp | undefined;
   try {
     const reading = readWeights(binding, gguf, tensors, { precision, onProgress });
@@ -132,9 +138,15 @@ export async function loadModel(
       );
       throw error;
     }
-    target = new NativeTarget(binding, config, await reading, settings);
-    const headPath = await headPathFor({ config, tokens: spec.tokens }, options.head);
+    target = new NativeTarget(binding, config, await reading, {
+      ...settings,
+      ...inlinePasses(gguf, config),
+    });
+    const headTarget = { config, tokens: spec.tokens };
+    const headPath = await chosen(options.head, () => findShippedHead(headTarget));
+    const exitPath = await chosen(options.exit, () => findShippedExit(headTarget));
     head = headPath === undefined ? undefined : await loadHead(headPath, target, spec.tokens);
+    exit = exitPath === undefined ? undefined : await loadExit(exitPath, target, spec.tokens);
     lengths = await lengthsFor(target, spec.tokens, options.ldlp, { headPath, draftPath });
     signal?.throwIfAborted();
     const name = (id: number | undefined) => (id === undefined ? "" : spec.tokens[id]!);
@@ -143,6 +155,7 @@ export async function loadModel(
       target,
       draftModel,
       head,
+      exit,
       lengths,
       tokenizer,
       endTokens: tokenizer.endTokens,
@@ -155,6 +168,7 @@ export async function loadModel(
   } catch (error) {
     lengths?.[Symbol.dispose]();
     await head?.[Symbol.asyncDispose]();
+    await exit?.[Symbol.asyncDispose]();
     await target?.[Symbol.asyncDispose]();
     await draftModel?.[Symbol.asyncDispose]();
     throw error;
@@ -188,17 +202,20 @@ async function loadDraftModel(
   return new NativeTarget(engine(), config, weights, {
     ...settings,
     threads: gguf.fileSize <= ONE_THREAD_BYTES ? 1 : settings.threads,
-    inlineNodes: inlineNodes(gguf),
+    ...inlinePasses(gguf, config),
   });
 }
 
-function inlineNodes({ fileSize }: { readonly fileSize: number }): number {
-  return fileSize <= INLINE_BYTES ? INLINE_NODES : 0;
+function inlinePasses({ fileSize }: { readonly fileSize: number }, { layers }: ModelConfig) {
+  return { inlineNodes: INLINE_NODES, inlineLayers: Math.floor((layers * INLINE_BYTES) / fileSize) };
 }
 
-async function headPathFor(target: HeadTarget, path: string | undefined): Promise<string | undefined> {
-  if (path === "none") return undefined;
-  return path ?? (await findShippedHead(target));
+/** The path that was given, if one was; "none" means none. */
+async function chosen(
+  path: string | undefined,
+  shipped: () => Promise<string | undefined>,
+): Promise<string | undefined> {
+  return path === "none" ? undefined : (path ?? (await shipped()));
 }
 
 /** The length predictor for what drafts: a head before a draft model. */

@@ -6,8 +6,8 @@
 import { stat } from "node:fs/promises";
 import { openGguf } from "../checkpoint/gguf.ts";
 import {
+  type BlockConfig,
   findHeadTensors,
-  type HeadConfig,
   type HeadTarget,
   readHeadConfig,
 } from "../checkpoint/head-file.ts";
@@ -24,6 +24,7 @@ import {
   type PassFailure,
   type PassRequest,
   type Stack,
+  type StackSpec,
 } from "./binding.ts";
 import type { NativeTarget } from "./native-target.ts";
 import { matricesOf, readLayer, readMatrices, readVector } from "./weights.ts";
@@ -55,21 +56,7 @@ export async function loadHead(
   const vector = async (tensor: TensorInfo | undefined) => tensor && (await readVector(file, tensor));
   try {
     const stack = binding.createStack(target.pool, {
-      hidden: config.hiddenSize,
-      feed: config.feedForwardSize,
-      heads: config.heads,
-      kvHeads: config.kvHeads,
-      headSize: config.headSize,
-      vocab: config.draftVocab.length,
-      ropeDims: config.headSize,
-      ropeNeox: config.ropeOrder === "neox",
-      ropes: [{ base: config.ropeBase, amplitude: 1 }],
-      normEpsilon: config.normEpsilon,
-      gelu: false,
-      embeddingScale: 1,
-      attentionCap: 0,
-      logitCap: 0,
-      attentionScale: 1 / Math.sqrt(config.headSize),
+      ...blockSpec(config),
       layers: [{ ...(await readLayer(file, layer, matrix)), rope: 0, window: 0 }],
       finalNorm: await vector(tensors.outputNorm),
       head: output === "target" ? target.output : matrix(output),
@@ -82,14 +69,39 @@ export async function loadHead(
       fuse: fuse && matrix(fuse),
       fuseNorm: fuseNorm === "target" ? target.finalNorm : await vector(fuseNorm),
     });
-    return new NativeHead(target, config, arena, stack);
+    return new NativeHead(target, config, [arena], stack);
   } catch (cause) {
     binding.release(arena);
-    if (cause instanceof EspalierError) throw cause;
-    throw new EspalierError("bad-model", `the engine does not take ${path}: ${(cause as Error).message}`, {
-      cause,
-    });
+    throw refusal(path, cause);
   }
+}
+
+/** What a head's stack has in common with those of other heads. */
+export function blockSpec(config: BlockConfig): Omit<StackSpec, "layers"> {
+  return {
+    hidden: config.hiddenSize,
+    feed: config.feedForwardSize,
+    heads: config.heads,
+    kvHeads: config.kvHeads,
+    headSize: config.headSize,
+    vocab: config.draftVocab.length,
+    ropeDims: config.headSize,
+    ropeNeox: config.ropeOrder === "neox",
+    ropes: [{ base: config.ropeBase, amplitude: 1 }],
+    normEpsilon: config.normEpsilon,
+    gelu: false,
+    embeddingScale: 1,
+    attentionCap: 0,
+    logitCap: 0,
+    attentionScale: 1 / Math.sqrt(config.headSize),
+  };
+}
+
+/** The error for a file whose stack cannot be made. */
+export function refusal(path: string, cause: unknown): EspalierError {
+  if (cause instanceof EspalierError) return cause;
+  const message = `the engine does not take ${path}: ${(cause as Error).message}`;
+  return new EspalierError("bad-model", message, { cause });
 }
 
 async function openHead(path: string, target: HeadTarget): Promise<OpenHead> {
@@ -110,19 +122,19 @@ async function openHead(path: string, target: HeadTarget): Promise<OpenHead> {
 
 export class NativeHead implements DraftHead {
   readonly target: NativeTarget;
-  readonly config: HeadConfig;
+  readonly config: BlockConfig & { readonly fuses?: boolean };
   readonly stack: Stack;
   readonly maxNodes = MAX_NODES;
   readonly featureSize: number;
-  readonly #arena: Arena;
+  readonly #arenas: readonly Arena[];
   #disposed = false;
 
   /** Takes over the weights. */
-  constructor(target: NativeTarget, config: HeadConfig, arena: Arena, stack: Stack) {
+  constructor(target: NativeTarget, config: NativeHead["config"], arenas: readonly Arena[], stack: Stack) {
     this.target = target;
     this.config = config;
     this.stack = stack;
-    this.#arena = arena;
+    this.#arenas = arenas;
     this.featureSize = config.taps.length * config.hiddenSize;
   }
 
@@ -161,7 +173,7 @@ export class NativeHead implements DraftHead {
     if (this.#disposed) return;
     this.#disposed = true;
     this.binding.release(this.stack);
-    this.binding.release(this.#arena);
+    for (const arena of this.#arenas) this.binding.release(arena);
   }
 }
 
@@ -268,7 +280,7 @@ class NativeHeadSequence implements HeadSequence {
   }
 
   get #fuses(): boolean {
-    return this.#head.config.fuses;
+    return this.#head.config.fuses ?? false;
   }
 
   #request(topK: number): Omit<PassRequest, "trees" | "commit"> {

@@ -4,7 +4,8 @@ import { EspalierError } from "../errors.ts";
 import type { Pass, PrefillOptions, TargetSequence, Want } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
-import { type Cache, commitStatus, type PassFailure } from "./binding.ts";
+import { type Cache, commitStatus, type PassFailure, type PassTree } from "./binding.ts";
+import { FirstPart } from "./first-part.ts";
 import { NativePass, Rows } from "./native-pass.ts";
 import type { NativeTarget } from "./native-target.ts";
 
@@ -13,6 +14,8 @@ export class NativeSequence implements TargetSequence {
   readonly cache: Cache;
   readonly #target: NativeTarget;
   #length = 0;
+  /** Nodes that have run through the first layers and are pending. */
+  #part: FirstPart | undefined;
   #disposed = false;
 
   constructor(target: NativeTarget, cache: Cache, capacity: number) {
@@ -28,6 +31,7 @@ export class NativeSequence implements TargetSequence {
   async prefill(tokens: readonly TokenId[], options: PrefillOptions = {}): Promise<void> {
     const { signal, want, onChunk } = options;
     const target = this.#target;
+    this.#part = undefined;
     this.checkRoom(tokens.length);
     target.checkTokens(tokens);
     signal?.throwIfAborted();
@@ -72,8 +76,48 @@ export class NativeSequence implements TargetSequence {
   }
 
   async forward(tree: DraftTree, want: Want, first = 0): Promise<Pass> {
+    const part = this.#part;
+    this.#part = undefined;
+    if (part && first === 0 && tree.root === part.tree.root) {
+      // States before its last layer are not kept: who wants them has all layers run.
+      if (!want.taps?.some((tap) => tap < part.layers)) return await this.#forwardRest(part, tree, want);
+    }
     const [pass] = await this.#target.forwardAll([{ sequence: this, tree, first }], want);
     return pass!;
+  }
+
+  async forwardFirst(tree: DraftTree, layers: number, first = 0): Promise<Float32Array> {
+    const target = this.#target;
+    if (!Number.isInteger(layers) || layers < 1 || layers >= target.layers) {
+      throw new RangeError(`layers is ${layers}; give an integer from 1 to ${target.layers - 1}`);
+    }
+    const part = first === 0 ? new FirstPart(tree, layers, target.hiddenSize) : this.#part;
+    if (part?.tree !== tree || part.layers !== layers || part.size !== first) {
+      throw new RangeError(`forwardFirst: nodes before ${first} are not pending after ${layers} layers`);
+    }
+    this.checkTree(tree, first);
+    this.#part = undefined;
+    const states = await this.#runFirst({ ...treeOf(tree), first }, layers);
+    part.add(states);
+    this.#part = part;
+    return states;
+  }
+
+  /** A pass through all layers follows: what has run through the first ones alone is lost. */
+  dropPart(): void {
+    this.#part = undefined;
+  }
+
+  /** Throws RangeError or EspalierError when `tree` is too large, has no node `first`, or does not fit behind the text. */
+  checkTree(tree: DraftTree, first: NodeIndex): void {
+    const target = this.#target;
+    if (tree.size > target.maxNodes || first >= tree.size) {
+      throw new RangeError(
+        `a tree of ${tree.size} nodes, ${first} of them pending; a pass needs a new one, of at most ${target.maxNodes}`,
+      );
+    }
+    target.checkTokens(tree.tokens.subarray(0, tree.size));
+    this.checkRoom(1 + tree.depths.subarray(0, tree.size).reduce((a, b) => Math.max(a, b)));
   }
 
   /** Throws EspalierError "context-overflow" when `count` more tokens do not fit, and Error when this was freed. */
@@ -89,6 +133,7 @@ export class NativeSequence implements TargetSequence {
 
   commit(path: readonly NodeIndex[]): void {
     this.#checkAlive();
+    this.#part = undefined;
     const status = this.#target.binding.cacheCommit(this.cache, Int32Array.from(path));
     if (status === commitStatus.ok) {
       this.#length += path.length;
@@ -101,11 +146,13 @@ export class NativeSequence implements TargetSequence {
 
   rollback(): void {
     this.#checkAlive();
+    this.#part = undefined;
     this.#target.binding.cacheRollback(this.cache);
   }
 
   truncate(length: number): void {
     this.#checkAlive();
+    this.#part = undefined;
     if (!Number.isInteger(length) || !this.#target.binding.cacheTruncate(this.cache, length)) {
       throw new RangeError(`truncate: length is ${length}; give an integer from 0 to ${this.#length}`);
     }
@@ -141,6 +188,54 @@ export class NativeSequence implements TargetSequence {
     this.#target.binding.release(this.cache);
   }
 
+  /** A pass of which the first layers have run for the nodes in `part`: they run for the others, then the rest for all. */
+  async #forwardRest(part: FirstPart, tree: DraftTree, want: Want): Promise<Pass> {
+    this.checkTree(tree, 0);
+    const target = this.#target;
+    const { layers } = part;
+    const places = part.find(tree);
+    const nodes = places.map((_, node) => node);
+    const known = nodes.filter((node) => places[node]! >= 0);
+    const fresh = nodes.filter((node) => places[node]! < 0);
+    this.#arrange(known.map((node) => places[node]!));
+    const states = new Float32Array(tree.size * target.hiddenSize);
+    const keep = (node: NodeIndex, state: Float32Array) => states.set(state, node * target.hiddenSize);
+    for (const node of known) keep(node, part.state(places[node]!));
+    if (fresh.length > 0) {
+      const came = [...known, ...fresh];
+      const at = nodes.map((node) => came.indexOf(node));
+      const added = {
+        tokens: Int32Array.from(came, (node) => tree.tokens[node]!),
+        parents: Int32Array.from(came, (node) => at[tree.parents[node]!] ?? -1),
+        size: came.length,
+        first: known.length,
+      };
+      const rows = await this.#runFirst(added, layers);
+      for (const [i, node] of fresh.entries())
+        keep(node, rows.subarray(i * target.hiddenSize, (i + 1) * target.hiddenSize));
+      this.#arrange(at);
+    }
+    const rows = new Rows(target, tree.size, want);
+    const trees = [{ cache: this.cache, ...treeOf(tree), first: 0 }];
+    await target.run({ ...rows.outputs, trees, from: layers, input: states, commit: false });
+    return new NativePass(rows, 0, tree.size);
+  }
+
+  /** The states of a tree's new nodes after the first `layers` layers. */
+  async #runFirst(tree: Omit<PassTree, "cache">, layers: number): Promise<Float32Array> {
+    const rows = new Rows(this.#target, tree.size - tree.first, { topK: 0, taps: [layers] });
+    const trees = [{ cache: this.cache, ...tree }];
+    await this.#target.run({ ...rows.outputs, trees, to: layers, commit: false });
+    return rows.hidden!;
+  }
+
+  /** The pending nodes become these, in this order. */
+  #arrange(nodes: readonly NodeIndex[]): void {
+    const status = this.#target.binding.cacheArrange(this.cache, Int32Array.from(nodes));
+    if (status === commitStatus.noMemory) throw this.#target.outOfMemory();
+    if (status !== commitStatus.ok) throw new Error("internal: no list of pending nodes");
+  }
+
   #checkAlive(): void {
     if (this.#disposed) throw new Error("this sequence was freed");
   }
@@ -154,4 +249,8 @@ export class NativeSequence implements TargetSequence {
       throw error;
     }
   }
+}
+
+function treeOf({ tokens, parents, size }: DraftTree): Omit<PassTree, "cache" | "first"> {
+  return { tokens, parents, size };
 }

@@ -30,6 +30,8 @@ export interface NativeTargetOptions {
    * small that handing a pass over to another thread, 0.1 to 0.2 ms, is a good part of the pass. Default 0.
    */
   readonly inlineNodes?: number;
+  /** The same for passes through at most this many layers; both must hold. Default: all. */
+  readonly inlineLayers?: number;
 }
 
 export class NativeTarget implements Target {
@@ -42,6 +44,7 @@ export class NativeTarget implements Target {
   readonly #stack: Stack;
   readonly #half: boolean;
   readonly #inlineNodes: number;
+  readonly #inlineLayers: number;
   #last: Promise<unknown> = Promise.resolve();
   /** When other events last had their turn. */
   #breathed = 0;
@@ -49,13 +52,14 @@ export class NativeTarget implements Target {
 
   /** Takes over the weights: they are freed with the target, or when this throws. */
   constructor(binding: Binding, config: ModelConfig, weights: Weights, options: NativeTargetOptions) {
-    const { threads, cacheType = "f16", inlineNodes = 0 } = options;
+    const { threads, cacheType = "f16", inlineNodes = 0, inlineLayers = config.layers } = options;
     this.binding = binding;
     this.config = config;
     this.threads = threads;
     this.#weights = weights;
     this.#half = cacheType === "f16";
     this.#inlineNodes = inlineNodes;
+    this.#inlineLayers = inlineLayers;
     const pool = binding.createPool(threads);
     if (!pool) {
       binding.release(weights.arena);
@@ -133,13 +137,8 @@ export class NativeTarget implements Target {
     await this.run({
       ...rows.outputs,
       trees: batch.map(({ sequence, tree, first = 0 }) => {
-        if (tree.size > this.maxNodes || first >= tree.size) {
-          throw new RangeError(
-            `a tree of ${tree.size} nodes, ${first} of them pending; a pass needs a new one, of at most ${this.maxNodes}`,
-          );
-        }
-        this.checkTokens(tree.tokens.subarray(0, tree.size));
-        sequence.checkRoom(1 + tree.depths.subarray(0, tree.size).reduce((a, b) => Math.max(a, b)));
+        sequence.checkTree(tree, first);
+        sequence.dropPart();
         return {
           cache: sequence.cache,
           tokens: tree.tokens,
@@ -158,16 +157,18 @@ export class NativeTarget implements Target {
     });
   }
 
-  /** Queues a pass through all layers; one that commits says how long its text will be. */
+  /** Queues a pass, through all layers unless the request says less; one that commits says how long its text will be. */
   run(
-    request: Omit<PassRequest, "stack" | "from" | "to" | "lastOnly"> & { readonly lastOnly?: boolean },
+    request: Omit<PassRequest, "stack" | "from" | "to" | "lastOnly"> &
+      Partial<Pick<PassRequest, "from" | "to" | "lastOnly">>,
     length?: number,
   ): Promise<void> {
     const start = (): Promise<void> | undefined => {
       if (this.#disposed) throw new Error("this model was freed");
-      const pass = { lastOnly: false, ...request, stack: this.#stack, from: 0, to: this.config.layers };
+      const pass = { lastOnly: false, from: 0, to: this.config.layers, ...request, stack: this.#stack };
       const nodes = pass.trees.reduce((sum, { size, first }) => sum + size - first, 0);
-      if (request.commit || nodes > this.#inlineNodes) return this.binding.forward(pass);
+      const inline = nodes <= this.#inlineNodes && pass.to - pass.from <= this.#inlineLayers;
+      if (request.commit || !inline) return this.binding.forward(pass);
       this.binding.forwardNow(pass);
       return this.#breathe();
     };

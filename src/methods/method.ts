@@ -4,8 +4,9 @@ import type { Drafter } from "../draft/drafter.ts";
 import type { RecycleMatrix } from "../draft/recycle.ts";
 import type { Structure } from "../structure/structure.ts";
 import type { DraftHead } from "../target/draft-head.ts";
+import type { ExitBlock } from "../target/exit-block.ts";
 import type { LengthPredictor } from "../target/length-predictor.ts";
-import type { Target } from "../target/target.ts";
+import type { Target, TargetSequence } from "../target/target.ts";
 
 /** The parts that draft for one text. */
 export interface Composition {
@@ -19,8 +20,10 @@ export interface Method {
   readonly name: string;
   /** The matrix it learns into, for methods with Token Recycling; it is what can be saved. */
   readonly matrix?: RecycleMatrix;
-  /** Parts for a new text. Several texts may run at once; they learn into the same memory. */
-  compose(): Composition;
+  /** Its passes leave out layers that have run for drafts: what they take says nothing about passes of other methods. */
+  readonly partial?: boolean;
+  /** Parts for the text in `sequence`. Several texts may run at once; they learn into the same memory. */
+  compose(sequence: TargetSequence): Composition;
 }
 
 /** What a method must know of the model, and what a user may add to it. */
@@ -32,6 +35,8 @@ export interface MethodOptions {
   readonly draftModel?: Target | undefined;
   /** A draft head that was trained for the model. */
   readonly head?: DraftHead | undefined;
+  /** An exit block that was trained for the model. */
+  readonly exit?: ExitBlock | undefined;
   /** A length predictor that was trained for the head or, without one, for the draft model. */
   readonly lengths?: LengthPredictor | undefined;
 }

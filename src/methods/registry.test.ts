@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ToyHead } from "../../test/toy-head.ts";
+import { ToyExit, ToyHead } from "../../test/toy-head.ts";
 import type { LengthPredictor } from "../target/length-predictor.ts";
 import { ToyTarget } from "../target/toy.ts";
 import { createMethod, defaultMethodOf, methodNames, usableMethods } from "./registry.ts";
@@ -8,18 +8,29 @@ const alone = { vocabSize: 48, contextLength: 64 };
 const draftModel = new ToyTarget();
 const head = new ToyHead(draftModel);
 const lengths: LengthPredictor = { taps: [0, 2], longest: 4, predict: () => 2 };
-const all = { ...alone, draftModel, head, lengths };
+const exit = new ToyExit(draftModel);
+const all = { ...alone, draftModel, head, exit, lengths };
 
 test("methods that draft with a model are for those who have one", () => {
-  const either = ["opt-tree", "eagle-2", "chain", "ddd"];
+  const either = ["opt-tree", "eagle-2", "chain", "ddd", "beta-ts", "calibration-ts", "cost-aware"];
   const without = (...names: string[]) => methodNames().filter((name) => !names.includes(name));
   expect(usableMethods(all)).toEqual(methodNames());
-  expect(usableMethods({ ...alone, draftModel })).toEqual(without("eagle", "adaeagle"));
-  expect(usableMethods({ ...alone, head })).toEqual(without("draft-model", "adaeagle"));
-  expect(usableMethods(alone)).toEqual(without("eagle", "draft-model", "adaeagle", ...either));
+  expect(usableMethods({ ...alone, draftModel })).toEqual(without("eagle", "adaeagle", "eesd"));
+  expect(usableMethods({ ...alone, head })).toEqual(without("draft-model", "adaeagle", "eesd"));
+  expect(usableMethods(alone)).toEqual(without("eagle", "draft-model", "adaeagle", "eesd", ...either));
+  expect(usableMethods({ ...alone, exit })).toEqual(without("eagle", "draft-model", "adaeagle", ...either));
+  expect(() => createMethod("eesd:beta-ts", alone)).toThrow("method eesd:beta-ts needs an exit block: ");
   expect(() => createMethod("chain:3", alone)).toThrow("method chain:3 needs a draft head: ");
   expect(() => createMethod("chain:3", alone)).toThrow("or a draft model: ");
-  for (const name of [...methodNames(), "opt-tree:0.5", "chain:1", "ddd:0.2", "adaeagle:0.6"]) {
+  for (const name of [
+    ...methodNames(),
+    "opt-tree:0.5",
+    "chain:1",
+    "ddd:0.2",
+    "adaeagle:0.6",
+    "eesd:0",
+    "eesd:ddd",
+  ]) {
     expect(createMethod(name, all).name).toBe(name);
   }
   for (const options of [all, alone, { ...alone, draftModel }, { ...alone, head }]) {
@@ -38,6 +49,8 @@ test.each([
   ["chain:65", "a whole number from 0 to 64"],
   ["ddd:-1", "a number from 0 to 20"],
   ["ddd:half", "a number from 0 to 20"],
+  ["eesd:beta", "a whole number from 0 to 64, or beta-ts, calibration-ts, cost-aware, ddd, tree"],
+  ["beta-ts:2", "beta-ts takes no number"],
   ["opt-tree:2", "behind opt-tree: goes delta, a number from 0 to 1"],
 ])("no method is called %j", (name, message) => {
   expect(() => createMethod(name, all)).toThrow(RangeError);

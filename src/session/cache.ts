@@ -45,7 +45,7 @@ export class Cache implements AsyncDisposable {
   composition(method: Method): Composition {
     let composition = this.#compositions.get(method);
     if (composition === undefined) {
-      composition = method.compose();
+      composition = method.compose(this.sequence);
       this.#compositions.set(method, composition);
     }
     return composition;

@@ -23,7 +23,7 @@ export class Model implements AsyncDisposable {
 
   /** Throws RangeError when `parts.passTimes` makes no sense, or draft model or head are no match for the target. */
   constructor(parts: ModelParts) {
-    const { target, draftModel, head, lengths } = parts;
+    const { target, draftModel, head, exit, lengths } = parts;
     if (draftModel && draftModel.vocabSize !== target.vocabSize) {
       throw new RangeError(
         `the draft model has ${draftModel.vocabSize} tokens and the model ${target.vocabSize}; give one of the same vocabulary`,
@@ -34,10 +34,15 @@ export class Model implements AsyncDisposable {
         `the draft head reads states of ${head.hiddenSize} values after layers ${head.taps.join(", ")}; the model has ${target.layers} layers of ${target.hiddenSize}`,
       );
     }
+    if (exit && (exit.hiddenSize !== target.hiddenSize || exit.exitLayer >= target.layers)) {
+      throw new RangeError(
+        `the exit block stands behind layer ${exit.exitLayer}, with states of ${exit.hiddenSize} values; the model has ${target.layers} layers of ${target.hiddenSize}`,
+      );
+    }
     this.parts = parts;
     const { vocabSize, contextLength } = target;
     const sharedDrafts = draftModel && new SharedTarget(draftModel);
-    this.#options = { vocabSize, contextLength, draftModel: sharedDrafts, head, lengths };
+    this.#options = { vocabSize, contextLength, draftModel: sharedDrafts, head, exit, lengths };
     this.#cost = parts.passTimes && new CostCurve(parts.passTimes);
     this.#target = new SharedTarget(target, (rows, ms) => this.#cost?.observe(rows, ms));
   }
@@ -103,7 +108,9 @@ export class Model implements AsyncDisposable {
     let planned = this.#methods.get(name);
     if (planned === undefined) {
       const method = createMethod(name, this.#options);
-      planned = { method, plans: this.#cost && new LoadPlans(this.#cost) };
+      const { passTimes } = this.parts;
+      const cost = method.partial && passTimes ? new CostCurve(passTimes) : this.#cost;
+      planned = { method, plans: cost && new LoadPlans(cost) };
       this.#methods.set(name, planned);
     }
     return planned;
@@ -122,10 +129,11 @@ export class Model implements AsyncDisposable {
     await readState(file, this.#matrixOf(method));
   }
 
-  /** Frees the target, the draft model and the draft head. */
+  /** Frees the target and what drafts for it. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.parts.lengths?.[Symbol.dispose]?.();
     await this.parts.head?.[Symbol.asyncDispose]();
+    await this.parts.exit?.[Symbol.asyncDispose]();
     await this.parts.draftModel?.[Symbol.asyncDispose]();
     await this.parts.target[Symbol.asyncDispose]();
   }

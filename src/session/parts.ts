@@ -2,6 +2,7 @@
 
 import type { PassCosts } from "../plan/cost.ts";
 import type { DraftHead } from "../target/draft-head.ts";
+import type { ExitBlock } from "../target/exit-block.ts";
 import type { LengthPredictor } from "../target/length-predictor.ts";
 import type { Target } from "../target/target.ts";
 import type { ChatMessage } from "../text/chat-template.ts";
@@ -31,6 +32,8 @@ export interface ModelParts {
   readonly draftModel?: Target | undefined;
   /** A draft head that was trained for the target. */
   readonly head?: DraftHead | undefined;
+  /** An exit block that was trained for the target. */
+  readonly exit?: ExitBlock | undefined;
   /** Predicts how many tokens of a draft are accepted. */
   readonly lengths?: (LengthPredictor & Partial<Disposable>) | undefined;
   readonly tokenizer: TextCodec;

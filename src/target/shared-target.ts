@@ -46,6 +46,8 @@ export class SharedSequence implements TargetSequence {
   readonly #rounds: Rounds;
   readonly #vocabSize: number;
   readonly #member: Member;
+  /** Some of its nodes have run through the first layers alone. */
+  #apart = false;
 
   constructor(sequence: TargetSequence, rounds: Rounds, vocabSize: number) {
     this.#sequence = sequence;
@@ -80,7 +82,19 @@ export class SharedSequence implements TargetSequence {
     this.#rounds.announce(this.#member);
   }
 
+  /** A text whose first layers run ahead shares no pass, and nobody waits for it. */
+  forwardFirst(tree: DraftTree, layers: number, first?: NodeIndex): Promise<Float32Array> {
+    this.#rounds.leave(this.#member);
+    this.#member.company = ALONE;
+    this.#apart = true;
+    return this.#sequence.forwardFirst(tree, layers, first);
+  }
+
   forward(tree: DraftTree, want: Want, first: NodeIndex = 0): Promise<Pass> {
+    if (this.#apart) {
+      this.#apart = false;
+      return this.#sequence.forward(tree, want, first);
+    }
     return this.#rounds.forward(this.#member, tree, want, first);
   }
 
@@ -90,11 +104,13 @@ export class SharedSequence implements TargetSequence {
 
   rollback(): void {
     this.#rounds.leave(this.#member);
+    this.#apart = false;
     this.#sequence.rollback();
   }
 
   truncate(length: number): void {
     this.#rounds.leave(this.#member);
+    this.#apart = false;
     this.#sequence.truncate(length);
   }
 

@@ -65,6 +65,13 @@ export interface TargetSequence extends AsyncDisposable {
    * or when nodes before `first` are not pending.
    */
   forward(tree: DraftTree, want: Want, first?: NodeIndex): Promise<Pass>;
+  /**
+   * Runs the nodes of `tree` from `first` on through the first `layers` layers alone, 1 <= layers < Target.layers, and gives their hidden
+   * states, hiddenSize values each. They stay pending: the next {@link forward} runs the other layers alone for those nodes of its tree,
+   * of whatever order, that have the path of one of them. Nodes before `first` ran in calls before, with the same tree. Throws what forward
+   * does.
+   */
+  forwardFirst(tree: DraftTree, layers: number, first?: NodeIndex): Promise<Float32Array>;
   /** Keeps the pending rows of `path`, which starts with node 0 and goes from parent to child; drops the others. */
   commit(path: readonly NodeIndex[]): void;
   /** Drops all pending rows. */

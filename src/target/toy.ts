@@ -114,6 +114,9 @@ class ToySequence implements TargetSequence {
   readonly #hashes: number[] = [];
   #pending: DraftTree | undefined;
   #pendingSize = 0;
+  /** What has run through the first layers, for as long as nothing else happens. */
+  #firstTree: DraftTree | undefined;
+  #firstSize = 0;
   #pass: ToyPass | undefined;
   #busy = false;
   #disposed = false;
@@ -168,6 +171,27 @@ class ToySequence implements TargetSequence {
     });
   }
 
+  async forwardFirst(tree: DraftTree, layers: number, first = 0): Promise<Float32Array> {
+    if (!(layers >= 1 && layers < this.#target.layers))
+      throw new RangeError(`forwardFirst: no ${layers} first layers`);
+    this.check(tree, 0);
+    if (first >= tree.size || (first > 0 && !(this.#firstTree === tree && first === this.#firstSize)))
+      throw new RangeError(
+        `forwardFirst: nodes before ${first} are not pending, or there is none after them`,
+      );
+    return this.#exclusive(async () => {
+      const states = new Float32Array((tree.size - first) * HIDDEN);
+      for (let node = first; node < tree.size; node++) {
+        const path = tree.path(node).map((at) => tree.tokens[at]!);
+        states.set(toyState(path.reduce(hashOf, this.#hashes.at(-1) ?? 0), layers), (node - first) * HIDDEN);
+      }
+      await Promise.resolve();
+      this.#firstTree = tree;
+      this.#firstSize = tree.size;
+      return states;
+    });
+  }
+
   commit(path: readonly NodeIndex[]): void {
     const tree = this.#pending;
     if (tree === undefined) throw new Error("internal: commit without a pending pass");
@@ -188,13 +212,14 @@ class ToySequence implements TargetSequence {
 
   rollback(): void {
     this.#pending = undefined;
+    this.#firstTree = undefined;
   }
 
   truncate(length: number): void {
     if (!Number.isInteger(length) || length < 0 || length > this.length) {
       throw new RangeError(`truncate: length is ${length}; the sequence holds ${this.length} tokens`);
     }
-    this.#pending = undefined;
+    this.rollback();
     this.#tokens.length = length;
     this.#hashes.length = length;
   }
@@ -235,6 +260,7 @@ class ToySequence implements TargetSequence {
     if (this.#pending !== undefined)
       throw new Error("internal: a pass is pending; commit or roll it back first");
     this.#busy = true;
+    this.#firstTree = undefined;
     try {
       return await work();
     } finally {

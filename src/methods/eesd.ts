@@ -1,0 +1,45 @@
+/**
+ * @file EESD (arXiv:2406.03853): the target's first layers and a trained block draft a chain, Thompson sampling says where it ends, and the
+ * target's other layers verify it.
+ */
+
+import { modelOdds } from "../draft/answers.ts";
+import { ExitDrafter } from "../draft/exit.ts";
+import { chain } from "../structure/chain.ts";
+import { OptTree } from "../structure/opt-tree.ts";
+import { ddd } from "../structure/stop/ddd.ts";
+import { delta } from "../structure/stop/delta.ts";
+import { fixed } from "../structure/stop/fixed.ts";
+import type { Structure } from "../structure/structure.ts";
+import { bounded, learningRules } from "./learning-rules.ts";
+import type { Method, MethodOptions } from "./method.ts";
+
+const THRESHOLD = 0.6;
+const TREE = { width: 4, branches: 4 };
+
+/** What may stand behind the name in place of a length: how a chain ends, or that it is a tree. */
+export const eesdWords = [...Object.keys(learningRules), "ddd", "tree"] as const;
+
+/** `length` in tokens, or a word of {@link eesdWords}, "calibration-ts" without. */
+export function eesd(options: MethodOptions, length?: number, word = "calibration-ts"): Method {
+  const { exit, contextLength } = options;
+  if (exit === undefined) throw new Error("internal: eesd was made without an exit block");
+  const odds = modelOdds();
+  const structure = structureOf(length ?? word);
+  return {
+    name: "eesd",
+    partial: true,
+    compose: (sequence) => ({
+      structure: structure(),
+      drafters: [new ExitDrafter(exit, sequence, contextLength, odds)],
+    }),
+  };
+}
+
+function structureOf(argument: number | string): () => Structure {
+  if (typeof argument === "number") return () => chain(fixed(argument));
+  if (argument === "ddd") return () => chain(bounded(ddd(-THRESHOLD)));
+  if (argument === "tree") return () => new OptTree(bounded(delta()), TREE);
+  const rule = learningRules[argument as keyof typeof learningRules]();
+  return () => chain(bounded(rule()));
+}
