@@ -42,7 +42,8 @@ export interface GenerateRequest extends SamplingOptions {
   readonly stop?: readonly string[];
   /**
    * How to draft: a name out of the model's `methodNames`; default: the model's `defaultMethod`. Some take a number: `chain:3` drafts
-   * three tokens, `ddd:0.6` until the logarithm of the draft's probability is below -0.6, `opt-tree:0.5` has delta 0.5.
+   * three tokens, `ddd:0.6` until the logarithm of the draft's probability is below -0.6, `opt-tree:0.5` has delta 0.5,
+   * `eesd:beta-ts` ends by Beta-TS.
    */
   readonly method?: string;
   /** Most nodes of a draft tree, root included, >= 1. Default: chosen from the measured cost of a pass. */
