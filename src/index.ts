@@ -19,6 +19,7 @@ export type {
   TokenLogProb,
 } from "./session/api.ts";
 export { Model } from "./session/model.ts";
+export { Service, type ServiceLoad, type ServiceOptions } from "./session/service.ts";
 export { Session } from "./session/session.ts";
 export type { Budget, Structure } from "./structure/structure.ts";
 export type { Pass, PrefillOptions, Target, TargetSequence, Want } from "./target/target.ts";

@@ -168,6 +168,7 @@ export class NativeSequence implements TargetSequence {
     const target = this.#target;
     const status = await target.inTurn(() => {
       this.#checkAlive();
+      this.#part = undefined;
       other.#checkAlive();
       if (other.#target !== target || !Number.isInteger(length)) return commitStatus.invalid;
       return target.binding.cacheCopy(this.cache, other.cache, length);

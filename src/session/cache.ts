@@ -20,6 +20,14 @@ export class Cache implements AsyncDisposable {
   get length(): number {
     return this.#tokens.length;
   }
+  get tokens(): readonly TokenId[] {
+    return this.#tokens;
+  }
+
+  /** Takes note of what was copied into `sequence`. */
+  adopt(tokens: readonly TokenId[]): void {
+    this.#tokens = tokens;
+  }
 
   /**
    * Cuts to what is shared with `prompt`, whose last token stays outside: it is the first root; and to what `drafters` need not see
@@ -51,11 +59,16 @@ export class Cache implements AsyncDisposable {
     return composition;
   }
 
-  /** Frees the sequence, and what drafters hold. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Frees what drafters hold. */
+  async freeDrafters(): Promise<void> {
     for (const { drafters } of this.#compositions.values()) {
       for (const drafter of drafters) await drafter[Symbol.asyncDispose]?.();
     }
+  }
+
+  /** Frees the sequence too. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.freeDrafters();
     await this.sequence[Symbol.asyncDispose]();
   }
 }

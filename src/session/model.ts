@@ -10,7 +10,7 @@ import type { GenerateEvent, GenerateRequest } from "./api.ts";
 import { Cache } from "./cache.ts";
 import { generate, type Planned } from "./generate.ts";
 import type { ModelParts } from "./parts.ts";
-import { checkRequest } from "./request.ts";
+import { type CheckedRequest, checkRequest } from "./request.ts";
 import { Session } from "./session.ts";
 
 export class Model implements AsyncDisposable {
@@ -79,13 +79,18 @@ export class Model implements AsyncDisposable {
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void, undefined> {
     const checked = checkRequest(request, this.parts, this.contextLength);
     const method = this.method(checked.method);
-    const capacity = Math.min(this.contextLength, checked.prompt.length + checked.maxTokens);
-    const cache = new Cache(await this.#target.createSequence({ capacity }));
+    const cache = await this.openCache(checked);
     try {
       yield* generate(this.parts, method, cache, checked, this.contextLength);
     } finally {
       await cache[Symbol.asyncDispose]();
     }
+  }
+
+  /** An empty cache with room for what `request` may become; whoever asks for it frees it. */
+  async openCache({ prompt, maxTokens }: CheckedRequest): Promise<Cache> {
+    const capacity = Math.min(this.contextLength, prompt.length + maxTokens);
+    return new Cache(await this.#target.createSequence({ capacity }));
   }
 
   /**

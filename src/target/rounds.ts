@@ -14,10 +14,10 @@ import type { Pass, PrefillOptions, Target, TargetSequence, Want } from "./targe
 
 /** Trees of one pass. */
 const MOST_TREES = 64;
-/** A chunk of a prompt takes at most as long as so many passes of those who decode meanwhile: with the pass itself, nobody waits longer than 4. */
-const CHUNK_PASSES = 2.5;
-/** Tokens of a chunk at least, and a multiple that the engine's products like. */
-const CHUNK_UNIT = 8;
+/** A chunk of a prompt takes as long as so many passes of those who decode meanwhile: with the pass itself, nobody waits longer than 4. */
+const CHUNK_PASSES = 2;
+/** Tokens of a chunk are a multiple of this: the engine's products take rows in fours. */
+const CHUNK_UNIT = 4;
 /** A pass waits for who is usually there at once, for this part of its time. */
 const PATIENCE = 0.25;
 /** What the latest time counts in a running mean. */
@@ -65,9 +65,11 @@ export class Rounds {
   readonly #prompts: Prompt[] = [];
   #running = false;
   #wake: (() => void) | undefined;
-  /** Running means: milliseconds of a pass, and of a row of a chunk; 0 before the first one. */
+  /** Milliseconds of a pass, a running mean; 0 before the first one. */
   #passMs = 0;
-  #rowMs = 0;
+  /** Milliseconds and tokens of chunks, both fading. */
+  #chunkMs = 0;
+  #chunkTokens = 0;
 
   constructor(target: Target, onPass: (rows: number, ms: number) => void) {
     this.#target = target;
@@ -104,6 +106,12 @@ export class Rounds {
     const { signal, onChunk } = options;
     return new Promise((resolve, reject) => {
       let reading = false;
+      const onRead = () => {
+        // Its first pass comes before the next chunk of another prompt.
+        this.#members.add(member);
+        this.#rest(member);
+        resolve();
+      };
       const end = (settle: () => void) => {
         prompt.left = 0;
         signal?.removeEventListener("abort", onAbort);
@@ -121,7 +129,7 @@ export class Rounds {
             });
             reading = false;
             prompt.left -= count;
-            if (prompt.left === 0) end(resolve);
+            if (prompt.left === 0) end(onRead);
           } catch (error) {
             end(() => reject(error));
           }
@@ -246,10 +254,14 @@ export class Rounds {
     return passes;
   }
 
-  #release(member: Member): void {
-    if (member.state !== "running") return;
+  /** What `member` waited for is done. */
+  #rest(member: Member): void {
     member.state = "away";
     member.since = performance.now();
+  }
+
+  #release(member: Member): void {
+    if (member.state === "running") this.#rest(member);
   }
 
   /** A chunk of the prompt that came first. */
@@ -260,8 +272,10 @@ export class Rounds {
     const left = prompt.left - count;
     const start = performance.now();
     await prompt.readOn(count);
-    const ms = performance.now() - start;
-    if (prompt.left === left) this.#rowMs = mean(this.#rowMs, Math.max(ms - this.#passMs, ms / 8) / count);
+    if (prompt.left === left) {
+      this.#chunkMs += performance.now() - start - this.#chunkMs * NEWEST;
+      this.#chunkTokens += count - this.#chunkTokens * NEWEST;
+    }
     if (prompt.left === 0) this.#drop(prompt);
   }
 
@@ -270,12 +284,12 @@ export class Rounds {
     if (at >= 0) this.#prompts.splice(at, 1);
   }
 
-  /** Tokens of a chunk: as many as fit, when the first of them costs a pass and each a little more. */
+  /** Tokens of a chunk. */
   #chunk(): number {
     const { maxNodes } = this.#target;
     const decoding = [...this.#members].some(({ state, late }) => state !== "away" || !late);
     if (!decoding) return maxNodes;
-    const fits = this.#rowMs > 0 ? ((CHUNK_PASSES - 1) * this.#passMs) / this.#rowMs : 0;
+    const fits = this.#chunkMs > 0 ? (CHUNK_PASSES * this.#passMs * this.#chunkTokens) / this.#chunkMs : 0;
     return Math.min(maxNodes, CHUNK_UNIT * Math.max(1, Math.floor(fits / CHUNK_UNIT)));
   }
 }

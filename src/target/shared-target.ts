@@ -48,12 +48,14 @@ export class SharedSequence implements TargetSequence {
   readonly #member: Member;
   /** Some of its nodes have run through the first layers alone. */
   #apart = false;
+  readonly copyFrom?: (other: SharedSequence, length: number) => Promise<void>;
 
   constructor(sequence: TargetSequence, rounds: Rounds, vocabSize: number) {
     this.#sequence = sequence;
     this.#rounds = rounds;
     this.#vocabSize = vocabSize;
     this.#member = { sequence, state: "idle", since: 0, late: false, company: ALONE };
+    if (sequence.copyFrom) this.copyFrom = (other, length) => sequence.copyFrom!(other.#sequence, length);
   }
 
   get length(): number {
@@ -112,11 +114,6 @@ export class SharedSequence implements TargetSequence {
     this.#rounds.leave(this.#member);
     this.#apart = false;
     this.#sequence.truncate(length);
-  }
-
-  async copyFrom(other: SharedSequence, length: number): Promise<void> {
-    if (!this.#sequence.copyFrom) throw new Error("internal: sequences of this target cannot be copied");
-    await this.#sequence.copyFrom(other.#sequence, length);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
