@@ -9,6 +9,7 @@
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import { ALONE, type Company } from "./company.ts";
+import { PromptQueue } from "./prompt-queue.ts";
 import { narrow, together } from "./shared-want.ts";
 import type { Pass, PrefillOptions, Target, TargetSequence, Want } from "./target.ts";
 
@@ -16,8 +17,6 @@ import type { Pass, PrefillOptions, Target, TargetSequence, Want } from "./targe
 const MOST_TREES = 64;
 /** A chunk of a prompt takes as long as so many passes of those who decode meanwhile: with the pass itself, nobody waits longer than 4. */
 const CHUNK_PASSES = 2;
-/** Tokens of a chunk are a multiple of this: the engine's products take rows in fours. */
-const CHUNK_UNIT = 4;
 /** A pass waits for who is usually there at once, for this part of its time. */
 const PATIENCE = 0.25;
 /** What the latest time counts in a running mean. */
@@ -48,28 +47,17 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** A prompt that is being read. */
-interface Prompt {
-  /** Tokens to come; 0 too when reading has failed. */
-  left: number;
-  /** Reads the next `count` tokens; never rejects. */
-  readOn(count: number): Promise<void>;
-}
-
 export class Rounds {
   readonly #target: Target;
   readonly #onPass: (rows: number, ms: number) => void;
   /** Those that are being decoded. */
   readonly #members = new Set<Member>();
   #waiting: Waiting[] = [];
-  readonly #prompts: Prompt[] = [];
+  readonly #prompts = new PromptQueue();
   #running = false;
   #wake: (() => void) | undefined;
   /** Milliseconds of a pass, a running mean; 0 before the first one. */
   #passMs = 0;
-  /** Milliseconds and tokens of chunks, both fading. */
-  #chunkMs = 0;
-  #chunkTokens = 0;
 
   constructor(target: Target, onPass: (rows: number, ms: number) => void) {
     this.#target = target;
@@ -101,50 +89,14 @@ export class Rounds {
   }
 
   /** Reads a prompt to its end, behind those that came before it. */
-  prefill(member: Member, tokens: readonly TokenId[], options: PrefillOptions): Promise<void> {
+  async prefill(member: Member, tokens: readonly TokenId[], options: PrefillOptions): Promise<void> {
     this.leave(member);
-    const { signal, onChunk } = options;
-    return new Promise((resolve, reject) => {
-      let reading = false;
-      const onRead = () => {
-        // Its first pass comes before the next chunk of another prompt.
-        this.#members.add(member);
-        this.#rest(member);
-        resolve();
-      };
-      const end = (settle: () => void) => {
-        prompt.left = 0;
-        signal?.removeEventListener("abort", onAbort);
-        settle();
-      };
-      const prompt: Prompt = {
-        left: tokens.length,
-        async readOn(count) {
-          const done = tokens.length - prompt.left;
-          reading = true;
-          try {
-            await member.sequence.prefill(tokens.slice(done, done + count), {
-              ...options,
-              ...(onChunk && { onChunk: (chunk) => onChunk({ ...chunk, done: done + chunk.done }) }),
-            });
-            reading = false;
-            prompt.left -= count;
-            if (prompt.left === 0) end(onRead);
-          } catch (error) {
-            end(() => reject(error));
-          }
-        },
-      };
-      const onAbort = () => {
-        // A chunk that is being read ends by itself.
-        if (reading) return;
-        this.#drop(prompt);
-        end(() => reject(signal!.reason));
-      };
-      signal?.addEventListener("abort", onAbort);
-      this.#prompts.push(prompt);
-      this.#go();
-    });
+    const read = this.#prompts.add(member.sequence, tokens, options);
+    this.#go();
+    await read;
+    // Its first pass comes before the next chunk of another prompt.
+    this.#members.add(member);
+    this.#rest(member);
   }
 
   /** Rounds until nobody waits. */
@@ -154,7 +106,7 @@ export class Rounds {
     while (this.#waiting.length + this.#prompts.length > 0) {
       await this.#gather();
       await this.#pass();
-      await this.#read();
+      await this.#prompts.read(this.#target.maxNodes, this.#chunkMs());
     }
     this.#running = false;
   }
@@ -264,33 +216,10 @@ export class Rounds {
     if (member.state === "running") this.#rest(member);
   }
 
-  /** A chunk of the prompt that came first. */
-  async #read(): Promise<void> {
-    const prompt = this.#prompts[0];
-    if (prompt === undefined) return;
-    const count = Math.min(prompt.left, this.#chunk());
-    const left = prompt.left - count;
-    const start = performance.now();
-    await prompt.readOn(count);
-    if (prompt.left === left) {
-      this.#chunkMs += performance.now() - start - this.#chunkMs * NEWEST;
-      this.#chunkTokens += count - this.#chunkTokens * NEWEST;
-    }
-    if (prompt.left === 0) this.#drop(prompt);
-  }
-
-  #drop(prompt: Prompt): void {
-    const at = this.#prompts.indexOf(prompt);
-    if (at >= 0) this.#prompts.splice(at, 1);
-  }
-
-  /** Tokens of a chunk. */
-  #chunk(): number {
-    const { maxNodes } = this.#target;
+  /** What a chunk of a prompt may take. */
+  #chunkMs(): number {
     const decoding = [...this.#members].some(({ state, late }) => state !== "away" || !late);
-    if (!decoding) return maxNodes;
-    const fits = this.#chunkMs > 0 ? (CHUNK_PASSES * this.#passMs * this.#chunkTokens) / this.#chunkMs : 0;
-    return Math.min(maxNodes, CHUNK_UNIT * Math.max(1, Math.floor(fits / CHUNK_UNIT)));
+    return decoding ? CHUNK_PASSES * this.#passMs : Number.POSITIVE_INFINITY;
   }
 }
 
