@@ -4,6 +4,7 @@
 export type EspalierErrorCode =
   | "file-not-found"
   | "file-unreadable"
+  | "file-unwritable"
   | "not-gguf"
   | "damaged-file"
   | "unsupported-architecture"
@@ -26,6 +27,7 @@ export type EspalierErrorCode =
   | "bad-store"
   | "store-changed"
   | "bad-documents"
+  | "too-large"
   | "bad-model-name"
   | "not-downloaded"
   | "no-access"

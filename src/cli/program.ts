@@ -3,6 +3,7 @@
 import { Command, CommanderError } from "commander";
 import { addBench } from "./bench.ts";
 import { addChat } from "./chat.ts";
+import { addDatastore } from "./datastore.ts";
 import { addDemo } from "./demo.ts";
 import { addFetch } from "./fetch.ts";
 import { addGenerate } from "./generate.ts";
@@ -43,7 +44,17 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
       debug = command.opts<{ debug?: true }>().debug === true;
     })
     .addHelpText("after", MORE);
-  for (const add of [addGenerate, addChat, addVerify, addBench, addDemo, addServe, addInfo, addFetch])
+  for (const add of [
+    addGenerate,
+    addChat,
+    addVerify,
+    addBench,
+    addDemo,
+    addServe,
+    addInfo,
+    addFetch,
+    addDatastore,
+  ])
     add(program, io, exit);
   configure(program, io);
   try {

@@ -62,6 +62,11 @@ export function encodeHeader({
   return bytes;
 }
 
+/** Whether a file that starts so is a datastore, of whatever version. */
+export function isStore(start: Uint8Array): boolean {
+  return Buffer.from(start.subarray(0, MAGIC.length)).toString("latin1") === MAGIC;
+}
+
 /**
  * Reads the first bytes of the file at `path`, which has `size`. Throws EspalierError "bad-store" when it is no datastore, of another version,
  * cut off or damaged.
@@ -71,9 +76,7 @@ export function decodeHeader(path: string, start: Uint8Array, size: number): Sto
     throw new EspalierError("bad-store", `${path} cannot be used as a datastore: ${why}`);
   };
   const bytes = Buffer.from(start.buffer, start.byteOffset, start.byteLength);
-  if (bytes.length < MAGIC.length || bytes.toString("latin1", 0, MAGIC.length) !== MAGIC) {
-    refuse("it starts with other bytes; make one with `espalier datastore build`");
-  }
+  if (!isStore(bytes)) refuse("it starts with other bytes; make one with `espalier datastore build`");
   if (bytes.length < HEADER_BYTES) refuse(`it ends after ${size} bytes; build or copy it again`);
   const version = bytes.readUInt32LE(8);
   if (version !== VERSION) {
