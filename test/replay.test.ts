@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
-import { compareExpectation, compareRules, compareTrees } from "../bench/replay/compare.ts";
+import { COSTS, compareExpectation, compareRules, compareTrees, LENGTHS } from "../bench/replay/compare.ts";
 import { record } from "../bench/replay/record.ts";
 import { replay } from "../bench/replay/replay.ts";
 import { packTrace, type Trace, unpackTrace } from "../bench/replay/trace.ts";
@@ -33,6 +33,11 @@ describe("the committed trace", () => {
     for (const { unknown } of Object.values(results)) expect(unknown).toBe(0);
     expect(figures(results)).toMatchInlineSnapshot(`
       {
+        "beta-ts": "MAT 3.938462: 65 passes, 346 drafted, 155 wasted",
+        "calibration-ts, cost 0.1": "MAT 4.571429: 56 passes, 293 drafted, 93 wasted",
+        "calibration-ts, cost 0.3": "MAT 3.506849: 73 passes, 234 drafted, 51 wasted",
+        "cost-aware, cost 0.1": "MAT 4.740741: 54 passes, 288 drafted, 86 wasted",
+        "cost-aware, cost 0.3": "MAT 3.240506: 79 passes, 205 drafted, 28 wasted",
         "ddd 0.2": "MAT 2.327273: 110 passes, 167 drafted, 21 wasted",
         "ddd 0.4": "MAT 2.612245: 98 passes, 179 drafted, 21 wasted",
         "ddd 0.6": "MAT 2.909091: 88 passes, 189 drafted, 21 wasted",
@@ -44,12 +49,23 @@ describe("the committed trace", () => {
         "length 4": "MAT 3.710145: 69 passes, 262 drafted, 75 wasted",
         "length 5": "MAT 4.196721: 61 passes, 288 drafted, 93 wasted",
         "length 6": "MAT 4.571429: 56 passes, 323 drafted, 123 wasted",
+        "length 7": "MAT 5.224490: 49 passes, 330 drafted, 123 wasted",
+        "length 8": "MAT 5.688889: 45 passes, 348 drafted, 137 wasted",
         "oracle": "MAT 6.095238: 42 passes, 214 drafted, 0 wasted",
       }
     `);
     // No rule has fewer passes than the one that knows the text, and that one wastes nothing.
     const fewest = Math.min(...Object.values(results).map(({ passes }) => passes));
     expect(results.oracle).toMatchObject({ passes: fewest, wasted: 0 });
+    // Where questions cost, the rules that count it give more than fixed lengths do on the mean, the dear ones more than any.
+    const pace = (name: string, cost: number) =>
+      results[name]!.tokens / (results[name]!.passes + cost * results[name]!.questions);
+    for (const cost of COSTS) {
+      const paces = LENGTHS.map((length) => pace(`length ${length}`, cost));
+      const usual = paces.reduce((sum, one) => sum + one, 0) / paces.length;
+      for (const rule of ["calibration-ts", "cost-aware"])
+        expect(pace(`${rule}, cost ${cost}`, cost)).toBeGreaterThan(cost < 0.3 ? usual : Math.max(...paces));
+    }
   });
 
   test("grows trees of n nodes", async () => {
@@ -90,7 +106,7 @@ describe("the committed trace", () => {
   });
 
   test("is what the model gives today", async () => {
-    await using model = await loadModel(undefined, { head: "none", passTimes: false });
+    await using model = await loadModel(undefined, { head: "none", exit: "none", passTimes: false });
     const prompts = trace.texts.map(({ id, tokens, prompt }) => ({ id, tokens: tokens.slice(0, prompt) }));
     const [first] = trace.texts;
     const again = await record(model, {

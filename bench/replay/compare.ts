@@ -3,25 +3,30 @@
 import { chain } from "../../src/structure/chain.ts";
 import { eagle2 } from "../../src/structure/eagle-2.ts";
 import { OptTree } from "../../src/structure/opt-tree.ts";
+import { betaTs } from "../../src/structure/stop/beta-ts.ts";
+import { calibrationTs, costAware } from "../../src/structure/stop/calibration-ts.ts";
 import { ddd } from "../../src/structure/stop/ddd.ts";
 import { delta } from "../../src/structure/stop/delta.ts";
 import { fixed } from "../../src/structure/stop/fixed.ts";
 import { all, any, type StopRule } from "../../src/structure/stop/stop-rule.ts";
 import type { Structure } from "../../src/structure/structure.ts";
 import { LONGEST } from "./record.ts";
-import { oracle, predicted, type Replayed, replay, type TraceDrafter } from "./replay.ts";
+import { oracle, predicted, priced, type Replayed, replay, type TraceDrafter } from "./replay.ts";
 import { BRANCHES, type Trace } from "./trace.ts";
 
 /** What a trace gives under a name. */
 export type Comparison = Readonly<Record<string, Replayed>>;
 
-const LENGTHS = [1, 2, 3, 4, 5, 6];
+/** Of chains that always have the same one. */
+export const LENGTHS = [1, 2, 3, 4, 5, 6, 7, 8];
 const THRESHOLDS = [0.2, 0.4, 0.6, 0.8, 1];
+/** Of a question, in passes. */
+export const COSTS = [0.1, 0.3];
 const DELTAS = [0.2, 0.5, 0.8];
 const never: StopRule = { continue: () => true };
 const treeOf = (rule: StopRule) => new OptTree(rule, { branches: BRANCHES });
 
-/** AdaEAGLE's comparison (arXiv:2412.18910, Table 2): rules that end a chain. */
+/** The comparison of AdaEAGLE (arXiv:2412.18910, Table 2), and EESD's rules (arXiv:2406.03853): what ends a chain. */
 export async function compareRules(trace: Trace): Promise<Comparison> {
   const rules: Record<string, (drafter: TraceDrafter) => StopRule> = {};
   for (const length of LENGTHS) rules[`length ${length}`] = () => fixed(length);
@@ -32,6 +37,11 @@ export async function compareRules(trace: Trace): Promise<Comparison> {
     for (const threshold of THRESHOLDS) {
       rules[`ldlp and ddd ${threshold}`] = (drafter) => all(ldlp(drafter), ddd(-threshold));
     }
+  }
+  rules["beta-ts"] = () => betaTs();
+  for (const cost of COSTS) {
+    rules[`calibration-ts, cost ${cost}`] = () => priced(calibrationTs(), cost);
+    rules[`cost-aware, cost ${cost}`] = () => priced(costAware(), cost);
   }
   rules.oracle = oracle;
   return await each(rules, (rule) => ({

@@ -2,13 +2,14 @@
 
 import type { Candidates, Drafter } from "../../src/draft/drafter.ts";
 import { EagleDrafter } from "../../src/draft/eagle.ts";
+import { ExitDrafter } from "../../src/draft/exit.ts";
 import { ModelDrafter } from "../../src/draft/model.ts";
 import type { Model } from "../../src/session/model.ts";
 import { chain } from "../../src/structure/chain.ts";
 import { eagle2 } from "../../src/structure/eagle-2.ts";
 import { OptTree } from "../../src/structure/opt-tree.ts";
 import { fixed } from "../../src/structure/stop/fixed.ts";
-import type { Target } from "../../src/target/target.ts";
+import type { Target, TargetSequence } from "../../src/target/target.ts";
 import { DraftTree } from "../../src/tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../../src/types.ts";
 import { Calibrated } from "./calibrated.ts";
@@ -26,28 +27,26 @@ export interface RecordOptions {
 }
 
 export async function record(model: Model, options: RecordOptions): Promise<Trace> {
-  const { target, draftModel, head } = model.parts;
+  const { draftModel, head, exit } = model.parts;
+  if (!head && !exit && !draftModel)
+    throw new RangeError(`${model.name} has no draft head, exit block or draft model`);
   const texts: TracedText[] = [];
   for (const { id, tokens } of options.prompts) {
-    // Without odds: what is replayed is what the drafter says.
-    const drafter = head
-      ? new EagleDrafter(head, target.contextLength)
-      : draftModel && new ModelDrafter(draftModel);
-    if (drafter === undefined)
-      throw new RangeError(`${model.name} has neither a draft head nor a draft model`);
-    try {
-      texts.push(await recordText(model, drafter, { ...options, id, prompt: tokens }));
-    } finally {
-      await drafter[Symbol.asyncDispose]();
-    }
+    texts.push(await recordText(model, { ...options, id, prompt: tokens }));
     options.onText?.(texts.length);
   }
-  return { model: model.name, drafter: head ? head.name : "draft model", nodes: options.nodes, texts };
+  return { model: model.name, drafter: (head ?? exit)?.name ?? "draft model", nodes: options.nodes, texts };
+}
+
+/** Without odds: what is replayed is what the drafter says. */
+function drafterFor({ target, head, exit, draftModel }: Model["parts"], sequence: TargetSequence) {
+  if (head) return new EagleDrafter(head, target.contextLength);
+  if (exit) return new ExitDrafter(exit, sequence, target.contextLength);
+  return new ModelDrafter(draftModel!);
 }
 
 async function recordText(
   model: Model,
-  drafter: Drafter,
   options: RecordOptions & { readonly id: string; readonly prompt: readonly TokenId[] },
 ): Promise<TracedText> {
   const { id, prompt, maxTokens, nodes } = options;
@@ -58,10 +57,11 @@ async function recordText(
     { structure: eagle2(), nodes },
     { structure: chain(fixed(LONGEST)), nodes: LONGEST + 1 },
   ];
+  await using sequence = await target.createSequence({ capacity: tokens.length });
+  await using drafter: Drafter & AsyncDisposable = drafterFor(model.parts, sequence);
   const want = { topK: 0, taps: [...new Set([...(drafter.taps ?? []), ...(lengths?.taps ?? [])])] };
   const steps: Answered[][] = [];
   const said: (number | null)[] = [null];
-  await using sequence = await target.createSequence({ capacity: tokens.length });
   drafter.resume?.(prompt);
   await sequence.prefill(prompt.slice(0, -1), {
     ...(drafter.taps && { want }),

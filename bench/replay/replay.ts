@@ -5,7 +5,7 @@ import type { StopRule } from "../../src/structure/stop/stop-rule.ts";
 import type { Structure } from "../../src/structure/structure.ts";
 import { DraftTree } from "../../src/tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../../src/types.ts";
-import { Calibrated } from "./calibrated.ts";
+import { Calibrated, NO_PASS } from "./calibrated.ts";
 import { type Answered, type Trace, type TracedText, UNIT } from "./trace.ts";
 
 const SILENCE = { tokens: [], units: [] };
@@ -86,6 +86,26 @@ export function predicted(drafter: TraceDrafter, longest: number): StopRule {
   return { continue: ({ levels }) => levels < drafter.predicted(longest) };
 }
 
+/** With a price: a question takes the part `cost` of a pass, whose time gives as many tokens as the rule has had on the mean. */
+export function priced(rule: StopRule, cost: number): StopRule {
+  let tokens = 1;
+  let time = 1;
+  let levels = 0;
+  return {
+    continue(progress) {
+      levels = progress.levels;
+      const goes = rule.continue({ ...progress, price: (cost * tokens) / time });
+      if (goes) levels++;
+      return goes;
+    },
+    observe(outcome) {
+      tokens += outcome.path.length;
+      time += 1 + cost * levels;
+      rule.observe?.(outcome);
+    },
+  };
+}
+
 export interface Replayed {
   /** Tokens of the answers, and target passes for them. */
   readonly tokens: number;
@@ -127,8 +147,11 @@ export async function replay(trace: Trace, options: ReplayOptions): Promise<Repl
       tree.reset(drafter.token(0));
       // The last token of the text can only be a bonus token.
       await structure.grow(tree, [calibrated ? odds : drafter], { nodes, depth: text.steps.length - at - 1 });
-      const accepted = acceptedOf(tree, drafter);
+      const path = acceptedOf(tree, drafter);
+      const accepted = path.length - 1;
       odds.learn(text.tokens.slice(text.prompt + at, text.prompt + at + accepted + 1));
+      const bonus = drafter.token(accepted + 1);
+      structure.stop?.observe?.({ tree, pass: NO_PASS, path, bonus, position: text.prompt + at - 1 });
       const values = tree.values.subarray(1, tree.size);
       steps.push({ expected: values.reduce((sum, value) => sum + value, 0), accepted });
       drafted += tree.size - 1;
@@ -149,12 +172,12 @@ export async function replay(trace: Trace, options: ReplayOptions): Promise<Repl
   };
 }
 
-/** Length of the path that the text takes down a tree. */
-function acceptedOf(tree: DraftTree, drafter: TraceDrafter): number {
-  let node = 0;
-  for (let length = 0; ; length++) {
-    const child = tree.child(node, drafter.token(length + 1));
-    if (child < 0) return length;
-    node = child;
+/** The path that the text takes down a tree, root included. */
+function acceptedOf(tree: DraftTree, drafter: TraceDrafter): NodeIndex[] {
+  const path = [0];
+  for (;;) {
+    const child = tree.child(path.at(-1)!, drafter.token(path.length));
+    if (child < 0) return path;
+    path.push(child);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * @file `npm run bench:replay -- [--trace FILE] [--record --model M [--draft-model D] [--head H] [--ldlp L] --prompts F …]`: structures and
+ * @file `npm run bench:replay -- [--trace FILE] [--record --model M [--draft-model D] [--head H | --exit E] [--ldlp L] --prompts F …]`: structures and
  * stop rules compared on a trace, which is read from a file or recorded first. Without options: the trace that the tests have.
  */
 
@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { readPrompts, spread } from "../../src/cli/prompts.ts";
 import { table } from "../../src/cli/table.ts";
 import { loadModel } from "../../src/engine/load.ts";
-import { type Comparison, compareExpectation, compareRules, compareTrees } from "./compare.ts";
+import { COSTS, type Comparison, compareExpectation, compareRules, compareTrees } from "./compare.ts";
 import { record } from "./record.ts";
 import { packTrace, type Trace, unpackTrace } from "./trace.ts";
 
@@ -24,6 +24,7 @@ export async function main(root: string): Promise<void> {
       model: { type: "string" },
       "draft-model": { type: "string" },
       head: { type: "string", default: "none" },
+      exit: { type: "string", default: "none" },
       ldlp: { type: "string" },
       prompts: { type: "string", default: join(root, "bench/replay/prompts.jsonl") },
       limit: { type: "string" },
@@ -43,6 +44,7 @@ export async function main(root: string): Promise<void> {
       (values.model === undefined ? embedded("espalier-tiny-draft.gguf") : undefined);
     await using model = await loadModel(values.model ?? embedded("espalier-tiny.gguf"), {
       head: values.head,
+      exit: values.exit,
       passTimes: false,
       ...(draftModel && { draftModel }),
       ...(values.ldlp && { ldlp: values.ldlp }),
@@ -97,6 +99,11 @@ async function report(trace: Trace): Promise<string> {
   ].join("\n");
 }
 
+/** Tokens in the time of a pass, when a question takes the part `cost` of one. */
+function pace({ tokens, passes, questions }: Comparison[string], cost: number): string {
+  return (tokens / (passes + cost * questions)).toFixed(3);
+}
+
 function show(title: string, comparison: Comparison): string {
   const rows = Object.entries(comparison).map(([name, replayed]) => [
     name,
@@ -107,7 +114,18 @@ function show(title: string, comparison: Comparison): string {
     String(replayed.questions),
     String(replayed.asked),
     String(replayed.unknown),
+    ...COSTS.map((cost) => pace(replayed, cost)),
   ]);
-  const head = [title, "MAT", "passes", "drafted", "wasted", "questions", "rows asked", "unknown"];
+  const head = [
+    title,
+    "MAT",
+    "passes",
+    "drafted",
+    "wasted",
+    "questions",
+    "rows asked",
+    "unknown",
+    ...COSTS.map((cost) => `pace at ${cost}`),
+  ];
   return table([head, ...rows], { numbersFrom: 1 });
 }

@@ -67,6 +67,7 @@ describe("bench", () => {
       expect(figures.outsidePasses).toBeGreaterThan(0);
       expect(figures.outsidePasses).toBeLessThan(1);
       expect(figures.drafting).toBeLessThan(figures.outsidePasses);
+      expect(figures.drafted - figures.wasted).toBe(figures.tokens - figures.passes);
     }
     expect(all.plain).toMatchObject({ mat: 1, overPlain: { median: 1, low: 1, high: 1 } });
     expect(all["token-recycling"]!.mat).toBeGreaterThan(1);
@@ -79,7 +80,7 @@ describe("bench", () => {
     const { code, stdout } = await runCli(line, { model });
     expect(code).toBe(0);
     expect(stdout).toMatch(
-      /^category +method +prompts +tokens +MAT +tokens\/s +over plain +quartiles +outside +drafting\nx +/,
+      /^category +method +prompts +tokens +MAT +tokens\/s +over plain +quartiles +outside +drafting +wasted\nx +/,
     );
     expect(stdout).toMatch(/\nall prompts +prompt-lookup +2 /);
     expect(stdout).not.toContain("token-recycling");

@@ -173,6 +173,7 @@ function show(result: Result, io: Io): string {
       "quartiles",
       "outside",
       "drafting",
+      "wasted",
     ],
   ];
   const all = Object.entries({ ...result.categories, "all prompts": result.methods });
@@ -191,13 +192,14 @@ function show(result: Result, io: Io): string {
       ? "equal: every method gave plain decoding's tokens"
       : `NOT EQUAL: ${JSON.stringify(result.firstDivergence)}`,
     "over plain: median over the prompts",
-    "outside: part of the time that passes of the model do not take; drafting: what drafts take of it",
+    "outside: part of the time that passes of the model do not take; drafting: what drafts take of it; wasted: part of the drafted tokens",
     dim(`${cpu}, ${cores} cores, ${threads} threads, ${isa}, ${result.commit}`, io.stdout, io),
   ].join("\n");
 }
 
 function cells(figures: Figures): string[] {
-  const { prompts, tokens, mat, tokensPerSecond, overPlain, outsidePasses, drafting } = figures;
+  const { prompts, tokens, mat, tokensPerSecond, overPlain, outsidePasses, drafting, drafted, wasted } =
+    figures;
   return [
     String(prompts),
     String(tokens),
@@ -207,5 +209,6 @@ function cells(figures: Figures): string[] {
     `${overPlain.low.toFixed(2)}-${overPlain.high.toFixed(2)}`,
     `${(outsidePasses * 100).toFixed(1)} %`,
     `${(drafting * 100).toFixed(1)} %`,
+    drafted === 0 ? "-" : `${((100 * wasted) / drafted).toFixed(0)} %`,
   ];
 }

@@ -18,6 +18,9 @@ export interface Figures {
   readonly tokens: number;
   /** Target passes after the prefills. */
   readonly passes: number;
+  /** Nodes drafted, and those of them that were not in the text. */
+  readonly drafted: number;
+  readonly wasted: number;
   /** Tokens emitted per pass. */
   readonly mat: number;
   /** Generated tokens per second of decoding; prefills are not part of it. */
@@ -36,6 +39,7 @@ interface Entry {
   readonly method: string;
   readonly tokens: number;
   readonly passes: number;
+  readonly nodes: number;
   readonly decodeMs: number;
   readonly passMs: number;
   readonly draftMs: number;
@@ -55,6 +59,7 @@ export class Tally {
         method,
         tokens: sum((answer) => answer.tokens.length),
         passes: sum((answer) => answer.stats.passes),
+        nodes: sum((answer) => answer.stats.nodes),
         decodeMs: sum((answer) => answer.stats.decodeMs),
         passMs: sum((answer) => answer.stats.passMs),
         draftMs: sum((answer) => answer.stats.draftMs),
@@ -104,7 +109,7 @@ function rate({ tokens, decodeMs }: Pick<Entry, "tokens" | "decodeMs">): number 
 }
 
 function sumUp(entries: readonly Entry[]): Figures {
-  const sum = (of: "tokens" | "passes" | "decodeMs" | "passMs" | "draftMs" | "prefillMs") =>
+  const sum = (of: "tokens" | "passes" | "nodes" | "decodeMs" | "passMs" | "draftMs" | "prefillMs") =>
     entries.reduce((total, entry) => total + entry[of], 0);
   const tokens = sum("tokens");
   const passes = sum("passes");
@@ -113,6 +118,8 @@ function sumUp(entries: readonly Entry[]): Figures {
     prompts: entries.length,
     tokens,
     passes,
+    drafted: sum("nodes") - passes,
+    wasted: sum("nodes") - tokens,
     mat: tokens / passes,
     tokensPerSecond: rate({ tokens, decodeMs }),
     prefillMs: sum("prefillMs"),
