@@ -89,7 +89,8 @@ export class BudgetPlan {
   /** What drafts have to be worth in such company: at least what plain decoding would give in their time. */
   prices(company: Company = ALONE): Prices {
     const rows = Math.min(USUAL_ROWS, this.#cost.most);
-    const ms = rows === 1 ? 0 : (this.#cost.ms(rows, company) - this.#cost.ms(1, company)) / (rows - 1);
+    const ms =
+      rows === 1 ? 0 : (this.#cost.ms(company.rows + rows) - this.#cost.ms(company.rows + 1)) / (rows - 1);
     const rate = this.#rate(company);
     return { ms: rate, node: rate * ms };
   }
@@ -118,10 +119,10 @@ export class BudgetPlan {
   observe(turn: Turn, { nodes, tokens, passMs, draftMs, company = ALONE }: Spent): void {
     // Whoever runs shared passes measures them.
     if (company.texts === 0) this.#cost.observe(nodes, passMs);
-    const one = this.#cost.ms(1, company);
+    const one = this.#cost.share(1, company);
     // Texts that share passes draft at the same time, too.
     const draft = Math.min(LONGEST_DRAFT, draftMs / (1 + company.texts) / one);
-    const time = this.#cost.ms(nodes, company) / one + draft;
+    const time = this.#cost.share(nodes, company) / one + draft;
     this.#allowance = Math.min(SAVED, this.#allowance + time * TRIALS);
     if (turn.trial)
       this.#allowance -= this.#off ? time - tokens : Math.max(LEAST, time - tokens / this.#pace);
@@ -144,6 +145,6 @@ export class BudgetPlan {
 
   /** Tokens that a millisecond is worth. */
   #rate(company: Company): number {
-    return Math.max(1, this.#pace) / this.#cost.ms(1, company);
+    return Math.max(1, this.#pace) / this.#cost.share(1, company);
   }
 }

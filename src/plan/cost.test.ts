@@ -22,15 +22,22 @@ describe("CostCurve", () => {
     expect(curve.ms(24)).toBeGreaterThan(85);
   });
 
-  it("shares a pass out among its texts: an equal part for the first row, then what a row adds", () => {
+  it("shares a pass out among its texts: plain rows equally, drafted ones among those who drafted", () => {
+    const curve = new CostCurve(COSTS);
+    expect([1, 8, 12].map((rows) => curve.share(rows))).toEqual([10, 17, 25]);
+    expect(curve.share(1, { texts: 3, rows: 3 })).toBe(13 / 4);
+    // Four texts of 1, 2, 4 and 5 rows: the parts are the whole.
+    const parts = [1, 2, 4, 5].map((rows) => curve.share(rows, { texts: 3, rows: 12 - rows }));
+    expect(parts[0]).toBe(13 / 4);
+    expect(parts[1]).toBe(13 / 4 + (25 - 13) / 8);
+    expect(parts.reduce((sum, part) => sum + part)).toBe(25);
+  });
+
+  it("keeps the rows that are worth what they add to a pass of others", () => {
     const curve = new CostCurve(COSTS);
     const company = { texts: 3, rows: 7 };
-    expect(curve.ms(1, company)).toBe(17 / 4);
-    expect([2, 9].map((rows) => curve.ms(rows, company))).toEqual([17 / 4 + 2, 17 / 4 + 16]);
-    // The parts of four texts of two rows each are the whole pass.
-    expect(4 * curve.ms(1, { texts: 3, rows: 3 })).toBe(curve.ms(4));
     const gains = [1, 0.8, 0.6, 0.4];
-    expect(chooseBudget(gains, 4, curve, 0.15)).toBe(4);
+    expect(chooseBudget(gains, 4, curve, 0.35)).toBe(4);
     expect(chooseBudget(gains, 4, curve, 0.41, company)).toBe(1);
     expect(chooseBudget(gains, 4, curve, 0.35, company)).toBe(2);
   });

@@ -47,18 +47,8 @@ export class CostCurve {
     this.#draw();
   }
 
-  /**
-   * Milliseconds of a pass that a text of `rows` rows, at least 1, has to answer for: all of them when it is alone. In company its first
-   * row bears as much as each other text's first, and every further row what it adds.
-   */
-  ms(rows: number, { texts, rows: others } = ALONE): number {
-    if (texts === 0) return this.#whole(rows);
-    const first = this.#whole(others + 1);
-    return first / (1 + texts) + this.#whole(others + rows) - first;
-  }
-
-  /** Of a whole pass; what was measured goes on as straight as it ends. */
-  #whole(rows: number): number {
+  /** Milliseconds of a pass of `rows` rows, at least 1; what was measured goes on as straight as it ends. */
+  ms(rows: number): number {
     const { most } = this;
     if (rows <= most) return this.#table[rows - 1]!;
     const last = this.#table[most - 1]!;
@@ -66,11 +56,22 @@ export class CostCurve {
     return last + ((rows - most) * (last - (this.#table[before - 1] ?? 0))) / (most - before);
   }
 
+  /**
+   * Milliseconds that a text with `rows` rows in a shared pass has to answer for: an equal part of the pass that all would have had
+   * plain, and of what it takes longer the part of its drafted rows. Those of all texts are the whole pass.
+   */
+  share(rows: number, { texts, rows: others } = ALONE): number {
+    const plain = this.ms(1 + texts);
+    const drafted = others + rows - 1 - texts;
+    const longer = drafted > 0 ? ((this.ms(others + rows) - plain) * (rows - 1)) / drafted : 0;
+    return plain / (1 + texts) + longer;
+  }
+
   /** A pass of `rows` rows took `ms`. */
   observe(rows: number, ms: number): void {
     // One of more rows than any that was measured tells of the largest of these.
     if (rows > this.most) {
-      this.observe(this.most, (ms * this.#whole(this.most)) / this.#whole(rows));
+      this.observe(this.most, (ms * this.ms(this.most)) / this.ms(rows));
       return;
     }
     const expected = this.ms(rows);
@@ -140,7 +141,7 @@ export function chooseBudget(
   let tokens = 0;
   for (let nodes = 1; nodes <= size; nodes++) {
     tokens += gains[nodes - 1]!;
-    const surplus = tokens - rate * cost.ms(nodes, company);
+    const surplus = tokens - rate * cost.ms(company.rows + nodes);
     if (surplus > bestSurplus) {
       bestSurplus = surplus;
       best = nodes;
