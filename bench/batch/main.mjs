@@ -92,8 +92,9 @@ const results = Object.fromEntries(names.map((name) => [name, []]));
 for (let round = -1; round < rounds; round++) {
   const requests = pick(round + 1).map((request) => ({ ...request, maxTokens }));
   let ids;
-  for (let turn = 0; turn < names.length; turn++) {
-    const name = names[(turn + round + 1) % names.length];
+  // Each way goes first, and behind each other one, as often as the others.
+  const turns = names.map((_, turn) => names[(turn + round + 1) % names.length]);
+  for (const name of round % 2 ? turns : turns.reverse()) {
     const result = await timed(() => WAYS[name](requests));
     ids ??= result.ids;
     if (ids.join(";") !== result.ids.join(";")) throw new Error(`other texts: ${name}, round ${round}`);

@@ -19,6 +19,8 @@ const MOST_TREES = 64;
 const CHUNK_PASSES = 2;
 /** A pass waits for who is usually there at once, for this part of its time. */
 const PATIENCE = 0.25;
+/** Passes after which chunks do not mind who is away. */
+const GONE = 4;
 /** What the latest time counts in a running mean. */
 const NEWEST = 1 / 8;
 
@@ -218,7 +220,10 @@ export class Rounds {
 
   /** What a chunk of a prompt may take. */
   #chunkMs(): number {
-    const decoding = [...this.#members].some(({ state, late }) => state !== "away" || !late);
+    const now = performance.now();
+    const decoding = [...this.#members].some(
+      ({ state, since }) => state !== "away" || now - since < GONE * this.#passMs,
+    );
     return decoding ? CHUNK_PASSES * this.#passMs : Number.POSITIVE_INFINITY;
   }
 }
