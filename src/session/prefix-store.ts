@@ -1,6 +1,6 @@
 /**
  * @file Caches of texts that are over, for prompts that begin as they did: a turn of a conversation, or a common instruction. A prompt's
- * cache starts as a copy of the longest beginning that is held anywhere, which takes a thousandth of the time of reading it and has the same
+ * cache starts as a copy of the longest beginning that is held anywhere, which takes a small part of the time of reading it and has the same
  * bits. What was not asked for the longest is freed when memory is full.
  */
 
