@@ -92,6 +92,11 @@ const results = Object.fromEntries(names.map((name) => [name, []]));
 for (let round = -1; round < rounds; round++) {
   const requests = pick(round + 1).map((request) => ({ ...request, maxTokens }));
   let ids;
+  // The tokenizer takes longer over words that it has not seen.
+  await oneByOne(
+    model,
+    requests.map((request) => ({ ...request, maxTokens: 1 })),
+  );
   // Each way goes first, and behind each other one, as often as the others.
   const turns = names.map((_, turn) => names[(turn + round + 1) % names.length]);
   for (const name of round % 2 ? turns : turns.reverse()) {
