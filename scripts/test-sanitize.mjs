@@ -18,8 +18,9 @@ const tests = [
   "native-async",
   "native-lossless",
   "draft-head",
+  "suffixes",
   "fuzz",
-];
+].map((name) => `test/${name}.test.ts`);
 
 function library(name) {
   const path = execFileSync(compiler, [`-print-file-name=${name}`], { encoding: "utf8" }).trim();
@@ -44,7 +45,7 @@ node(["scripts/build-native.mjs"], {
   // With -O3 the unrolled kernels take minutes to compile.
   CFLAGS: "-O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer",
 });
-node(["node_modules/vitest/vitest.mjs", "run", ...tests.map((name) => `test/${name}.test.ts`)], {
+node(["node_modules/vitest/vitest.mjs", "run", ...tests, "src/datastore/datastore.test.ts"], {
   ESPALIER_NATIVE: join(build, "espalier.node"),
   ESPALIER_TESTS: "few",
   LD_PRELOAD: preload.join(" "),

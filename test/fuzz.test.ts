@@ -1,4 +1,4 @@
-/** @file The short run of `npm run fuzz`: damaged and hostile files of models and draft heads end in a text or in a clear error. */
+/** @file The short run of `npm run fuzz`: damaged and hostile files of models, draft heads and datastores end in a text, in answers, or in a clear error. */
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -33,7 +33,7 @@ it("is the same file for the same seed and case", () => {
   expect(caseOf(seeds, 5, 7)).not.toEqual(caseOf(seeds, 5, 8));
 });
 
-it(`${CASES} mutated files end in a text or in an EspalierError`, async () => {
+it(`${CASES} mutated files end in a text, in answers, or in an EspalierError`, async () => {
   const ends = new Map<string, number>();
   for (let number = 0; number < CASES; number++) {
     const { end, fault } = await runCase(caseOf(seeds, SEED, number), join(folder, "case.gguf"));
@@ -42,12 +42,14 @@ it(`${CASES} mutated files end in a text or in an EspalierError`, async () => {
   }
   // The mutations reach every stage on the way, and some files come through.
   expect(ends.get("text")).toBeGreaterThan(CASES / 20);
+  expect(ends.get("answers")).toBeGreaterThan(CASES / 100);
   for (const code of [
     "damaged-file",
     "bad-model",
     "missing-tensor",
     "unsupported-weight-type",
     "bad-chat-template",
+    "bad-store",
   ]) {
     expect(ends.get(code), code).toBeGreaterThan(0);
   }

@@ -1,6 +1,6 @@
 /**
- * @file One fuzz case: a valid file, mutated, goes all the way from loading to a short text. It must end in a text or in
- * an EspalierError with a code.
+ * @file One fuzz case: a valid file, mutated, goes all the way from loading to a short text, or to answers from a datastore. It must end in these or
+ * in an EspalierError with a code.
  */
 
 import { readFileSync, writeFileSync } from "node:fs";
@@ -12,9 +12,10 @@ import { mutateBytes } from "./bytes.ts";
 import { Chance } from "./chance.ts";
 import { mutateContents } from "./contents.ts";
 import type { Seed } from "./seeds.ts";
+import { askStore, mutatedStore } from "./stores.ts";
 
 export interface Outcome {
-  /** "text", the code of the EspalierError that ended it, or "fault". */
+  /** "text", "answers", the code of the EspalierError that ended it, or "fault". */
   readonly end: string;
   /** Another error, or one that says too much; undefined when all is well. */
   readonly fault: string | undefined;
@@ -25,12 +26,13 @@ export interface Outcome {
   readonly fileBytes: number;
 }
 
-/** What is run: the bytes of a model, or those of a draft head for the model at `target`. */
-export type Case = Pick<Seed, "bytes" | "target">;
+/** What is run: the bytes of a model, of a draft head for the model at `target`, or of a datastore. */
+export type Case = Pick<Seed, "bytes" | "target"> & { readonly isStore?: boolean };
 
 /** Case `number`. */
 export function caseOf(seeds: readonly Seed[], seed: number, number: number): Case {
   const chance = new Chance(seed, number);
+  if (chance.once(8)) return { bytes: mutatedStore(chance), target: undefined, isStore: true };
   // The last one has a vocabulary that takes longer than all the rest.
   const { file, bytes, layout, target } = chance.once(16) ? seeds.at(-1)! : chance.of(seeds.slice(0, -1));
   const mutated = chance.once(2)
@@ -40,23 +42,26 @@ export function caseOf(seeds: readonly Seed[], seed: number, number: number): Ca
 }
 
 /** Runs the case by way of the file `path`. Never throws. */
-export async function runCase({ bytes, target }: Case, path: string): Promise<Outcome> {
+export async function runCase({ bytes, target, isStore = false }: Case, path: string): Promise<Outcome> {
   await writeFile(path, bytes);
   const before = startMemory();
   const start = process.cpuUsage();
-  const { end, fault } = await judge(path, target);
+  const { end, fault } = await judge(
+    () => (isStore ? askStore(path) : use(path, target)),
+    isStore ? "answers" : "text",
+  );
   const { user, system } = process.cpuUsage(start);
   const ms = (user + system) / 1000;
   return { end, fault, ms, bytes: mostMemory() - before, fileBytes: bytes.length };
 }
 
 async function judge(
-  path: string,
-  target: string | undefined,
+  work: () => Promise<void>,
+  end: string,
 ): Promise<{ end: string; fault: string | undefined }> {
   try {
-    await use(path, target);
-    return { end: "text", fault: undefined };
+    await work();
+    return { end, fault: undefined };
   } catch (error) {
     if (error instanceof EspalierError && error.code !== undefined && error.message.length < 2000)
       return { end: error.code, fault: undefined };
