@@ -89,6 +89,12 @@ function checkFiles(paths) {
 /** Somebody's TypeScript, in each way that it may look for types, with every declaration checked. */
 function checkTypes() {
   const source = `import { EspalierError, loadModel, type GenerateStats } from "espalier";
+import { languageModel } from "espalier/ai-sdk";
+export async function ask(): Promise<string> {
+  await using model = await loadModel("espalier-tiny");
+  const { content } = await languageModel(model).doGenerate({ prompt: [{ role: "user", content: "x" }] });
+  return content.map(({ text }) => text).join("");
+}
 export async function tell(): Promise<GenerateStats | undefined> {
   await using model = await loadModel("espalier-tiny");
   for await (const event of model.generate({ prompt: "x", maxTokens: 1 })) if (event.type !== "text") return event.stats;
@@ -128,9 +134,10 @@ function generate(node) {
     console.log(JSON.stringify({ texts, platform: "Node " + process.version + ", " + platformName() }));
   `;
   writeFileSync(join(app, "library.mjs"), library);
-  writeFileSync(join(app, "library.cjs"), `console.log(typeof require("espalier").loadModel)`);
+  const names = `[require("espalier").loadModel, require("espalier/ai-sdk").languageModel]`;
+  writeFileSync(join(app, "library.cjs"), `console.log(${names}.map((value) => typeof value).join(" "))`);
   const { texts, platform } = JSON.parse(run([...node, "library.mjs"]).stdout);
-  assert.equal(run([...node, "library.cjs"]).stdout.trim(), "function", "require() works as well");
+  assert.equal(run([...node, "library.cjs"]).stdout.trim(), "function function", "require() works as well");
   const written = JSON.parse(run([...node, cli, ...ask]).stdout).text;
   const all = [...Object.values(texts), written];
   assert.equal(all.length, 3);

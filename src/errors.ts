@@ -22,6 +22,7 @@ export type EspalierErrorCode =
   | "overloaded"
   | "no-engine"
   | "no-address"
+  | "unsupported"
   | "bad-prompts"
   | "bad-state"
   | "bad-store"

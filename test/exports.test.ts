@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import * as aiSdk from "../src/ai-sdk/language-model.ts";
 import * as library from "../src/index.ts";
 
 const source = readFileSync(join(import.meta.dirname, "../src/index.ts"), "utf8");
@@ -66,4 +67,8 @@ test("every value is there, and nothing else", () => {
   const values = exported(source).filter((name) => !name.startsWith("type "));
   expect(Object.keys(library).sort()).toEqual(values.sort());
   for (const value of Object.values(library)) expect(value).toBeDefined();
+});
+
+test("the provider for the AI SDK has a path of its own", () => {
+  expect(Object.keys(aiSdk)).toEqual(["languageModel"]);
 });
