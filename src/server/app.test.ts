@@ -526,6 +526,17 @@ describe("when somebody leaves", () => {
 });
 
 describe("when it cannot", () => {
+  test("a text without text gives its place back", async () => {
+    const puppet = new Puppet(async function* () {
+      yield anEnd();
+    });
+    const { chat, app } = serving(puppet);
+    expect((await chat()).status).toBe(200);
+    expect(await chunksOf(chat({ stream: true }))).toHaveLength(2);
+    expect(puppet.ended).toBe(2);
+    await app.close();
+  });
+
   test("tells a full house, and when to come again", async () => {
     const full = new Puppet(async function* () {
       yield* [];

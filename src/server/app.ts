@@ -97,7 +97,7 @@ export function createApp(generator: Generator, options: AppOptions): App {
   app.get("/health", (c) =>
     places.closing ? c.json({ status: "shutting down" }, 503) : c.json({ status: "ok" }),
   );
-  app.get("/metrics", (c) => c.text(metrics.text({ open_texts: places.open, ...generator.load })));
+  app.get("/metrics", (c) => c.text(metrics.text({ openTexts: places.open, ...generator.load })));
   app.get("/openapi.json", (c) => c.json(document));
   app.get("/v1/models", (c) => c.json({ object: "list", data: [model] }));
   app.get("/v1/models/:model", (c) => {

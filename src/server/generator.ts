@@ -14,7 +14,7 @@ export interface Generator {
    */
   generate(request: GenerateRequest): AsyncIterable<GenerateEvent>;
   /** Numbers of now, by name, such as `running` and `waiting`. */
-  readonly load?: Readonly<Record<string, number>>;
+  readonly load?: object;
   /** Seconds after which a place is likely to be free. */
   readonly retryAfter?: number;
 }

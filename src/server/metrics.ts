@@ -45,10 +45,11 @@ export class Metrics {
 
   /** The page, with gauges that are true now. */
   text(gauges: Readonly<Record<string, number>>): string {
-    const now = Object.entries(gauges).map(([name, value]): [string, Family] => [
-      name,
-      { type: "gauge", help: `Now: ${name.replaceAll("_", " ")}.`, values: new Map([["", value]]) },
-    ]);
+    const now = Object.entries(gauges).map(([name, value]): [string, Family] => {
+      const words = name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+      const values = new Map([["", value]]);
+      return [words.replaceAll(" ", "_"), { type: "gauge", help: `Now: ${words}.`, values }];
+    });
     return [...this.#families, ...now]
       .map(([name, { type, help, values }]) => {
         const full = `espalier_${name}`;

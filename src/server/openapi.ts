@@ -37,7 +37,7 @@ export function openApi(generator: Generator, { version, needsKey }: About): Jso
         200: {
           description:
             "The text; with stream: true, chunks of it as server-sent events, the last one [DONE].",
-          content: { ...json(reply(whole)), "text/event-stream": { schema: reply(chunk) } },
+          content: { ...json(reply(whole)), "text/event-stream": { schema: eventOf(chunk) } },
         },
         ...refusals(...always, 400, 404, 413, 415, 429, 500, 503),
       },
@@ -96,6 +96,13 @@ function bodyOf(schema: z.ZodType, { name, methodNames }: Generator): Json {
   const [options] = own!.anyOf as [{ properties: { method: Json } }];
   options.properties.method.enum = methodNames;
   return body;
+}
+
+/** One event of a stream, as OpenAPI 3.2 describes them; 3.1 has no word for a sequence. */
+function eventOf(chunk: z.ZodType): Json {
+  const content = { anyOf: [reply(chunk), reply(errorSchema)] };
+  const json = { type: "string", contentMediaType: "application/json", contentSchema: content };
+  return { type: "object", properties: { data: { anyOf: [{ const: "[DONE]" }, json] } }, required: ["data"] };
 }
 
 function reply(schema: z.ZodType): Json {

@@ -61,14 +61,16 @@ const lateUsage = { usage: usageSchema.nullable().optional() };
 export const chatReplySchema = z.object({
   ...head,
   object: z.literal("chat.completion"),
-  choices: z.tuple([
-    z.object({
-      index,
-      message: z.object({ role: z.literal("assistant"), content: z.string(), refusal: z.null() }),
-      logprobs: chatLogProbs.nullable(),
-      finish_reason: finishReason,
-    }),
-  ]),
+  choices: z
+    .array(
+      z.object({
+        index,
+        message: z.object({ role: z.literal("assistant"), content: z.string(), refusal: z.null() }),
+        logprobs: chatLogProbs.nullable(),
+        finish_reason: finishReason,
+      }),
+    )
+    .length(1),
   usage: usageSchema,
   ...figures,
 });
@@ -93,7 +95,7 @@ const completionChoice = { index, text: z.string(), logprobs: completionLogProbs
 export const completionReplySchema = z.object({
   ...head,
   object: z.literal("text_completion"),
-  choices: z.tuple([z.object({ ...completionChoice, finish_reason: finishReason })]),
+  choices: z.array(z.object({ ...completionChoice, finish_reason: finishReason })).length(1),
   usage: usageSchema,
   ...figures,
 });

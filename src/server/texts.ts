@@ -102,7 +102,12 @@ async function* startingWith<T>(
   first: IteratorResult<T, void>,
   rest: AsyncGenerator<T, void, undefined>,
 ): AsyncGenerator<T, void, undefined> {
-  if (first.done) return;
-  yield first.value;
-  yield* rest;
+  // Whoever stops at the first event has to end the rest as well.
+  try {
+    if (first.done) return;
+    yield first.value;
+    yield* rest;
+  } finally {
+    await rest.return();
+  }
 }
