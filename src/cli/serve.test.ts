@@ -1,8 +1,11 @@
 /** @file Tests of `espalier serve`: its first screen, what it refuses, its log, and how it ends. */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { type CliOptions, runCli } from "../../test/run-cli.ts";
+import { type CliOptions, runCli, talkingToy } from "../../test/run-cli.ts";
 import { CHAT, read, said } from "../../test/server.ts";
+import type { TargetSequence } from "../target/target.ts";
+import { ToyTarget } from "../target/toy.ts";
 
 const SERVE = "serve --model toy --port 0";
 
@@ -26,9 +29,10 @@ async function serving(line: string, work: (url: string) => Promise<void>, optio
   return result;
 }
 
-const post = (url: string, body: unknown, headers: Record<string, string> = {}) =>
+const post = (url: string, body: unknown, headers: Record<string, string> = {}, signal?: AbortSignal) =>
   fetch(`${url}/v1/chat/completions`, {
     method: "POST",
+    ...(signal && { signal }),
     headers: { "content-type": "application/json", ...headers },
     body: JSON.stringify(body),
   });
@@ -48,12 +52,59 @@ test("shows where it is and answers until ctrl-C", async () => {
   expect(stdout).toMatch(
     /drafting +recycle-lookup; a request may ask for plain, token-recycling, prompt-lookup\n/,
   );
+  expect(stdout).toMatch(/places +8 texts at once, 64 waiting\n/);
   const command = /curl \S+ -H "Content-Type: application\/json" -d '(.*)'/.exec(stdout)![1]!;
   expect(JSON.parse(command)).toEqual({ model: "toy", messages: [{ role: "user", content: "Hello!" }] });
   expect(stderr).toMatch(/ 200 \/v1\/chat\/completions [\d.]+ s max-tokens · 12 tokens at /);
   expect(stderr).toMatch(/ 400 \/v1\/chat\/completions [\d.]+ s unsupported_parameter\n/);
   expect(stderr).not.toContain("ABC");
   expect(stderr).toContain("finishing the texts");
+});
+
+/** Lets the world have its turn before every pass, as the engine does. */
+class UnhurriedToy extends ToyTarget {
+  override async createSequence(options: { capacity: number }): Promise<TargetSequence> {
+    const sequence = await super.createSequence(options);
+    const forward = sequence.forward.bind(sequence);
+    sequence.forward = async (...args) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      return forward(...args);
+    };
+    return sequence;
+  }
+}
+
+test("refuses who finds no place, and starts from what past texts left", async () => {
+  const model = () => talkingToy({}, new UnhurriedToy({ contextLength: 100_000 }), { endTokens: [] });
+  const line = `${SERVE} --parallel 1 --queue 0`;
+  await serving(
+    line,
+    async (url) => {
+      const controller = new AbortController();
+      const endless = { ...CHAT, max_tokens: 90_000, stream: true };
+      const stream = await post(url, endless, {}, controller.signal);
+      const reading = stream.text().catch(() => {});
+      const refused = await read(post(url, CHAT));
+      expect([refused.status, refused.body.error.code]).toEqual([429, "overloaded"]);
+      expect(Number(refused.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+      controller.abort();
+      await reading;
+      const long = { ...CHAT, messages: [{ role: "user", content: "ABCDEFGH".repeat(5) }] };
+      let next = await read(post(url, long));
+      for (let i = 0; i < 1000 && next.status === 429; i++) {
+        await sleep(1);
+        next = await read(post(url, long));
+      }
+      expect(next.status).toBe(200);
+      const again = await read(post(url, long));
+      expect(again.body.usage.prompt_tokens_details.cached_tokens).toBe(40);
+      expect(again.body.choices).toEqual(next.body.choices);
+      const metrics = await (await fetch(`${url}/metrics`)).text();
+      expect(metrics).toMatch(/^espalier_running 0$/m);
+      expect(metrics).toMatch(/^espalier_prefix_bytes \d+$/m);
+    },
+    { model },
+  );
 });
 
 test("asks for the key, and logs nothing with --quiet", async () => {
@@ -94,6 +145,8 @@ describe("is refused", () => {
     ["--host ::", "lets other machines in"],
     ["--port 65536", "from 0 to 65535"],
     ["--max-body 0", "at least 1"],
+    ["--parallel 65", "from 1 to 64"],
+    ["--queue -1", "at least 0"],
   ])("%s", async (option, message) => {
     const { code, stderr, loads } = await runCli(`${SERVE} ${option}`);
     expect(code).toBe(1);

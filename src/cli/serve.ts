@@ -5,6 +5,7 @@ import { type AppOptions, createApp } from "../server/app.ts";
 import { listen } from "../server/listen.ts";
 import type { LogEntry } from "../server/texts.ts";
 import type { Model } from "../session/model.ts";
+import { Service } from "../session/service.ts";
 import { engineOf } from "./engine-info.ts";
 import { dim, INTERRUPTED, type Io } from "./io.ts";
 import { type ModelOptions, withModel } from "./model.ts";
@@ -18,7 +19,9 @@ interface Options extends ModelOptions {
   readonly apiKey?: string;
   readonly cors?: readonly string[];
   readonly maxBody: number;
-  readonly maxTexts: number;
+  readonly parallel: number;
+  readonly queue: number;
+  readonly prefixCache: number;
   readonly quiet?: true;
   readonly debug?: true;
 }
@@ -41,6 +44,7 @@ export function addServe(program: Command, io: Io): void {
     .addOption(shared.model())
     .addOption(shared.draftModel())
     .addOption(shared.head())
+    .addOption(shared.exit())
     .addOption(shared.ldlp())
     .option("--host <address>", "where to listen; other than this machine alone needs a key", "127.0.0.1")
     .addOption(
@@ -54,9 +58,19 @@ export function addServe(program: Command, io: Io): void {
       new Option("--max-body <bytes>", "largest request").argParser(integer({ min: 1 })).default(1 << 20),
     )
     .addOption(
-      new Option("--max-texts <n>", "most texts at once, waiting ones included; further requests get 429")
-        .argParser(integer({ min: 1 }))
-        .default(128),
+      new Option("--parallel <n>", "texts that are written at once; they share passes")
+        .argParser(integer({ min: 1, max: 64 }))
+        .default(8),
+    )
+    .addOption(
+      new Option("--queue <n>", "requests that may wait behind them; further ones get status 429")
+        .argParser(integer({ min: 0 }))
+        .default(64),
+    )
+    .addOption(
+      new Option("--prefix-cache <mib>", "memory for what past texts have in their caches; 0 keeps nothing")
+        .argParser(integer({ min: 0 }))
+        .default(256),
     )
     .addOption(shared.threads())
     .addOption(shared.context())
@@ -89,11 +103,17 @@ function settingsOf({ host, apiKey, cors }: Options, io: Io): Partial<AppOptions
 
 async function serve(model: Model, options: Options, settings: Partial<AppOptions>, io: Io): Promise<void> {
   const remark = (text: string) => io.stderr.write(`${dim(text, io.stderr, io)}\n`);
-  const app = createApp(model, {
+  const { parallel, queue } = options;
+  await using service = new Service(model, {
+    running: parallel,
+    waiting: queue,
+    prefixBytes: options.prefixCache * 2 ** 20,
+  });
+  const app = createApp(service, {
     ...settings,
     version: version(),
     maxBodyBytes: options.maxBody,
-    maxOpen: options.maxTexts,
+    maxOpen: parallel + queue,
     ...(options.quiet ? {} : { onLog: (entry: LogEntry) => remark(logLine(entry)) }),
     onFault: (error) => io.stderr.write(`error: ${errorText(error, options.debug === true)}\n`),
   });
@@ -110,7 +130,7 @@ async function serve(model: Model, options: Options, settings: Partial<AppOption
     stop();
   });
   try {
-    io.stdout.write(screen(server.url, model, settings));
+    io.stdout.write(screen(server.url, model, options, settings));
     await stopped;
     remark("finishing the texts that are being written; ctrl-C again ends at once");
     await server.close();
@@ -126,7 +146,8 @@ function logLine({ route, status, seconds, code, stats, stopReason }: LogEntry):
 }
 
 /** What somebody sees who has started it. */
-function screen(url: string, model: Model, { apiKey }: Partial<AppOptions>): string {
+function screen(url: string, model: Model, options: Options, { apiKey }: Partial<AppOptions>): string {
+  const { parallel, queue } = options;
   const { isa, threads } = engineOf(model);
   const others = model.methodNames.filter((name) => name !== model.defaultMethod);
   const key = apiKey === undefined ? "" : ` -H "Authorization: Bearer $${KEY_VARIABLE}"`;
@@ -138,6 +159,7 @@ function screen(url: string, model: Model, { apiKey }: Partial<AppOptions>): str
   model     ${model.name}, context of ${model.contextLength} tokens
   engine    ${isa}, ${threads} ${threads === 1 ? "thread" : "threads"}
   drafting  ${model.defaultMethod}; a request may ask for ${others.join(", ")}
+  places    ${parallel} ${parallel === 1 ? "text" : "texts"} at once, ${queue} waiting
 
   curl ${url}/v1/chat/completions${key} -H "Content-Type: application/json" -d '${data}'
 
