@@ -11,6 +11,7 @@ import { run } from "../src/cli/program.ts";
 import { engine } from "../src/engine/binding.ts";
 import { loadModel } from "../src/engine/load.ts";
 import type { EspalierErrorCode } from "../src/errors.ts";
+import type { Tokenizer } from "../src/text/tokenizer.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
 import { byteVocabulary } from "./byte-vocabulary.ts";
 import { type GgufFile, writeGguf } from "./gguf-writer.ts";
@@ -252,6 +253,33 @@ describe("a draft model", () => {
     expect(model.methodNames).not.toContain("draft-model");
     const failed = collect(model.generate({ prompt: "a", method: "draft-model" }));
     await expect(failed).rejects.toThrow(/draft-model needs a draft model: .*--draft-model/);
+  });
+});
+
+describe("a datastore", () => {
+  it("of another vocabulary is refused, by whatever is asked", async () => {
+    const match = () => {
+      throw new Error("asked");
+    };
+    const refused = loadModel(path, { datastore: { fingerprint: "00", match } });
+    await expect(refused).rejects.toEqual(expect.objectContaining({ code: "other-vocabulary" }));
+  });
+
+  it("is what requests that name no method look into", async () => {
+    let asked = 0;
+    await using alone = await loadModel(path);
+    const match = () => {
+      asked++;
+      const [tokens, parents, counts] = [Int32Array.of(5, 6), Int32Array.of(-1, 0), Int32Array.of(3, 2)];
+      return { matched: 2, hits: 4, tokens, parents, counts };
+    };
+    const { fingerprint } = alone.parts.tokenizer as Tokenizer;
+    await using model = await loadModel(path, { datastore: { fingerprint, match } });
+    expect(model.defaultMethod).toBe("retrieval");
+    const request = { tokens: [1, 2, 3], maxTokens: 20 };
+    const plain = await collect(alone.generate({ ...request, method: "plain" }));
+    expect((await collect(model.generate(request))).tokens).toEqual(plain.tokens);
+    expect(asked).toBeGreaterThan(0);
   });
 });
 

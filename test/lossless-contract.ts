@@ -35,6 +35,7 @@ const NUMBERED: Readonly<Record<string, readonly string[]>> = {
   ddd: ["ddd:0.1", "ddd:3"],
   adaeagle: ["adaeagle:0.6"],
   eesd: ["eesd:0", "eesd:3", "eesd:beta-ts", "eesd:cost-aware", "eesd:ddd", "eesd:tree"],
+  rasd: ["rasd:0", "rasd:2"],
 };
 
 const sampling: fc.Arbitrary<SamplingOptions> = fc.oneof(

@@ -1,3 +1,5 @@
+import type { RetrievalSource } from "../src/draft/continuations.ts";
+import { EspalierError } from "../src/errors.ts";
 import type { LengthPredictor } from "../src/target/length-predictor.ts";
 import { type ToyOptions, ToyTarget } from "../src/target/toy.ts";
 import { describeLossless } from "./lossless-contract.ts";
@@ -24,6 +26,23 @@ const lengths: LengthPredictor = {
   predict: (embedding, last) => (embedding[1]! + last[0]!) % 6,
 };
 
+/** Says now and then what may be true, and goes away in the middle of a text. */
+const datastore: RetrievalSource = {
+  fingerprint: "",
+  match(context) {
+    const newest = context[context.length - 1]!;
+    if (newest % 11 === 3) throw new EspalierError("store-changed", "the store was changed");
+    const tokens = Int32Array.of(newest, (newest + 1) % 24, (5 * newest) % 24, (newest + 2) % 24);
+    return {
+      matched: 2,
+      hits: 9,
+      tokens,
+      parents: Int32Array.of(-1, 0, -1, 1),
+      counts: Int32Array.of(5, 4, 3, 2),
+    };
+  },
+};
+
 describeLossless("toy target", {
   models: KINDS.flatMap((kind) => [
     async () => toyModel(kind, { tokenizer: raggedTokenizer }),
@@ -35,6 +54,7 @@ describeLossless("toy target", {
     async () => toyModel(kind, { exit: new ToyExit(new ToyTarget({ ...kind, order: 1 })), endTokens: [] }),
     async () =>
       toyModel(kind, { exit: new ToyExit(new ToyTarget({ ...kind, seed: 9 }), { maxNodes: 20 }), passTimes }),
+    async () => toyModel(kind, { head: new ToyHead(new ToyTarget(kind)), datastore, endTokens: [] }),
     // A head that is often right, and one that is not.
     async () => toyModel(kind, { head: new ToyHead(new ToyTarget({ ...kind, order: 1 })), lengths }),
     async () =>

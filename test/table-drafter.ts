@@ -68,13 +68,16 @@ export function valuesOf(tree: DraftTree): number[] {
   return [...tree.values.slice(0, tree.size)];
 }
 
-/** Tokens of each node's path below the root, as texts, sorted: which nodes a tree has, in whatever order. */
+/** Tokens of a node's path below the root, as a text. */
+export function pathOf(tree: DraftTree, node: NodeIndex): string {
+  return tree
+    .path(node)
+    .slice(1)
+    .map((at) => tree.tokens[at])
+    .join(" ");
+}
+
+/** Of each node, sorted: which nodes a tree has, in whatever order. */
 export function pathsOf(tree: DraftTree): string[] {
-  return Array.from({ length: tree.size }, (_, node) =>
-    tree
-      .path(node)
-      .slice(1)
-      .map((at) => tree.tokens[at])
-      .join(" "),
-  ).sort();
+  return Array.from({ length: tree.size }, (_, node) => pathOf(tree, node)).sort();
 }

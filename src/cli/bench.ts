@@ -63,6 +63,7 @@ export function addBench(program: Command, io: Io, exit: Exit): void {
     .addOption(shared.head())
     .addOption(shared.exit())
     .addOption(shared.ldlp())
+    .addOption(shared.datastore())
     // Not mandatory for commander, which would ask for them in `bench engine` as well.
     .option(PROMPTS, "prompt files (JSON Lines), separated by commas", list(String))
     .option("--methods <names>", "methods beside plain, separated by commas (default: all)", list(methodName))

@@ -47,6 +47,7 @@ export function addChat(program: Command, io: Io, exit: Exit): void {
     .addOption(shared.head())
     .addOption(shared.exit())
     .addOption(shared.ldlp())
+    .addOption(shared.datastore())
     .option("--system <text>", "system message: what the model is told before the conversation")
     .addOption(shared.method())
     .addOption(shared.maxTokens())

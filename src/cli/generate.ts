@@ -42,6 +42,7 @@ export function addGenerate(program: Command, io: Io, exit: Exit): void {
     .addOption(shared.head())
     .addOption(shared.exit())
     .addOption(shared.ldlp())
+    .addOption(shared.datastore())
     .addOption(
       new Option("-p, --prompt <text>", "raw text to continue; - reads standard input").conflicts("messages"),
     )

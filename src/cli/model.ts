@@ -2,6 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { embeddedModel } from "../checkpoint/embedded.ts";
+import { openDatastore } from "../datastore/datastore.ts";
 import type { WeightPrecision } from "../engine/weights.ts";
 import type { Model } from "../session/model.ts";
 import { find } from "./find.ts";
@@ -16,6 +17,7 @@ export interface ModelOptions {
   readonly head?: string;
   readonly exit?: string;
   readonly ldlp?: string;
+  readonly datastore?: string;
   readonly threads?: number;
   readonly context?: number;
   readonly weights?: WeightPrecision;
@@ -34,6 +36,8 @@ export async function withModel<T>(
   const path = name === embeddedModel ? name : await find(name, options, io);
   const draftModel =
     options.draftModel === undefined ? undefined : await find(options.draftModel, options, io);
+  await using datastore =
+    options.datastore === undefined ? undefined : await openDatastore(options.datastore);
   const progress = showProgress(`loading ${name}`, 100, io);
   let model: Model;
   try {
@@ -42,6 +46,7 @@ export async function withModel<T>(
       ...(head === undefined ? {} : { head }),
       ...(exit === undefined ? {} : { exit }),
       ...(ldlp === undefined ? {} : { ldlp }),
+      ...(datastore === undefined ? {} : { datastore }),
       ...(threads === undefined ? {} : { threads }),
       ...(context === undefined ? {} : { contextLength: context }),
       ...(weights === undefined ? {} : { weights }),

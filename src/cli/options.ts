@@ -94,6 +94,11 @@ export const shared = {
       "--ldlp <file>",
       "a length predictor trained for the head, for method adaeagle (default: the one beside the head, if there is one)",
     ),
+  datastore: () =>
+    new Option(
+      "--datastore <file>",
+      "texts to retrieve from, built with the model's tokenizer (method rasd or retrieval)",
+    ),
   threads: () =>
     new Option("--threads <n>", "threads (default: one for each core)").argParser(
       integer({ min: 1, max: 64 }),

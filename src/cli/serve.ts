@@ -46,6 +46,7 @@ export function addServe(program: Command, io: Io): void {
     .addOption(shared.head())
     .addOption(shared.exit())
     .addOption(shared.ldlp())
+    .addOption(shared.datastore())
     .option("--host <address>", "where to listen; other than this machine alone needs a key", "127.0.0.1")
     .addOption(
       new Option("--port <n>", "0 takes any that is free")

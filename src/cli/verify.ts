@@ -50,6 +50,7 @@ export function addVerify(program: Command, io: Io, exit: Exit): void {
     .addOption(shared.head())
     .addOption(shared.exit())
     .addOption(shared.ldlp())
+    .addOption(shared.datastore())
     .requiredOption("--prompts <files>", "prompt files (JSON Lines), separated by commas", list(String))
     .option(
       "--method <names>",

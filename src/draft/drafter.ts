@@ -33,6 +33,8 @@ export interface Drafter extends Partial<AsyncDisposable> {
   readonly rows: { readonly pass: number; readonly prompt: number };
   /** The target's layers whose hidden states it reads in every row, of passes and of the prompt (0: the embedding). Default: none. */
   readonly taps?: readonly number[];
+  /** Whether it could say `token` at all. Default: any. */
+  names?(token: TokenId): boolean;
   /** Passes of a model of its own, so far; tables make none. */
   readonly passes?: number;
   /**

@@ -11,11 +11,13 @@ import type { DownloadOffer } from "../checkpoint/hub-model.ts";
 import { findTensors } from "../checkpoint/model-tensors.ts";
 import { findShippedExit, findShippedHead, ldlpBeside } from "../checkpoint/shipped-heads.ts";
 import { readChatTemplate, readTokenizerSpec } from "../checkpoint/tokenizer-spec.ts";
+import type { RetrievalSource } from "../draft/continuations.ts";
 import { EspalierError } from "../errors.ts";
 import type { PassCosts } from "../plan/cost.ts";
 import { quickPassTimes } from "../plan/measure.ts";
 import { Model } from "../session/model.ts";
 import { ChatTemplate } from "../text/chat-template.ts";
+import { fingerprint } from "../text/fingerprint.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { engine } from "./binding.ts";
 import { loadExit, type NativeExit } from "./native-exit.ts";
@@ -66,6 +68,11 @@ export interface LoadOptions {
    */
   readonly ldlp?: string;
   /**
+   * An open datastore (`openDatastore`) of the model's tokenizer, which methods "rasd" and "retrieval" look into; they are then the default, the
+   * first where something drafts. It stays open when the model is disposed. Default: none.
+   */
+  readonly datastore?: RetrievalSource;
+  /**
    * Milliseconds of a pass by rows, which choose the default budget of drafts. Default: measured here, in a few passes;
    * `false`: not known, so that every tree has the same number of nodes.
    */
@@ -87,7 +94,7 @@ export interface LoadOptions {
  * Loads a GGUF model, given its path, its name in the cache, or its name on the Hugging Face hub: `hf:owner/repo/file.gguf`
  * or `hf:owner/repo:Q4_K_M`, which is downloaded into the cache that all Hugging Face programs share unless it is there.
  * Without any the embedded model, which tells short stories. Throws EspalierError: what is wrong with a file or its download,
- * that the draft model has another vocabulary ("other-vocabulary"), that the head or exit block is another model's ("wrong-head"), or that there
+ * that draft model or datastore have another vocabulary ("other-vocabulary"), that the head or exit block is another model's ("wrong-head"), or that there
  * is no memory or no engine. Dispose the model (`await using`) to free it.
  */
 export async function loadModel(
@@ -115,6 +122,13 @@ export async function loadModel(
   const config = limited(readConfig(gguf), contextLength);
   const tensors = findTensors(gguf, config);
   const spec = readTokenizerSpec(gguf);
+  const { datastore } = options;
+  if (datastore && datastore.fingerprint !== fingerprint(spec.tokens)) {
+    throw new EspalierError(
+      "other-vocabulary",
+      "the datastore was built with the tokenizer of another model; build one with this model's",
+    );
+  }
   const template = readChatTemplate(gguf);
   const settings: NativeTargetOptions = { threads, cacheType };
   const draftModel =
@@ -157,6 +171,7 @@ export async function loadModel(
       head,
       exit,
       lengths,
+      datastore,
       tokenizer,
       endTokens: tokenizer.endTokens,
       chatTemplate:

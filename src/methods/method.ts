@@ -1,5 +1,6 @@
 /** @file A method: which drafters, put together by which structure, and what it keeps between texts. */
 
+import type { RetrievalSource } from "../draft/continuations.ts";
 import type { Drafter } from "../draft/drafter.ts";
 import type { RecycleMatrix } from "../draft/recycle.ts";
 import type { Structure } from "../structure/structure.ts";
@@ -39,4 +40,6 @@ export interface MethodOptions {
   readonly exit?: ExitBlock | undefined;
   /** A length predictor that was trained for the head or, without one, for the draft model. */
   readonly lengths?: LengthPredictor | undefined;
+  /** Texts of the same vocabulary to retrieve from. */
+  readonly datastore?: RetrievalSource | undefined;
 }

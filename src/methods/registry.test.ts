@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { ToyExit, ToyHead } from "../../test/toy-head.ts";
+import type { RetrievalSource } from "../draft/continuations.ts";
 import type { LengthPredictor } from "../target/length-predictor.ts";
 import { ToyTarget } from "../target/toy.ts";
 import { createMethod, defaultMethodOf, methodNames, usableMethods } from "./registry.ts";
@@ -8,11 +9,22 @@ const alone = { vocabSize: 48, contextLength: 64 };
 const draftModel = new ToyTarget();
 const head = new ToyHead(draftModel);
 const lengths: LengthPredictor = { taps: [0, 2], longest: 4, predict: () => 2 };
+/** A store of texts in which nothing is found. */
+const datastore: RetrievalSource = {
+  fingerprint: "",
+  match: () => ({
+    matched: 0,
+    hits: 0,
+    tokens: new Int32Array(0),
+    parents: new Int32Array(0),
+    counts: new Int32Array(0),
+  }),
+};
 const exit = new ToyExit(draftModel);
 const all = { ...alone, draftModel, head, exit, lengths };
 
 test("methods that draft with a model are for those who have one", () => {
-  const either = ["opt-tree", "eagle-2", "chain", "ddd", "beta-ts", "calibration-ts", "cost-aware"];
+  const either = ["opt-tree", "eagle-2", "chain", "ddd", "beta-ts", "calibration-ts", "cost-aware", "rasd"];
   const without = (...names: string[]) => methodNames().filter((name) => !names.includes(name));
   expect(usableMethods(all)).toEqual(methodNames());
   expect(usableMethods({ ...alone, draftModel })).toEqual(without("eagle", "adaeagle", "eesd"));
@@ -28,6 +40,7 @@ test("methods that draft with a model are for those who have one", () => {
     "chain:1",
     "ddd:0.2",
     "adaeagle:0.6",
+    "rasd:4",
     "eesd:0",
     "eesd:ddd",
   ]) {
@@ -35,7 +48,10 @@ test("methods that draft with a model are for those who have one", () => {
   }
   for (const options of [all, alone, { ...alone, draftModel }, { ...alone, head }]) {
     expect(usableMethods(options)).toContain(defaultMethodOf(options));
+    expect(usableMethods(options)).toContain(defaultMethodOf({ ...options, datastore }));
   }
+  expect(defaultMethodOf({ ...alone, datastore })).toBe("retrieval");
+  expect(defaultMethodOf({ ...alone, head, datastore })).toBe("rasd");
 });
 
 test.each([
@@ -51,6 +67,7 @@ test.each([
   ["ddd:half", "a number from 0 to 20"],
   ["eesd:beta", "a whole number from 0 to 64, or beta-ts, calibration-ts, cost-aware, ddd, tree"],
   ["beta-ts:2", "beta-ts takes no number"],
+  ["rasd:17", "behind rasd: goes a number of first tokens, a whole number from 0 to 16"],
   ["opt-tree:2", "behind opt-tree: goes delta, a number from 0 to 1"],
 ])("no method is called %j", (name, message) => {
   expect(() => createMethod(name, all)).toThrow(RangeError);

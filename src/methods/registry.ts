@@ -11,7 +11,9 @@ import type { Method, MethodOptions } from "./method.ts";
 import { optTree } from "./opt-tree.ts";
 import { plain } from "./plain.ts";
 import { promptLookup } from "./prompt-lookup.ts";
+import { rasd } from "./rasd.ts";
 import { recycleLookup } from "./recycle-lookup.ts";
+import { retrieval } from "./retrieval.ts";
 import { tokenRecycling } from "./token-recycling.ts";
 
 interface Entry {
@@ -56,6 +58,7 @@ const METHODS: Readonly<Record<string, Entry>> = {
   "token-recycling": { make: tokenRecycling },
   "prompt-lookup": { make: promptLookup },
   "recycle-lookup": { make: recycleLookup },
+  retrieval: { make: retrieval },
   "draft-model": { make: draftModel, needs: "draftModel" },
   eagle: { make: eagle, needs: "head" },
   "opt-tree": { make: optTree, needs: "drafting", takes: { what: "delta", most: 1 } },
@@ -66,10 +69,11 @@ const METHODS: Readonly<Record<string, Entry>> = {
   "calibration-ts": { make: learningChain("calibration-ts"), needs: "drafting" },
   "cost-aware": { make: learningChain("cost-aware"), needs: "drafting" },
   eesd: { make: eesd, needs: "exit", takes: { ...LENGTH, words: eesdWords } },
+  rasd: { make: rasd, needs: "drafting", takes: { what: "a number of first tokens", most: 16, whole: true } },
   adaeagle: { make: adaeagle, needs: "lengths", takes: LOGARITHM },
 };
 
-/** The method used when none is named and there is no draft model. */
+/** The method used when none is named and there is neither a datastore nor a draft model. */
 export const defaultMethod = "recycle-lookup";
 
 /** The names of all methods. Those that draft with a model are for models that were loaded with one. */
@@ -82,8 +86,9 @@ export function usableMethods(options: MethodOptions): string[] {
   return methodNames().filter((name) => isUsable(METHODS[name]!, options));
 }
 
-/** The method for requests that name none: whoever brings a draft model wants it used. */
-export function defaultMethodOf({ draftModel }: MethodOptions): string {
+/** The method for requests that name none: whoever brings a datastore or a draft model wants it used. */
+export function defaultMethodOf({ datastore, draftModel, head }: MethodOptions): string {
+  if (datastore !== undefined) return (head ?? draftModel) === undefined ? "retrieval" : "rasd";
   return draftModel === undefined ? defaultMethod : "draft-model";
 }
 

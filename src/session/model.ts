@@ -23,7 +23,7 @@ export class Model implements AsyncDisposable {
 
   /** Throws RangeError when `parts.passTimes` makes no sense, or draft model or head are no match for the target. */
   constructor(parts: ModelParts) {
-    const { target, draftModel, head, exit, lengths } = parts;
+    const { target, draftModel, head, exit, lengths, datastore } = parts;
     if (draftModel && draftModel.vocabSize !== target.vocabSize) {
       throw new RangeError(
         `the draft model has ${draftModel.vocabSize} tokens and the model ${target.vocabSize}; give one of the same vocabulary`,
@@ -42,7 +42,7 @@ export class Model implements AsyncDisposable {
     this.parts = parts;
     const { vocabSize, contextLength } = target;
     const sharedDrafts = draftModel && new SharedTarget(draftModel);
-    this.#options = { vocabSize, contextLength, draftModel: sharedDrafts, head, exit, lengths };
+    this.#options = { vocabSize, contextLength, draftModel: sharedDrafts, head, exit, lengths, datastore };
     this.#cost = parts.passTimes && new CostCurve(parts.passTimes);
     this.#target = new SharedTarget(target, (rows, ms) => this.#cost?.observe(rows, ms));
   }
@@ -60,7 +60,10 @@ export class Model implements AsyncDisposable {
     return usableMethods(this.#options);
   }
 
-  /** The method of requests that name none: "draft-model" when there is a draft model, else `defaultMethod`. */
+  /**
+   * The method of requests that name none: with a datastore "rasd" or, without anything that drafts, "retrieval"; with a draft model
+   * "draft-model"; else `defaultMethod`.
+   */
   get defaultMethod(): string {
     return defaultMethodOf(this.#options);
   }

@@ -1,5 +1,6 @@
 /** @file What a model is put together from. */
 
+import type { RetrievalSource } from "../draft/continuations.ts";
 import type { PassCosts } from "../plan/cost.ts";
 import type { DraftHead } from "../target/draft-head.ts";
 import type { ExitBlock } from "../target/exit-block.ts";
@@ -36,6 +37,8 @@ export interface ModelParts {
   readonly exit?: ExitBlock | undefined;
   /** Predicts how many tokens of a draft are accepted. */
   readonly lengths?: (LengthPredictor & Partial<Disposable>) | undefined;
+  /** Texts in the model's tokens to retrieve from; whoever opened it closes it. */
+  readonly datastore?: RetrievalSource | undefined;
   readonly tokenizer: TextCodec;
   readonly chatTemplate?: MessageRenderer | undefined;
   /** Tokens that end a text. */

@@ -57,6 +57,7 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
     if (learnt) await learnt;
   }
   structure.stop?.observe?.(outcome);
+  structure.observe?.(outcome);
   const draftMs = grown - start + performance.now() - learning;
   if (plan && turn) {
     const { company } = sequence;

@@ -1,6 +1,6 @@
 /** @file The structure's contract: a structure decides which of the drafters' answers become nodes of the tree. */
 
-import type { Drafter } from "../draft/drafter.ts";
+import type { Drafter, StepOutcome } from "../draft/drafter.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { StopRule } from "./stop/stop-rule.ts";
 
@@ -28,4 +28,6 @@ export interface Structure {
   readonly stop?: StopRule;
   /** Adds nodes to a tree that has only its root; drafter i marks its nodes with bit i of `sources`. */
   grow(tree: DraftTree, drafters: readonly Drafter[], budget: Budget): void | Promise<void>;
+  /** Learns from a verified step, grown or not. */
+  observe?(outcome: StepOutcome): void;
 }

@@ -1,0 +1,34 @@
+/**
+ * @file What earlier texts of this process said, in bounded memory: two suffix automata. When the younger one is full it becomes the elder,
+ * and what the elder knew is forgotten.
+ */
+
+import type { TokenId } from "../types.ts";
+import { SuffixAutomaton } from "./suffix-automaton.ts";
+
+/** States of one automaton: about 64,000 tokens and 10 MB. */
+const MOST_STATES = 1 << 17;
+
+export class TextMemory {
+  readonly #most: number;
+  #younger = new SuffixAutomaton();
+  #elder: SuffixAutomaton | undefined;
+
+  /** `states`: the most of one automaton, but for the last text in it. */
+  constructor(states = MOST_STATES) {
+    this.#most = states;
+  }
+
+  /** What is remembered, newer texts first. */
+  get automata(): readonly SuffixAutomaton[] {
+    return this.#elder ? [this.#younger, this.#elder] : [this.#younger];
+  }
+
+  remember(text: readonly TokenId[]): void {
+    if (this.#younger.size >= this.#most) {
+      this.#elder = this.#younger;
+      this.#younger = new SuffixAutomaton();
+    }
+    this.#younger.read(text);
+  }
+}
