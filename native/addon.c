@@ -446,6 +446,7 @@ static napi_value create_stack(napi_env env, napi_callback_info info) {
   }
   spec.embedding = matrix_property(env, object, "embedding", true, &bases, &ok);
   spec.head = matrix_property(env, object, "head", true, &bases, &ok);
+  spec.others = matrix_property(env, object, "others", true, &bases, &ok);
   spec.join = matrix_property(env, object, "join", true, &bases, &ok);
   spec.fuse = matrix_property(env, object, "fuse", true, &bases, &ok);
   void *final_norm = NULL, *token_norm = NULL, *feature_norm = NULL, *fuse_norm = NULL, *join_bias = NULL;
@@ -746,7 +747,7 @@ static bool read_trees(napi_env env, napi_value list, int32_t count, Job *job, i
 
 /*
  * The job of {stack, trees: [{cache, tokens, parents, size, first}], from, to, input?, fuse?, lastOnly, topK, tokens?,
- * logProbs?, logits?, taps?, hiddenOut?, abort?, commit}; NULL with an exception pending.
+ * logProbs?, logits?, taps?, hiddenOut?, more?, abort?, commit}; NULL with an exception pending.
  */
 static Job *read_pass(napi_env env, napi_value request) {
   napi_value value, list;
@@ -774,7 +775,7 @@ static Job *read_pass(napi_env env, napi_value request) {
   pass->trees = job->trees;
   pass->tree_count = (int32_t)count;
   int64_t rows = 0;
-  void *input, *tokens, *log_probs, *logits, *taps = NULL, *hidden = NULL, *abort;
+  void *input, *tokens, *log_probs, *logits, *taps = NULL, *hidden = NULL, *more = NULL, *abort;
   const EspStackSpec *spec = esp_stack_spec(stack);
   const size_t width = (size_t)spec->hidden, vocab = (size_t)spec->vocab;
   bool ok = read_trees(env, list, pass->tree_count, job, &rows) &&
@@ -793,7 +794,7 @@ static Job *read_pass(napi_env env, napi_value request) {
        array_property(env, request, "logits", napi_float32_array, outputs * vocab, true, &logits) &&
        array_property(env, request, "abort", napi_int32_array, 1, true, &abort) &&
        property(env, request, "taps", &value, &given);
-  size_t tap_count = 0;
+  size_t tap_count = 0, more_count = 0;
   if (ok && given) {
     ok = napi_get_typedarray_info(env, value, NULL, &tap_count, NULL, NULL, NULL) == napi_ok && tap_count <= 1025 &&
          array_property(env, request, "taps", napi_int32_array, tap_count, false, &taps) &&
@@ -801,6 +802,13 @@ static Job *read_pass(napi_env env, napi_value request) {
     pass->taps = taps;
     pass->tap_count = (int32_t)tap_count;
     pass->hidden = hidden;
+  }
+  ok = ok && property(env, request, "more", &value, &given);
+  if (ok && given) {
+    ok = array_property(env, request, "more", napi_int32_array, 0, false, &more) &&
+         napi_get_typedarray_info(env, value, NULL, &more_count, NULL, NULL, NULL) == napi_ok && more_count <= ESP_MAX_MORE;
+    pass->more = more;
+    pass->more_count = (int32_t)more_count;
   }
   if (!ok) {
     free_job(job);

@@ -92,6 +92,8 @@ bool esp_matrix_fill(EspMatrix *matrix, int32_t first, int32_t rows, const uint8
 /* Some rows of a matrix, as it has them: bytes of an arena, and the matrix. NULL: no such rows, or the arena is full. */
 size_t esp_matrix_gathered_bytes(const EspMatrix *from, int32_t count);
 EspMatrix *esp_matrix_gather(EspArena *arena, const EspMatrix *from, const int32_t *rows, int32_t count);
+/* Copies a row from a matrix of the same kind and width; both rows must be there. */
+void esp_matrix_copy_row(EspMatrix *to, int32_t to_row, const EspMatrix *from, int32_t from_row);
 
 /* ---- dense.c: a layer of a small network beside a model --------------------------------------------------------- */
 
@@ -128,7 +130,7 @@ EspStatus esp_cache_copy(EspCache *cache, const EspCache *from, int32_t length);
 
 /* ---- stack.c: the pass ------------------------------------------------------------------------------------------ */
 
-enum { ESP_MAX_NODES = 128, ESP_MAX_TOP_K = 256, ESP_MAX_TREES = 64 };
+enum { ESP_MAX_NODES = 128, ESP_MAX_TOP_K = 256, ESP_MAX_TREES = 64, ESP_MAX_MORE = 512 };
 
 /* How positions turn queries and keys (arXiv:2104.09864): pair i by position * base^(-2 * i / rope_dims) / factors[i]. */
 typedef struct {
@@ -169,6 +171,7 @@ typedef struct {
   const float *final_norm; /* hidden, copied; NULL: the stack ends without norm and head */
   const EspMatrix *embedding; /* [tokens, hidden], as many tokens as the vocabulary in a decoder; NULL: rows come in as hidden states */
   const EspMatrix *head; /* [vocab, hidden] or NULL; may be the embedding */
+  const EspMatrix *others; /* [tokens, hidden]: rows that a pass may put behind the head's, whose vocab is then a multiple of 16; or NULL */
   /*
    * A draft head's input (EAGLE): a row is a token and a feature, each normed, and join makes one hidden state of the two. Features of the
    * target may first be fused: its hidden states are normed, and fuse makes one of them. Norms that are NULL are left out. All NULL in a
@@ -202,10 +205,12 @@ typedef struct {
   const float *input; /* rows x hidden: hidden states, or features with join; NULL: embed the tokens */
   bool fuse; /* input is rows x parts * hidden, to be fused */
   bool last_only; /* the head for the last row of each tree alone (one output row per tree) */
+  const int32_t *more; /* rows of `others` that the head has in this pass: tokens from vocab on, in this order */
+  int32_t more_count; /* up to ESP_MAX_MORE */
   int32_t top_k; /* 0: none */
   int32_t *top_tokens; /* output rows x top_k */
   float *top_log_probs; /* output rows x top_k */
-  float *logits; /* output rows x vocab, or NULL */
+  float *logits; /* output rows x vocab, without those of `more`; or NULL */
   const int32_t *taps; /* layers whose output is wanted: 0 the embedding, i after layer i */
   int32_t tap_count;
   float *hidden; /* tap_count x rows x hidden */

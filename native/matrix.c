@@ -134,18 +134,20 @@ static void copy_lane(uint8_t *to, int to_lane, const uint8_t *from, int lane, s
   }
 }
 
+void esp_matrix_copy_row(EspMatrix *to, int32_t to_row, const EspMatrix *from, int32_t from_row) {
+  uint8_t *group = to->data + (size_t)(to_row / ESP_GROUP) * to->group_bytes;
+  const uint8_t *source = from->data + (size_t)(from_row / ESP_GROUP) * from->group_bytes;
+  const int to_lane = to_row % ESP_GROUP, lane = from_row % ESP_GROUP;
+  copy_lane(group, to_lane, source, lane, 0, to->code_offset, sizeof(uint16_t));
+  copy_lane(group, to_lane, source, lane, to->code_offset, to->quant_offset, 1);
+  copy_lane(group, to_lane, source, lane, to->quant_offset, to->group_bytes, 4);
+}
+
 EspMatrix *esp_matrix_gather(EspArena *arena, const EspMatrix *from, const int32_t *rows, int32_t count) {
   for (int32_t i = 0; i < count; i++) {
     if (rows[i] < 0 || rows[i] >= from->rows) return NULL;
   }
   EspMatrix *matrix = esp_matrix_create(arena, from->source, is_four_bit(from), count, from->cols);
-  for (int32_t i = 0; matrix && i < count; i++) {
-    uint8_t *to = matrix->data + (size_t)(i / ESP_GROUP) * matrix->group_bytes;
-    const uint8_t *source = from->data + (size_t)(rows[i] / ESP_GROUP) * from->group_bytes;
-    const int to_lane = i % ESP_GROUP, lane = rows[i] % ESP_GROUP;
-    copy_lane(to, to_lane, source, lane, 0, matrix->code_offset, sizeof(uint16_t));
-    copy_lane(to, to_lane, source, lane, matrix->code_offset, matrix->quant_offset, 1);
-    copy_lane(to, to_lane, source, lane, matrix->quant_offset, matrix->group_bytes, 4);
-  }
+  for (int32_t i = 0; matrix && i < count; i++) esp_matrix_copy_row(matrix, i, from, rows[i]);
   return matrix;
 }

@@ -35,6 +35,7 @@ typedef struct {
   const EspPass *pass;
   const EspKernels *kernels;
   int32_t rows, output_rows;
+  int32_t vocab, groups, chunks; /* of the head, with the other rows of this pass */
   int32_t row_tree[ESP_MAX_NODES], row_node[ESP_MAX_NODES]; /* which tree and node a row is */
   int32_t tree_row[ESP_MAX_TREES]; /* first row of each tree */
   int32_t output_row[ESP_MAX_NODES];
@@ -477,15 +478,25 @@ static void prepare_head(Worker *worker, int32_t layer, int32_t from, int32_t to
   }
 }
 
+/* Groups [first, last) of the head's rows with the other rows of this pass behind them. */
+static void project_groups(const Run *run, int32_t first, int32_t last) {
+  const EspStack *stack = run->stack;
+  const EspMatrix *head = stack->spec.head;
+  const int32_t own = head->groups, middle = first > own ? first : last < own ? last : own;
+  const size_t stride = stack->logits_stride;
+  if (first < middle) run->kernels->matmul(head, &run->head_in, first, middle, stack->logits, stride);
+  if (middle == last) return;
+  run->kernels->matmul(&stack->more, &run->head_in, middle - own, last - own, stack->logits + (size_t)own * ESP_GROUP, stride);
+}
+
 static void project_head(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   (void)layer;
   const Run *run = worker->run;
   EspStack *stack = run->stack;
-  const int32_t vocab = stack->spec.vocab, groups = stack->spec.head->groups;
-  const int32_t chunks = (groups + HEAD_CHUNK - 1) / HEAD_CHUNK;
+  const int32_t vocab = run->vocab, groups = run->groups, chunks = run->chunks;
   for (int32_t chunk = from; chunk < to; chunk++) {
     const int32_t first = chunk * HEAD_CHUNK, last = first + HEAD_CHUNK < groups ? first + HEAD_CHUNK : groups;
-    run->kernels->matmul(stack->spec.head, &run->head_in, first, last, stack->logits, stack->logits_stride);
+    project_groups(run, first, last);
     for (int32_t i = 0; stack->spec.logit_cap > 0 && i < run->output_rows; i++) {
       run->kernels->soft_cap(stack->logits + (size_t)i * stack->logits_stride + (size_t)first * ESP_GROUP,
                              (last - first) * ESP_GROUP, stack->spec.logit_cap);
@@ -505,7 +516,7 @@ static void finish_rows(Worker *worker, int32_t layer, int32_t from, int32_t to)
   const Run *run = worker->run;
   const EspPass *pass = run->pass;
   const EspStack *stack = run->stack;
-  const int32_t vocab = stack->spec.vocab, chunks = (stack->spec.head->groups + HEAD_CHUNK - 1) / HEAD_CHUNK;
+  const int32_t vocab = stack->spec.vocab, chunks = run->chunks;
   for (int32_t i = from; i < to; i++) {
     const float *logits = stack->logits + (size_t)i * stack->logits_stride;
     if (pass->logits) memcpy(pass->logits + (size_t)i * (size_t)vocab, logits, (size_t)vocab * sizeof *logits);
@@ -518,7 +529,7 @@ static void finish_rows(Worker *worker, int32_t layer, int32_t from, int32_t to)
     const float normalizer = most + (sum > 0 ? (float)esp_log((double)sum) : 0);
     int32_t *tokens = pass->top_tokens + (size_t)i * (size_t)pass->top_k;
     float *log_probs = pass->top_log_probs + (size_t)i * (size_t)pass->top_k;
-    esp_top_k(logits, vocab, maxima, HEAD_CHUNK * ESP_GROUP, pass->top_k, tokens, log_probs);
+    esp_top_k(logits, run->vocab, maxima, HEAD_CHUNK * ESP_GROUP, pass->top_k, tokens, log_probs);
     for (int32_t k = 0; k < pass->top_k; k++) log_probs[k] = log_probs[k] - normalizer;
   }
 }
@@ -577,8 +588,7 @@ static void layers(void *context, int thread) {
   }
   if (run->output_rows == 0) return;
   phase(worker, 0, run->output_rows, 1, prepare_head);
-  const int32_t chunks = (spec->head->groups + HEAD_CHUNK - 1) / HEAD_CHUNK;
-  phase(worker, 0, chunks, 1, project_head);
+  phase(worker, 0, run->chunks, 1, project_head);
   phase(worker, 0, run->output_rows, 1, finish_rows);
 }
 
@@ -590,6 +600,7 @@ static const char *check(const EspStack *stack, const EspPass *pass) {
   if (is_draft_head(spec) && (!pass->input || pass->from != 0)) return "a draft head needs features as input";
   if (pass->fuse && !spec->fuse && !spec->fuse_norm) return "there is nothing to fuse hidden states with";
   if (pass->top_k < 0 || pass->top_k > ESP_MAX_TOP_K || pass->top_k > spec->vocab) return "top_k is out of range";
+  if (pass->more_count < 0 || pass->more_count > (spec->others ? ESP_MAX_MORE : 0)) return "there are not so many other rows";
   if ((pass->top_k > 0 || pass->logits) && (!spec->head || pass->to != spec->layers)) return "there is no head to run";
   for (int32_t i = 0; i < pass->tap_count; i++) {
     if (pass->taps[i] < pass->from || pass->taps[i] > pass->to) return "a tap is outside the layers that run";
@@ -682,8 +693,23 @@ static bool plan_attention(EspStack *stack, Run *run) {
   return true;
 }
 
+static int32_t chunks_of(int32_t groups) { return (groups + HEAD_CHUNK - 1) / HEAD_CHUNK; }
+
+/* Those that the pass before had in the same places are there. False: no such row. */
+static bool gather_more(EspStack *stack, const EspPass *pass) {
+  const EspMatrix *others = stack->spec.others;
+  for (int32_t i = 0; i < pass->more_count; i++) {
+    const int32_t row = pass->more[i];
+    if (row < 0 || row >= others->rows) return false;
+    if (row != stack->more_rows[i]) esp_matrix_copy_row(&stack->more, i, others, row);
+    stack->more_rows[i] = row;
+  }
+  return true;
+}
+
 EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message) {
   *message = check(stack, pass);
+  if (!*message && !gather_more(stack, pass)) *message = "there is no such other row";
   if (*message) return ESP_INVALID;
   Run run = {
       .stack = stack,
@@ -703,6 +729,9 @@ EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message
     }
   }
   if (pass->top_k == 0 && !pass->logits) run.output_rows = 0;
+  run.vocab = stack->spec.vocab + pass->more_count;
+  run.groups = (run.vocab + ESP_GROUP - 1) / ESP_GROUP;
+  run.chunks = chunks_of(run.groups);
   run.own = run.rows <= OWN_ROWS;
   shape(&stack->hidden_in, run.rows, stack->spec.hidden);
   run.head_in = stack->hidden_in;
@@ -776,6 +805,9 @@ static const char *contradiction(const EspStackSpec *spec) {
     return "the fusing matrix has another shape";
   }
   if (spec->head && !fits(spec->head, spec->vocab, spec->hidden)) return "the head has another shape";
+  if (spec->others && (!spec->head || spec->vocab % ESP_GROUP || spec->others->cols != spec->hidden)) {
+    return "other rows are as wide as a head's, and stand behind whole groups of 16";
+  }
   if (spec->head && !spec->final_norm && !is_draft_head(spec)) return "a head needs the final norm";
   const int32_t query = spec->heads * spec->head_size, key = spec->kv_heads * spec->head_size;
   const int32_t seen = spec->wide ? 2 * spec->hidden : spec->hidden;
@@ -909,7 +941,7 @@ EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char *
   stack->qkv_stride = padded(query) + 2 * padded(key);
   stack->product_stride = padded(spec->hidden);
   stack->feed_stride = padded(spec->feed);
-  stack->logits_stride = padded(spec->vocab);
+  stack->logits_stride = padded(spec->vocab) + (spec->others ? ESP_MAX_MORE : 0);
   stack->x = room(rows * (size_t)spec->hidden, sizeof(float), &bad);
   stack->qkv = room(rows * stack->qkv_stride, sizeof(float), &bad);
   stack->product = room(rows * stack->product_stride, sizeof(float), &bad);
@@ -930,9 +962,17 @@ EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char *
   stack->scratch_size = ESP_QUERIES * (2 * (size_t)ESP_SPAN + 2 * (size_t)spec->head_size);
   stack->scratch = room(threads * stack->scratch_size, sizeof(float), &bad);
   if (spec->head) {
-    const size_t chunks = ((size_t)spec->head->groups + HEAD_CHUNK - 1) / HEAD_CHUNK;
+    const size_t chunks = (size_t)chunks_of((int32_t)(stack->logits_stride / ESP_GROUP));
     stack->chunk_maxima = room(rows * chunks, sizeof(float), &bad);
     stack->chunk_sums = room(rows * chunks, sizeof(float), &bad);
+  }
+  if (spec->others) {
+    stack->more = *spec->others;
+    stack->more.rows = ESP_MAX_MORE;
+    stack->more.groups = ESP_MAX_MORE / ESP_GROUP;
+    stack->more.data = room((size_t)stack->more.groups, stack->more.group_bytes, &bad);
+    stack->more_rows = room(ESP_MAX_MORE, sizeof *stack->more_rows, &bad);
+    for (int32_t i = 0; stack->more_rows && i < ESP_MAX_MORE; i++) stack->more_rows[i] = -1;
   }
   if (bad) {
     esp_stack_free(stack);
@@ -949,7 +989,7 @@ void esp_stack_free(EspStack *stack) {
   void *owned[] = {stack->vectors,      stack->layer,        stack->frequencies, stack->x,           stack->qkv,         stack->product,
                    stack->gate,         stack->up,          stack->cosines,     stack->sines,       stack->normed,
                    stack->scratch,      stack->span_outputs, stack->span_maxima, stack->span_sums,  stack->logits,
-                   stack->chunk_maxima, stack->chunk_sums,  stack->jobs};
+                   stack->chunk_maxima, stack->chunk_sums,  stack->jobs,        stack->more.data,   stack->more_rows};
   for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) esp_free(owned[i]);
   free_activations(&stack->hidden_in);
   free_activations(&stack->attended_in);

@@ -30,7 +30,9 @@ struct EspStack {
   /* Grown before a pass when needed. */
   float *span_outputs, *span_maxima, *span_sums; /* rows x heads x spans (x head_size) */
   size_t span_room;
-  float *logits; /* output rows x vocab, padded to whole groups */
+  EspMatrix more; /* the other rows of the newest pass that had such */
+  int32_t *more_rows; /* ESP_MAX_MORE: where in `others` they are from; -1: nowhere yet */
+  float *logits; /* output rows x (vocab, padded to whole groups, and ESP_MAX_MORE if there are others) */
   size_t logits_stride, logits_room;
   float *chunk_maxima, *chunk_sums; /* ESP_MAX_NODES x chunks of the vocabulary */
   struct AttentionJob *jobs;

@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openGguf } from "../src/checkpoint/gguf.ts";
-import { loadHead } from "../src/engine/native-head.ts";
+import { loadHead, type NativeHead } from "../src/engine/native-head.ts";
 import type { NativeTarget } from "../src/engine/native-target.ts";
+import type { HeadSequence } from "../src/target/draft-head.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
 import { openTarget } from "./native-model.ts";
 
@@ -26,6 +27,17 @@ interface Reference {
 }
 
 const fixture = (name: string) => fileURLToPath(new URL(`fixtures/heads/${name}`, import.meta.url));
+
+async function readReference(name: string): Promise<Reference> {
+  return JSON.parse(await readFile(fixture(`${name}.json`), "utf8"));
+}
+
+/** Features of the positions from `first` on, the hidden states of each one after another. */
+function features({ taps, rows }: Reference, first: number): Float32Array {
+  return Float32Array.from(
+    rows.slice(first).flatMap((_, i) => Object.values(taps).flatMap((tap) => tap[first + i]!)),
+  );
+}
 
 /** Root mean square of the difference over that of what is expected. */
 function error(got: ArrayLike<number>, wanted: readonly number[]): number {
@@ -51,17 +63,11 @@ afterAll(() => target[Symbol.asyncDispose]());
 describe.each([
   ["eagle-fused", "eagle-fused.gguf"],
   ["eagle-1", "eagle-1.gguf"],
+  ["text-rows", "text-rows.gguf"],
   ["published-1", "published-1"],
   ["published-3", "published-3"],
 ])("a head of kind %s", (kind, file) => {
-  const reference = readFile(fixture(`${kind}.json`), "utf8").then((text) => JSON.parse(text) as Reference);
-
-  /** Features of the positions from `first` on, the hidden states of each one after another. */
-  function features({ taps, rows }: Reference, first: number): Float32Array {
-    return Float32Array.from(
-      rows.slice(first).flatMap((_, i) => Object.values(taps).flatMap((tap) => tap[first + i]!)),
-    );
-  }
+  const reference = readReference(kind);
 
   test.each([0, 5, 11])(
     "computes what training computes, with %d rows read before the chain that ends in the root",
@@ -124,6 +130,77 @@ describe.each([
       expect(sequence.length).toBe(rows.length);
     },
   );
+});
+
+describe("a head with text rows", () => {
+  const text = [3, 40, 200, 77, 140, 40, 121, 262];
+
+  /** All guesses of a head behind the whole of a text, by token, and the state of its last row. */
+  async function guesses(sequence: HeadSequence, draftVocab: ArrayLike<number>) {
+    const expected = await readReference("text-rows");
+    const tree = new DraftTree(text[1]!, 64);
+    for (const token of text.slice(2)) tree.push(tree.size - 1, token, 1);
+    const pass = await sequence.forward({
+      tree,
+      first: 0,
+      input: features(expected, 0).slice(0, tree.size * 3 * 64),
+      from: "target",
+      topK: draftVocab.length,
+      lastOnly: true,
+    });
+    const byToken = new Map([...pass.tokens].map((token, i) => [token, pass.logProbs[i]!]));
+    return { byToken, state: pass.states.slice(-64) };
+  }
+
+  /** The fixture with `text_rows` off. */
+  async function withoutTextRows(): Promise<NativeHead> {
+    const folder = await mkdtemp(join(tmpdir(), "espalier-head-"));
+    try {
+      const bytes = await readFile(fixture("text-rows.gguf"));
+      const key = "espalier-eagle.text_rows";
+      bytes[bytes.indexOf(key) + key.length + 4] = 0;
+      await writeFile(join(folder, "head.gguf"), bytes);
+      return await loadHead(join(folder, "head.gguf"), target, tokens);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }
+
+  test("guesses tokens of the text that have no row of their own, and leaves all else as it is", async () => {
+    await using head = await loadHead(fixture("text-rows.gguf"), target, tokens);
+    await using plain = await withoutTextRows();
+    await using sequence = head.createSequence({ capacity: 64 });
+    await using plainSequence = plain.createSequence({ capacity: 64 });
+    const own = new Set(Array.from(head.draftVocab));
+    const others = text.slice(1).filter((token) => !own.has(token));
+    const got = await guesses(sequence, head.draftVocab);
+    const without = await guesses(plainSequence, head.draftVocab);
+    expect(got.state).toEqual(without.state);
+    expect(others.length).toBeGreaterThan(3);
+    expect([...got.byToken.keys()].filter((token) => !own.has(token)).length).toBeGreaterThan(1);
+    for (const token of got.byToken.keys()) expect(own.has(token) || others.includes(token)).toBe(true);
+    // Logits are the same; what all share is the sum that they are divided by.
+    const shift = [...got.byToken].filter(([token]) => own.has(token));
+    const first = without.byToken.get(shift[0]![0])! - shift[0]![1];
+    expect(first).toBeGreaterThan(0);
+    for (const [token, value] of shift) expect(without.byToken.get(token)! - value).toBeCloseTo(first, 4);
+  });
+
+  test("gives each of two texts its own, whichever ran before, and forgets what a text does not hold any more", async () => {
+    await using head = await loadHead(fixture("text-rows.gguf"), target, tokens);
+    await using one = head.createSequence({ capacity: 64 });
+    await using other = head.createSequence({ capacity: 64 });
+    const expected = await guesses(one, head.draftVocab);
+    const unread = Int32Array.from({ length: 5 }, (_, i) => 250 + i);
+    await other.read(unread, new Float32Array(unread.length * head.featureSize));
+    const widened = await guesses(other, head.draftVocab);
+    expect(widened.byToken).not.toEqual(expected.byToken);
+    one.rollback();
+    expect(await guesses(one, head.draftVocab)).toEqual(expected);
+    other.rollback();
+    other.truncate(0);
+    expect(await guesses(other, head.draftVocab)).toEqual(expected);
+  });
 });
 
 describe("files of heads", () => {

@@ -44,6 +44,8 @@ export interface HeadConfig extends BlockConfig {
   readonly fuses: boolean;
   /** Query, key and value read token and feature side by side (EAGLE-3): there is no matrix that joins the two. */
   readonly wide: boolean;
+  /** Tokens of the text that are not in `draftVocab` are guessed too, with the target's own rows of the output matrix. */
+  readonly textRows: boolean;
 }
 
 /** What is undefined is left out. */
@@ -91,6 +93,7 @@ export function readHeadConfig(gguf: Gguf, target: HeadTarget): HeadConfig {
     kind,
     fuses: kind === "eagle-fused",
     wide: false,
+    textRows: metadata.boolean(key("text_rows"), false),
     taps: readTaps(metadata, key("taps"), kind, target.config.layers),
   };
 }

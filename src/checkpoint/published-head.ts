@@ -141,6 +141,7 @@ async function readConfig(
     ropeOrder: "neox",
     taps: wide ? [2, layers >> 1, layers - 3] : [layers],
     draftVocab: await readVocabulary(settings, file, vocabSize, wide),
+    textRows: false,
   };
 }
 

@@ -75,6 +75,8 @@ export interface StackSpec {
   readonly finalNorm?: Float32Array | undefined;
   readonly embedding?: Matrix;
   readonly head?: Matrix;
+  /** Rows that a pass may put behind the head's, whose vocabulary is then a multiple of 16. */
+  readonly others?: Matrix | undefined;
   /** A draft head's input; see EspStackSpec in native/espalier.h. */
   readonly join?: Matrix | undefined;
   readonly joinBias?: Float32Array | undefined;
@@ -105,13 +107,15 @@ export interface PassRequest {
   readonly input?: Float32Array | undefined;
   /** The input is rows x (parts * hidden), to be fused by a draft head. */
   readonly fuse?: boolean;
+  /** Rows of the stack's `others` that the head has in this pass, at most 512: tokens from `vocab` on, in this order. */
+  readonly more?: Int32Array | undefined;
   /** Output rows are the last of each tree alone. */
   readonly lastOnly: boolean;
   readonly topK: number;
   /** output rows x topK */
   readonly tokens?: Int32Array | undefined;
   readonly logProbs?: Float32Array | undefined;
-  /** output rows x vocab */
+  /** output rows x vocab, without those of `more` */
   readonly logits?: Float32Array | undefined;
   readonly taps?: Int32Array | undefined;
   /** taps x rows x hidden */

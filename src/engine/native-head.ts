@@ -27,6 +27,7 @@ import {
   type StackSpec,
 } from "./binding.ts";
 import type { NativeTarget } from "./native-target.ts";
+import { TextTokens } from "./text-tokens.ts";
 import { matricesOf, readLayer, readMatrices, readVector } from "./weights.ts";
 
 /** Rows of a pass, and of a draft that is pending (ESP_MAX_NODES). */
@@ -60,6 +61,7 @@ export async function loadHead(
       layers: [{ ...(await readLayer(file, layer, matrix)), rope: 0, window: 0 }],
       finalNorm: await vector(tensors.outputNorm),
       head: output === "target" ? target.output : matrix(output),
+      others: config.textRows ? target.output : undefined,
       embedding: target.embedding,
       join: join && matrix(join),
       joinBias: await vector(tensors.joinBias),
@@ -122,7 +124,7 @@ async function openHead(path: string, target: HeadTarget): Promise<OpenHead> {
 
 export class NativeHead implements DraftHead {
   readonly target: NativeTarget;
-  readonly config: BlockConfig & { readonly fuses?: boolean };
+  readonly config: BlockConfig & { readonly fuses?: boolean; readonly textRows?: boolean };
   readonly stack: Stack;
   readonly maxNodes = MAX_NODES;
   readonly featureSize: number;
@@ -181,12 +183,15 @@ class NativeHeadSequence implements HeadSequence {
   readonly capacity: number;
   readonly #head: NativeHead;
   readonly #cache: Cache;
+  readonly #others: TextTokens | undefined;
   #length = 0;
   #disposed = false;
 
   constructor(head: NativeHead, cache: Cache, capacity: number) {
     this.#head = head;
     this.#cache = cache;
+    const { draftVocab, textRows } = head.config;
+    this.#others = textRows ? new TextTokens(draftVocab, head.target.vocabSize) : undefined;
     this.capacity = capacity;
   }
 
@@ -216,6 +221,7 @@ class NativeHeadSequence implements HeadSequence {
         commit: true,
       };
       await target.inTurn(() => binding.forward(request)).catch(this.#explain(size));
+      this.#others?.add(tokens.subarray(done, done + size), this.#length);
       this.#length += size;
       done += size;
     }
@@ -230,6 +236,8 @@ class NativeHeadSequence implements HeadSequence {
     const size = tree.size - first;
     const k = Math.min(topK, config.draftVocab.length);
     const rows = lastOnly ? 1 : size;
+    if (from === "target") this.#others?.add(tree.tokens.subarray(first, tree.size), this.#length + first);
+    const others = this.#others?.list;
     const tokens = new Int32Array(rows * k);
     const logProbs = new Float32Array(rows * k);
     const states = new Float32Array(size * hiddenSize);
@@ -243,10 +251,13 @@ class NativeHeadSequence implements HeadSequence {
       taps: STATE,
       hiddenOut: states,
       lastOnly,
+      more: others,
       commit: false,
     };
     await target.inTurn(() => binding.forwardNow(pass)).catch(this.#explain(size));
-    for (let i = 0; i < tokens.length; i++) tokens[i] = config.draftVocab[tokens[i]!]!;
+    const own = config.draftVocab;
+    for (const [i, row] of tokens.entries())
+      tokens[i] = row < own.length ? own[row]! : others![row - own.length]!;
     return { size, k, tokens, logProbs, states };
   }
 
@@ -262,6 +273,7 @@ class NativeHeadSequence implements HeadSequence {
   rollback(): void {
     this.#checkAlive();
     this.#head.binding.cacheRollback(this.#cache);
+    this.#others?.truncate(this.#length);
   }
 
   truncate(length: number): void {
@@ -270,6 +282,7 @@ class NativeHeadSequence implements HeadSequence {
       throw new RangeError(`truncate: length is ${length}; give an integer from 0 to ${this.#length}`);
     }
     this.#length = length;
+    this.#others?.truncate(length);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -39,6 +39,24 @@ class Reach:
     path: np.ndarray  # [roots, ROUNDS] the place that the right token of each depth has among all nodes, by value; huge where it is not there
 
 
+@dataclass
+class Moment:
+    """What can be guessed along a text."""
+
+    vocab: torch.Tensor  # tokens: those of the head's rows, then the text's others
+    others: torch.Tensor  # [others, hidden] the target's rows of these
+    known: torch.Tensor  # [committed rows, others] whether the text has them up to a row's token
+
+
+def moment(target: Target, file: HeadFile, text: Text) -> Moment:
+    tokens = text.tokens.tolist()
+    others = file.others(tokens)
+    since = torch.tensor([tokens.index(token, 1) - 1 for token in others.tolist()])
+    known = torch.arange(len(tokens) - 1)[:, None] >= since
+    device = target.device
+    return Moment(torch.cat((file.draft_vocab, others)).to(device), target.output[others.to(device)].float(), known.to(device))
+
+
 def right_tokens(text: Text, count: int) -> torch.Tensor:
     """[roots, count] the tokens behind each root; -1 behind the end."""
     first = text.first
@@ -60,7 +78,8 @@ def committed(target: Target, file: HeadFile, text: Text) -> Rows:
 def reach(target: Target, file: HeadFile, text: Text) -> Reach:
     """Roots are the chosen tokens of a text of one answer, but its last."""
     head, device = file.head, target.device
-    vocab = file.draft_vocab.to(device)
+    reachable = moment(target, file, text)
+    vocab = reachable.vocab
     base = committed(target, file, text)
     right = right_tokens(text, ROUNDS).to(device)
     roots, first = len(right), text.first - 1  # root t of the text stands in row t - 1
@@ -76,7 +95,8 @@ def reach(target: Target, file: HeadFile, text: Text) -> Reach:
     best_values, path_values = [], []
     own: Rows | None = None
     for depth in range(ROUNDS):
-        scores = head.guess(states)[0].view(roots, width, -1) + value[..., None]
+        guessed = head.guess(states, reachable.others, reachable.known[start].repeat_interleave(width, 0))
+        scores = guessed[0].view(roots, width, -1) + value[..., None]
         top = scores.topk(min(TREES[-1], scores.shape[-1]), -1)
         flat = top.values.flatten(1)
         kept = flat.topk(min(TREES[-1], flat.shape[1]), -1)
@@ -104,19 +124,18 @@ def reach(target: Target, file: HeadFile, text: Text) -> Reach:
     for depth, mine in enumerate(path_values):
         rank[:, depth] = torch.where(mine > -torch.inf, (everything > mine[:, None]).sum(-1), 10**6)
     rank = rank.cummax(1).values  # a node is never there without its ancestors
-    return Reach(chain(target, file, text, base, DEPTH).cpu().numpy(), rank.cpu().numpy())
+    return Reach(chain(target, file, text, base, reachable, DEPTH).cpu().numpy(), rank.cpu().numpy())
 
 
 @torch.no_grad()
-def chain(target: Target, file: HeadFile, text: Text, base: Rows, most: int) -> torch.Tensor:
+def chain(target: Target, file: HeadFile, text: Text, base: Rows, reachable: Moment, most: int) -> torch.Tensor:
     """[roots] how many tokens of the head's own chain are right."""
     head, device = file.head, target.device
     right = right_tokens(text, most).to(device)
     first = text.first - 1
     rows, past, found = base.state.shape[1], [base], []
-    vocab = file.draft_vocab.to(device)
     for depth in range(most):
-        token = vocab[head.guess(past[-1].state).argmax(-1)]
+        token = reachable.vocab[head.guess(past[-1].state, reachable.others, reachable.known).argmax(-1)]
         found.append(token[0, first : first + len(right)] == right[:, depth])
         if depth + 1 < most:
             positions = torch.arange(rows, device=device) + depth + 1

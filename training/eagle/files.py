@@ -25,6 +25,12 @@ class HeadFile:
     draft_vocab: torch.Tensor  # [rows of the output matrix]: the target's token of each
     trained_depths: int
     acceptance: list[float]
+    text_rows: bool = False  # tokens of the text that are not in draft_vocab are guessed too, with the target's own rows of the output matrix
+
+    def others(self, text: list[int]) -> torch.Tensor:
+        """Those tokens, in the order of the text, whose first one has no row in a head."""
+        own = set(self.draft_vocab.tolist())
+        return torch.tensor([token for token in dict.fromkeys(text[1:]) if token not in own] if self.text_rows else [], dtype=torch.long)
 
 
 def add_matrix(writer: gguf.GGUFWriter, name: str, value: torch.Tensor, kind: str) -> None:
@@ -94,6 +100,8 @@ def write_head(path: Path, file: HeadFile, target: Target, name: str, layer: str
     writer.add_array(f"{a}.draft_vocab", file.draft_vocab.tolist())
     add_target(writer, a, target)
     writer.add_uint32(f"{a}.trained_depths", file.trained_depths)
+    if file.text_rows:
+        writer.add_bool(f"{a}.text_rows", True)
     writer.add_array(f"{a}.acceptance", [float(share) for share in file.acceptance])
     for tensor, value in file.head.state_dict().items():
         add_matrix(writer, tensor, value, "f32" if value.ndim == 1 else output if tensor == "output.weight" else layer)
@@ -111,7 +119,7 @@ def read_head(path: Path, target: Target | None = None) -> HeadFile:
     )  # fmt: skip
     head = Head(shape).eval()
     head.load_state_dict(weights(reader))
-    return HeadFile(head, torch.tensor(value("draft_vocab")), value("trained_depths"), value("acceptance"))
+    return HeadFile(head, torch.tensor(value("draft_vocab")), value("trained_depths"), value("acceptance"), f"{ARCHITECTURE}.text_rows" in reader.fields and value("text_rows"))
 
 
 CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]

@@ -161,6 +161,12 @@ class Head(nn.Module):
         y = torch.einsum("bkgmp,bpkd->bmkgd", before, committed.values) + torch.einsum("bkgmo,bmokd->bmkgd", after, values)
         return Rows(layer.leave(u, y.flatten(2)), k, v)
 
-    def guess(self, state: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities over the draft vocabulary, fp32."""
-        return self.output(self.output_norm(state)).float().log_softmax(-1)
+    def guess(self, state: torch.Tensor, others: torch.Tensor | None = None, known: torch.Tensor | None = None) -> torch.Tensor:
+        """Log-probabilities over the draft vocabulary, fp32; and behind it over more tokens, whose rows of the target's output matrix are
+        `others` [tokens, hidden], where `known` [rows, tokens] says so."""
+        y = self.output_norm(state)
+        logits = self.output(y).float()
+        if others is not None:
+            more = F.linear(y, others).float()
+            logits = torch.cat((logits, more if known is None else more.masked_fill(~known, float("-inf"))), -1)
+        return logits.log_softmax(-1)

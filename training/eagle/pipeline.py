@@ -47,6 +47,7 @@ def pipeline(args: argparse.Namespace) -> bool:
     if left > 0:
         options = ["--texts", texts, "--out", checkpoint, "--kind", args.kind, "--vocab", args.vocab, "--seconds", args.train_seconds, "--stage-seconds", left]
         options += ["--inner", args.inner] if args.inner else []
+        options += ["--text-rows"] if args.text_rows else []
         stage("eagle.train", *target, *options, *formats, "--tokens", args.step_tokens, "--steps", args.steps, log=log)
     if not checkpoint.exists():
         return False
@@ -75,8 +76,8 @@ def smoke(args: argparse.Namespace) -> None:
     target = ROOT.parent / "models" / "espalier-tiny" / "espalier-tiny.gguf"
     tiny = {"target": target, "source": "stories", "slots": 16, "length": 112, "answer": 72, "workers": 1, "tokens": 1400, "inner": 256, "vocab": 1024, "step_tokens": 512,
             "steps": 4, "count": 2, "held_out": 4, "layer": "q4_0", "export_vocab": None, "out": None}  # fmt: skip
-    for kind in ("eagle-fused", "eagle-1"):
-        pipeline(argparse.Namespace(**vars(args) | tiny | {"kind": kind, "name": kind, "work": work}))
+    for kind, text_rows in (("eagle-fused", True), ("eagle-1", False)):
+        pipeline(argparse.Namespace(**vars(args) | tiny | {"kind": kind, "name": kind, "work": work, "text_rows": text_rows}))
         check = ["node", ROOT.parent / "scripts" / "check-head.mjs", work / f"{kind}.gguf", target]
         subprocess.run([*map(str, check)], check=True)
     few = ["--seconds", 5, "--tokens", 512, "--batch", 64, "--held-out", 2]
@@ -95,6 +96,7 @@ def main() -> None:
     parser.add_argument("--grams", type=Path, help="hashes of `story.overlap`")
     parser.add_argument("--inner", type=int)
     parser.add_argument("--vocab", type=int, default=16384)
+    parser.add_argument("--text-rows", action="store_true", help="see `eagle.train`")
     parser.add_argument("--export-vocab", type=int, nargs="*", help="sizes to evaluate; the first is the one of the head's file")
     parser.add_argument("--layer", default="q4_1")
     parser.add_argument("--output", default="q4_1")

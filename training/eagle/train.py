@@ -43,14 +43,16 @@ def ahead(rows: torch.Tensor, depth: int) -> torch.Tensor:
 
 
 class Judge:
-    """Distributions of the target over the draft vocabulary."""
+    """Distributions of the target over the draft vocabulary; with `text_rows` over all tokens, those of the draft vocabulary first."""
 
-    def __init__(self, target: Target, draft_vocab: torch.Tensor):
-        self.matrix, self.rows = target.outputs(draft_vocab), len(draft_vocab)
+    def __init__(self, target: Target, draft_vocab: torch.Tensor, text_rows: bool):
+        self.matrix, own = target.outputs(draft_vocab), len(draft_vocab)
+        self.rows = len(self.matrix) if text_rows else own
+        self.others = self.matrix[own:] if text_rows else None
 
     @torch.no_grad()
     def distributions(self, final: torch.Tensor, part: int = 2048) -> torch.Tensor:
-        """[positions, draft vocabulary] of hidden states [positions, hidden] after the final norm; what other tokens get is left out."""
+        """[positions, tokens] of hidden states [positions, hidden] after the final norm; what other tokens get is left out."""
         found = torch.empty(len(final), self.rows, dtype=final.dtype, device=final.device)
         for begin in range(0, len(final), part):
             logits = F.linear(final[begin : begin + part], self.matrix).float()
@@ -61,9 +63,9 @@ class Judge:
 class Losses:
     """What a head is judged by on a batch."""
 
-    def __init__(self, target: Target, head: Head, draft_vocab: torch.Tensor, depths: int, noise: float):
+    def __init__(self, target: Target, head: Head, draft_vocab: torch.Tensor, text_rows: bool, depths: int, noise: float):
         self.target, self.head, self.depths, self.noise = target, head, depths, noise
-        self.judge = Judge(target, draft_vocab)
+        self.judge = Judge(target, draft_vocab, text_rows)
 
     def __call__(self, batch: Batch, learning: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss, and at each depth [2]: mean cross-entropy, and how often the head's best token is the target's."""
@@ -85,7 +87,7 @@ class Losses:
             feature = past[-1].state
             counts = learnt(batch.chosen, depth)
             wanted = right[ahead(place.unsqueeze(-1), depth)[..., 0][counts]]
-            guessed = head.guess(feature[counts])
+            guessed = head.guess(feature[counts], self.judge.others)
             cross = -(wanted * guessed).sum() / max(1, len(guessed))
             loss = loss + DECAY**depth * cross
             if head.shape.kind == "eagle-1":
@@ -101,7 +103,8 @@ def main() -> None:
     add_options(parser)
     parser.add_argument("--kind", choices=("eagle-1", "eagle-fused"), default="eagle-fused")
     parser.add_argument("--inner", type=int, help="width of the feed-forward part; the target's if not given")
-    parser.add_argument("--vocab", type=int, default=16384, help="tokens that the head can guess")
+    parser.add_argument("--vocab", type=int, default=16384, help="tokens that the head has rows for")
+    parser.add_argument("--text-rows", action="store_true", help="learn beside the target's own output rows of all other tokens, which a runtime takes for those that the text holds")
     parser.add_argument("--depths", type=int, help="rows of a roll-out; 4, for eagle-1 1")
     parser.add_argument("--output", choices=FORMATS, default="q4_1", help="format of the output matrix")
     parser.add_argument("--noise", type=float, help="on features; 0, for eagle-1 0.1")
@@ -119,13 +122,13 @@ def main() -> None:
     torch.manual_seed(1)
     head = Head(shape)
     head.begin(target, draft_vocab)
-    losses = Losses(target, head, draft_vocab, depths, noise)
+    losses = Losses(target, head, draft_vocab, args.text_rows, depths, noise)
     trainer = Trainer(head, target, losses, lambda name: args.output if name == "output.weight" else args.layer, args.rate)
     if saved:
         trainer.restore(saved)
     print(f"train: {sum(p.numel() for p in trainer.exact.values())} parameters, {len(learn)} texts, {len(aside)} held out, draft vocabulary of "
           f"{len(draft_vocab)} with {share:.4f} of the answers, after {time.time() - entered:.0f} s", flush=True)  # fmt: skip
-    train(trainer, learn, aside, args, {"kind": args.kind, "inner": shape.inner, "draft_vocab": draft_vocab, "depths": depths}, entered)
+    train(trainer, learn, aside, args, {"kind": args.kind, "inner": shape.inner, "draft_vocab": draft_vocab, "text_rows": args.text_rows, "depths": depths}, entered)
 
 
 if __name__ == "__main__":
