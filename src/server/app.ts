@@ -12,8 +12,8 @@ import { ApiError, schemaError } from "./api-error.ts";
 import type { Generator } from "./generator.ts";
 import { checkHost, checkKey } from "./guard.ts";
 import { Metrics } from "./metrics.ts";
+import { OpenTexts } from "./open-texts.ts";
 import { openApi } from "./openapi.ts";
-import { Places } from "./places.ts";
 import { ChatReplies, CompletionReplies, type Head } from "./reply.ts";
 import { chatJob, completionJob } from "./request.ts";
 import { chatSchema, completionSchema } from "./schema.ts";
@@ -59,7 +59,7 @@ export function createApp(generator: Generator, options: AppOptions): App {
   const { version, apiKey, hosts, origins = [], maxBodyBytes = 1 << 20, maxOpen = 128 } = options;
   const { onLog, onFault } = options;
   const metrics = new Metrics();
-  const places = new Places(maxOpen);
+  const places = new OpenTexts(maxOpen);
   const created = Math.floor(Date.now() / 1000);
   const model = { id: generator.name, object: "model", created, owned_by: "espalier" };
   const document = openApi(generator, { version, needsKey: apiKey !== undefined });

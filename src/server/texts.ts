@@ -4,7 +4,7 @@ import type { GenerateEvent, GenerateStats, StopReason, TextPiece } from "../ses
 import { ApiError, apiErrorOf } from "./api-error.ts";
 import type { Generator } from "./generator.ts";
 import type { Metrics } from "./metrics.ts";
-import type { Places } from "./places.ts";
+import type { OpenTexts } from "./open-texts.ts";
 import type { Reply } from "./reply.ts";
 import type { Job } from "./request.ts";
 import { streamed } from "./stream.ts";
@@ -22,7 +22,7 @@ export interface LogEntry {
 }
 
 export interface TextsOptions {
-  readonly places: Places;
+  readonly places: OpenTexts;
   readonly metrics: Metrics;
   readonly onLog: ((entry: LogEntry) => void) | undefined;
   /** Told of errors that are the server's own. */

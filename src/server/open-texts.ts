@@ -2,7 +2,7 @@
 
 import { ApiError } from "./api-error.ts";
 
-export class Places {
+export class OpenTexts {
   readonly #most: number;
   #open = 0;
   #closing: { readonly done: () => void; readonly promise: Promise<void> } | undefined;
