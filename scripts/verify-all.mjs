@@ -5,7 +5,8 @@
  *
  *   npm run verify:all -- [--model M] [--data DIR] [--per-file N] [--max-tokens N] [--sample]
  *
- * The folder is that of `--data`, else of ESPALIER_DATA, else ../shared/data. `--sample` is the short form for CI.
+ * The folder is that of `--data`, else of ESPALIER_DATA, else ../shared/data. `--sample` is the short form for CI: few prompts, and the
+ * methods take turns, so that each meets a part of the files, some greedy and some seeded.
  */
 
 import { execFileSync, spawn } from "node:child_process";
@@ -30,26 +31,32 @@ const SAMPLINGS = [
   { name: "greedy", args: ["--budget", "8"] },
   { name: "seeded", args: ["--budget", "24", "--temperature", "0.8", "--seed", "1"] },
 ];
+/** Of the sample: one method in so many is checked with a file and a sampling. */
+const TURNS = 5;
 
 if (!existsSync(values.data)) {
   fail(`no folder of prompt files at ${values.data}; name one with --data DIR or ESPALIER_DATA`);
 }
 if (!existsSync(join(root, "dist/cli/main.js"))) fail("there is no dist/; run npm run build first");
 const { modelFolder } = await import("../dist/checkpoint/model-cache.js");
+const { loadModel } = await import("../dist/index.js");
 const files = readdirSync(values.data)
   .filter((file) => file.endsWith(".jsonl"))
   .sort();
 if (files.length === 0) fail(`no .jsonl files in ${values.data}`);
 
+const methods = await methodNames();
 const notes = openNotes();
 let prompts = 0;
 let tokens = 0;
 const unequal = [];
 for (const [index, file] of files.entries()) {
-  for (const sampling of SAMPLINGS) {
+  for (const [which, sampling] of SAMPLINGS.entries()) {
     const key = `${file} ${sampling.name}`;
     const known = notes.read(key);
-    const result = known ?? (await verify(join(values.data, file), sampling.args));
+    const turn = 3 * index + 2 * which;
+    const some = values.sample ? methods.filter((_, i) => i % TURNS === turn % TURNS) : methods;
+    const result = known ?? (await verify(join(values.data, file), some, sampling.args));
     if (result.equal) notes.write(key, result);
     else unequal.push(key);
     if (sampling === SAMPLINGS[0]) prompts += result.prompts;
@@ -69,8 +76,8 @@ if (unequal.length > 0) process.exit(1);
 notes.forget();
 
 /** Runs `espalier verify` and gives the JSON object of its last line. */
-async function verify(path, sampling) {
-  const args = ["verify", "--model", values.model, "--prompts", path, "--method", "all", "--json"];
+async function verify(path, names, sampling) {
+  const args = ["verify", "--model", values.model, "--prompts", path, "--method", names.join(","), "--json"];
   args.push("--limit", perFile, "--max-tokens", maxTokens, ...sampling);
   const child = spawn(process.execPath, [join(root, "dist/cli/main.js"), ...args], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -90,6 +97,13 @@ async function verify(path, sampling) {
   const result = JSON.parse(last);
   if (code !== 0 && result.equal) fail(`espalier verify ended with code ${code}`);
   return result;
+}
+
+/** What the model can draft with. */
+async function methodNames() {
+  const model = await loadModel(values.model);
+  await model[Symbol.asyncDispose]();
+  return model.methodNames.filter((name) => name !== "plain");
 }
 
 /** What was found equal at this commit with these settings; kept only when the working tree is clean. */
