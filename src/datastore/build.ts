@@ -4,11 +4,11 @@ import { availableParallelism } from "node:os";
 import { fill, openFile } from "../checkpoint/open-file.ts";
 import { EspalierError } from "../errors.ts";
 import { fingerprint } from "../text/fingerprint.ts";
-import { openStoreFile } from "./datastore.ts";
 import type { EncoderParts } from "./document-encoder.ts";
 import { findFiles, readParts, type SourceFile } from "./documents.ts";
 import { EncoderPool } from "./encoder-pool.ts";
 import { HEADER_BYTES, isStore } from "./format.ts";
+import { openStoreFile } from "./store-file.ts";
 import { type StoreVocabulary, StoreWriter } from "./store-writer.ts";
 
 export interface BuildProgress {

@@ -3,14 +3,12 @@
  * is compared once, when it is opened.
  */
 
-import type { FileHandle } from "node:fs/promises";
-import { crc32 } from "node:zlib";
-import { fill, openFile } from "../checkpoint/open-file.ts";
 import type { Continuations, RetrievalLimits, RetrievalSource } from "../draft/continuations.ts";
 import { type Binding, engine, matchStatus, type PassFailure, type Store } from "../engine/binding.ts";
 import { EspalierError } from "../errors.ts";
 import type { TokenId } from "../types.ts";
-import { decodeHeader, HEADER_BYTES, placesOf, type StoreHeader, tokenWidth } from "./format.ts";
+import { HEADER_BYTES, placesOf, type StoreHeader, tokenWidth } from "./format.ts";
+import { changed, openStoreFile, readChecked } from "./store-file.ts";
 
 /** By the names of {@link RetrievalLimits}, in the order in which the engine takes them: default, and largest. */
 const LIMITS = {
@@ -21,59 +19,6 @@ const LIMITS = {
   nodes: [64, 1024],
 } as const;
 const DEFAULTS = Int32Array.from(Object.values(LIMITS), ([usual]) => usual);
-
-/** Bytes that are read at once to compare a checksum. */
-const PIECE = 1 << 20;
-
-export interface StoreFile extends StoreHeader {
-  readonly path: string;
-  readonly file: FileHandle;
-  /** Of the file. */
-  readonly bytes: number;
-}
-
-/**
- * Opens the file and reads its header; whoever calls closes it. Throws EspalierError "file-not-found", "file-unreadable", "bad-store", or
- * "other-vocabulary" when `fingerprint` is given and the store's is another.
- */
-export async function openStoreFile(path: string, fingerprint?: string): Promise<StoreFile> {
-  const { file, size } = await openFile(path);
-  try {
-    const start = new Uint8Array(Math.min(size, HEADER_BYTES));
-    if (!(await fill(path, file, start, 0))) throw changed(path);
-    const header = decodeHeader(path, start, size);
-    if (fingerprint !== undefined && header.fingerprint !== fingerprint) {
-      throw new EspalierError(
-        "other-vocabulary",
-        `the datastore ${path} was built with the tokenizer of another model; build one with this model's`,
-      );
-    }
-    return { ...header, path, file, bytes: size };
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
-}
-
-/** Calls `each` with all behind the header, piece by piece. Throws EspalierError "bad-store" when its checksum is wrong. */
-export async function readChecked(
-  { path, file, bytes, checksum }: StoreFile,
-  each: (piece: Uint8Array, at: number) => unknown = () => {},
-  signal?: AbortSignal,
-): Promise<void> {
-  const room = new Uint8Array(Math.min(PIECE, bytes));
-  let sum = 0;
-  for (let at = HEADER_BYTES; at < bytes; at += room.length) {
-    signal?.throwIfAborted();
-    const piece = room.subarray(0, Math.min(room.length, bytes - at));
-    if (!(await fill(path, file, piece, at))) throw changed(path);
-    sum = crc32(piece, sum);
-    await each(piece, at);
-  }
-  if (sum !== checksum) {
-    throw new EspalierError("bad-store", `${path} is damaged: its checksum is wrong; build or copy it again`);
-  }
-}
 
 /**
  * Opens a datastore, to be asked with tokens of the vocabulary with this fingerprint (`Tokenizer.fingerprint`; default: whichever it has). Reads the file
@@ -110,7 +55,17 @@ export class Datastore implements RetrievalSource, AsyncDisposable {
   readonly #found = new Int32Array(3 + 3 * LIMITS.nodes[1]);
 
   /** For {@link openDatastore}. */
-  constructor(binding: Binding, { path, fingerprint, vocabSize, count, documents, bytes }: StoreFile) {
+  constructor(
+    binding: Binding,
+    {
+      path,
+      fingerprint,
+      vocabSize,
+      count,
+      documents,
+      bytes,
+    }: StoreHeader & { readonly path: string; readonly bytes: number },
+  ) {
     this.path = path;
     this.fingerprint = fingerprint;
     this.vocabSize = vocabSize;
@@ -188,14 +143,4 @@ function readLimits(limits: RetrievalLimits): Int32Array {
     );
   }
   return Int32Array.from(values);
-}
-
-function changed(path: string, cause?: unknown): EspalierError {
-  return new EspalierError(
-    "store-changed",
-    `the datastore ${path} was changed while it was in use; open it again`,
-    {
-      cause,
-    },
-  );
 }

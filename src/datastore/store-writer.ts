@@ -10,8 +10,8 @@ import { crc32 } from "node:zlib";
 import { fill } from "../checkpoint/open-file.ts";
 import { engine, type PassFailure } from "../engine/binding.ts";
 import { EspalierError } from "../errors.ts";
-import { readChecked, type StoreFile } from "./datastore.ts";
 import { encodeHeader, HEADER_BYTES, MOST_TOKENS, placesOf, type StoreHeader, tokenWidth } from "./format.ts";
+import { readChecked, type StoreFile } from "./store-file.ts";
 
 /** Tokens and suffixes that are written, and read, at once. */
 const PIECE = 1 << 20;
