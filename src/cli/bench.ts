@@ -8,7 +8,7 @@ import { type EngineInfo, engineOf } from "./engine-info.ts";
 import { interruptible } from "./interrupt.ts";
 import { dim, type Exit, FAILED, INTERRUPTED, type Io, writeJson } from "./io.ts";
 import { loadStates, type ModelOptions, withModel } from "./model.ts";
-import { integer, list, methodName, shared } from "./options.ts";
+import { addModel, integer, list, methodName, shared } from "./options.ts";
 import { showProgress } from "./progress.ts";
 import { PROMPT_FILES, type Prompt, readPrompts, spread } from "./prompts.ts";
 import { table } from "./table.ts";
@@ -54,16 +54,12 @@ ${PROMPT_FILES}
 Ends with exit code 1 when a method's text is not the one of plain decoding.`;
 
 export function addBench(program: Command, io: Io, exit: Exit): void {
-  const bench = program
-    .command("bench")
-    .description("Measure every method over prompt files, by category.")
-    .enablePositionalOptions()
-    .addOption(shared.model())
-    .addOption(shared.draftModel())
-    .addOption(shared.head())
-    .addOption(shared.exit())
-    .addOption(shared.ldlp())
-    .addOption(shared.datastore())
+  const bench = addModel(
+    program
+      .command("bench")
+      .description("Measure every method over prompt files, by category.")
+      .enablePositionalOptions(),
+  )
     // Not mandatory for commander, which would ask for them in `bench engine` as well.
     .option(PROMPTS, "prompt files (JSON Lines), separated by commas", list(String))
     .option("--methods <names>", "methods beside plain, separated by commas (default: all)", list(methodName))
@@ -72,9 +68,6 @@ export function addBench(program: Command, io: Io, exit: Exit): void {
     .addOption(shared.temperature())
     .addOption(shared.seed())
     .addOption(shared.budget())
-    .addOption(shared.threads())
-    .addOption(shared.context())
-    .addOption(shared.weights())
     .addOption(shared.state())
     .addOption(shared.json())
     .addHelpText("after", EXAMPLES)

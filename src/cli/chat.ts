@@ -9,7 +9,7 @@ import type { Session } from "../session/session.ts";
 import type { ChatMessage } from "../text/chat-template.ts";
 import { allowsColors, dim, type Exit, INTERRUPTED, type Io } from "./io.ts";
 import { type ModelOptions, withModel, withState } from "./model.ts";
-import { shared } from "./options.ts";
+import { addModel, shared } from "./options.ts";
 import { Painter } from "./paint.ts";
 import { statsLine } from "./report.ts";
 import { addSampling, type Sampling, samplingOf } from "./sampling.ts";
@@ -39,23 +39,12 @@ In the conversation:
 ${HELP.replaceAll(/^/gm, "  ").trimEnd()}`;
 
 export function addChat(program: Command, io: Io, exit: Exit): void {
-  const command = program
-    .command("chat")
-    .description("Talk with a model.")
-    .addOption(shared.model())
-    .addOption(shared.draftModel())
-    .addOption(shared.head())
-    .addOption(shared.exit())
-    .addOption(shared.ldlp())
-    .addOption(shared.datastore())
+  const command = addModel(program.command("chat").description("Talk with a model."))
     .option("--system <text>", "system message: what the model is told before the conversation")
     .addOption(shared.method())
     .addOption(shared.maxTokens())
     .addOption(shared.budget());
   addSampling(command)
-    .addOption(shared.threads())
-    .addOption(shared.context())
-    .addOption(shared.weights())
     .addOption(shared.keptState())
     .option("--color", "show by drafter which tokens were free")
     .option("--stats", "show the figures of every answer")

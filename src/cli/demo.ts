@@ -8,7 +8,7 @@ import { engineOf } from "./engine-info.ts";
 import { interruptible } from "./interrupt.ts";
 import { allowsColors, dim, type Exit, FAILED, INTERRUPTED, type Io } from "./io.ts";
 import { type ModelOptions, withModel } from "./model.ts";
-import { shared } from "./options.ts";
+import { addModel, shared } from "./options.ts";
 import { Painter } from "./paint.ts";
 import { type End, Lane, race } from "./race.ts";
 import { type Column, fitsSideBySide, SideBySide } from "./side-by-side.ts";
@@ -38,19 +38,13 @@ Both ways of writing take turns on the same cores, a few hundredths of a second 
 Tokens in colour were guessed by a drafter and confirmed by the model.`;
 
 export function addDemo(program: Command, io: Io, exit: Exit): void {
-  program
-    .command("demo")
-    .description("Write three stories, plain and drafted side by side, and compare.")
-    .addOption(shared.model())
-    .addOption(shared.draftModel())
-    .addOption(shared.head())
-    .addOption(shared.exit())
-    .addOption(shared.ldlp())
+  addModel(
+    program.command("demo").description("Write three stories, plain and drafted side by side, and compare."),
+  )
     .addOption(shared.method())
     .addOption(shared.maxTokens().default(250))
     .addOption(shared.temperature())
     .addOption(shared.seed())
-    .addOption(shared.threads())
     .addHelpText("after", EXAMPLES)
     .action((options: Options) =>
       withModel(options, io, (model) =>

@@ -9,7 +9,7 @@ import type { ChatMessage } from "../text/chat-template.ts";
 import { interruptible } from "./interrupt.ts";
 import { allowsColors, dim, type Exit, INTERRUPTED, type Io, writeJson } from "./io.ts";
 import { type ModelOptions, withModel, withState } from "./model.ts";
-import { shared } from "./options.ts";
+import { addModel, shared } from "./options.ts";
 import { Painter } from "./paint.ts";
 import { statsLine } from "./report.ts";
 import { addSampling, type Sampling, samplingOf } from "./sampling.ts";
@@ -34,15 +34,9 @@ A prompt is fed as it is. Messages, a JSON list such as [{"role": "user", "conte
 chat template.`;
 
 export function addGenerate(program: Command, io: Io, exit: Exit): void {
-  const command = program
-    .command("generate")
-    .description("Continue a prompt, or answer a conversation, once.")
-    .addOption(shared.model())
-    .addOption(shared.draftModel())
-    .addOption(shared.head())
-    .addOption(shared.exit())
-    .addOption(shared.ldlp())
-    .addOption(shared.datastore())
+  const command = addModel(
+    program.command("generate").description("Continue a prompt, or answer a conversation, once."),
+  )
     .addOption(
       new Option("-p, --prompt <text>", "raw text to continue; - reads standard input").conflicts("messages"),
     )
@@ -51,9 +45,6 @@ export function addGenerate(program: Command, io: Io, exit: Exit): void {
     .addOption(shared.maxTokens())
     .addOption(shared.budget());
   addSampling(command)
-    .addOption(shared.threads())
-    .addOption(shared.context())
-    .addOption(shared.weights())
     .addOption(shared.keptState())
     .addOption(new Option("--color", "show by drafter which tokens were free").conflicts("json"))
     .addOption(shared.json())

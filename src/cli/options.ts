@@ -1,6 +1,6 @@
 /** @file Options that several commands share, and the parsers that refuse what is not a number of the right kind. */
 
-import { InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { embeddedModel } from "../checkpoint/embedded.ts";
 import { defaultMethod, methodNames, parseMethod } from "../methods/registry.ts";
 
@@ -74,40 +74,10 @@ export const shared = {
     new Option("-m, --model <model>", `${MODEL}; the default is small and tells short stories`).default(
       embeddedModel,
     ),
-  draftModel: () =>
-    new Option(
-      "--draft-model <model>",
-      "a smaller model of the same vocabulary, to draft with (method draft-model)",
-    ),
-  head: () =>
-    new Option(
-      "--head <file>",
-      "a draft head trained for the model, to draft with (method eagle); none (default: the model's own, if it comes with Espalier)",
-    ),
-  exit: () =>
-    new Option(
-      "--exit <file>",
-      "an exit block trained for the model, to draft with behind its first layers (method eesd); none (default: the model's own, if it comes with Espalier)",
-    ),
-  ldlp: () =>
-    new Option(
-      "--ldlp <file>",
-      "a length predictor trained for the head, for method adaeagle (default: the one beside the head, if there is one)",
-    ),
-  datastore: () =>
-    new Option(
-      "--datastore <file>",
-      "texts to retrieve from, built with the model's tokenizer (method rasd or retrieval)",
-    ),
   threads: () =>
     new Option("--threads <n>", "threads (default: one for each core)").argParser(
       integer({ min: 1, max: 64 }),
     ),
-  context: () =>
-    new Option(
-      "--context <n>",
-      "most tokens of prompt and answer together (default: what the model was trained for)",
-    ).argParser(integer({ min: 2 })),
   weights: () =>
     new Option(
       "--weights <kind>",
@@ -141,3 +111,36 @@ export const shared = {
     ).argParser(integer({ min: 1 })),
   json: () => new Option("--json", "print one JSON object as the last line"),
 };
+
+/** The options of commands that draft: the model, what drafts beside it, and how it runs. */
+export function addModel(command: Command): Command {
+  return command
+    .addOption(shared.model())
+    .option(
+      "--draft-model <model>",
+      "a smaller model of the same vocabulary, to draft with (method draft-model)",
+    )
+    .option(
+      "--head <file>",
+      "a draft head trained for the model, to draft with (method eagle); none (default: the model's own, if it comes with Espalier)",
+    )
+    .option(
+      "--exit <file>",
+      "an exit block trained for the model, to draft with behind its first layers (method eesd); none (default: the model's own, if it comes with Espalier)",
+    )
+    .option(
+      "--ldlp <file>",
+      "a length predictor trained for the head, for method adaeagle (default: the one beside the head, if there is one)",
+    )
+    .option(
+      "--datastore <file>",
+      "texts to retrieve from, built with the model's tokenizer (method rasd or retrieval)",
+    )
+    .addOption(shared.threads())
+    .option(
+      "--context <n>",
+      "most tokens of prompt and answer together (default: what the model was trained for)",
+      integer({ min: 2 }),
+    )
+    .addOption(shared.weights());
+}

@@ -9,7 +9,7 @@ import { Service } from "../session/service.ts";
 import { engineOf } from "./engine-info.ts";
 import { dim, INTERRUPTED, type Io } from "./io.ts";
 import { type ModelOptions, withModel } from "./model.ts";
-import { collect, integer, shared } from "./options.ts";
+import { addModel, collect, integer } from "./options.ts";
 import { errorText, statsLine } from "./report.ts";
 import { version } from "./version.ts";
 
@@ -38,15 +38,7 @@ Examples:
 Paths: POST /v1/chat/completions and /v1/completions, GET /v1/models, /health, /metrics (for Prometheus) and /openapi.json.`;
 
 export function addServe(program: Command, io: Io): void {
-  program
-    .command("serve")
-    .description("Answer requests over HTTP, in the shape of OpenAI's API.")
-    .addOption(shared.model())
-    .addOption(shared.draftModel())
-    .addOption(shared.head())
-    .addOption(shared.exit())
-    .addOption(shared.ldlp())
-    .addOption(shared.datastore())
+  addModel(program.command("serve").description("Answer requests over HTTP, in the shape of OpenAI's API."))
     .option("--host <address>", "where to listen; other than this machine alone needs a key", "127.0.0.1")
     .addOption(
       new Option("--port <n>", "0 takes any that is free")
@@ -73,9 +65,6 @@ export function addServe(program: Command, io: Io): void {
         .argParser(integer({ min: 0 }))
         .default(256),
     )
-    .addOption(shared.threads())
-    .addOption(shared.context())
-    .addOption(shared.weights())
     .option("--quiet", "do not log requests (texts are never logged)")
     .addHelpText("after", EXAMPLES)
     .action(async (options: Options) => {

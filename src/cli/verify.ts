@@ -5,7 +5,7 @@ import type { Model } from "../session/model.ts";
 import { interruptible } from "./interrupt.ts";
 import { type Exit, FAILED, INTERRUPTED, type Io, writeJson } from "./io.ts";
 import { loadStates, type ModelOptions, withModel } from "./model.ts";
-import { integer, list, methodName, shared } from "./options.ts";
+import { addModel, integer, list, methodName, shared } from "./options.ts";
 import { showProgress } from "./progress.ts";
 import { PROMPT_FILES, type Prompt, readPrompts, spread } from "./prompts.ts";
 import { type Answer, type Divergence, firstDifference, runPrompt, type TurnRequest } from "./transcript.ts";
@@ -42,15 +42,9 @@ ${PROMPT_FILES}
 Ends with exit code 1 when a single token differs.`;
 
 export function addVerify(program: Command, io: Io, exit: Exit): void {
-  program
-    .command("verify")
-    .description("Check on real prompts that drafting does not change the text.")
-    .addOption(shared.model())
-    .addOption(shared.draftModel())
-    .addOption(shared.head())
-    .addOption(shared.exit())
-    .addOption(shared.ldlp())
-    .addOption(shared.datastore())
+  addModel(
+    program.command("verify").description("Check on real prompts that drafting does not change the text."),
+  )
     .requiredOption("--prompts <files>", "prompt files (JSON Lines), separated by commas", list(String))
     .option(
       "--method <names>",
@@ -62,9 +56,6 @@ export function addVerify(program: Command, io: Io, exit: Exit): void {
     .addOption(shared.temperature())
     .addOption(shared.seed())
     .addOption(shared.budget())
-    .addOption(shared.threads())
-    .addOption(shared.context())
-    .addOption(shared.weights())
     .addOption(shared.state())
     .addOption(shared.json())
     .addHelpText("after", EXAMPLES)
