@@ -179,6 +179,11 @@ describe("a head with text rows", () => {
     expect(others.length).toBeGreaterThan(3);
     expect([...got.byToken.keys()].filter((token) => !own.has(token)).length).toBeGreaterThan(1);
     for (const token of got.byToken.keys()) expect(own.has(token) || others.includes(token)).toBe(true);
+    const named = (sequence: HeadSequence) => [...tokens.keys()].filter((token) => sequence.names(token));
+    expect(new Set(named(sequence))).toEqual(new Set([...own, ...others]));
+    expect(new Set(named(plainSequence))).toEqual(own);
+    sequence.rollback();
+    expect(new Set(named(sequence))).toEqual(own);
     // Logits are the same; what all share is the sum that they are divided by.
     const shift = [...got.byToken].filter(([token]) => own.has(token));
     const first = without.byToken.get(shift[0]![0])! - shift[0]![1];

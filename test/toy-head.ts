@@ -133,6 +133,10 @@ class ToyHeadSequence implements HeadSequence {
     });
   }
 
+  names(token: TokenId): boolean {
+    return this.#head.draftVocab.includes(token);
+  }
+
   commit(path: readonly NodeIndex[]): void {
     for (const [i, node] of path.entries()) {
       need(

@@ -210,7 +210,8 @@ describe("method eagle", () => {
   });
 
   it("never drafts what is not in the head's vocabulary", async () => {
-    const few = new EagleDrafter(new ToyHead(target, { hidden: 24 }), 64);
+    await using few = new EagleDrafter(new ToyHead(target, { hidden: 24 }), 64);
+    few.resume([1, 2]);
     expect([23, 24, 47, 48].map((token) => few.names(token))).toEqual([false, true, true, false]);
     const { tokens: said, end } = await run(new ToyHead(target, { hidden: 24 }), 20);
     expect(said.some((token) => token < 24)).toBe(true);

@@ -28,8 +28,6 @@ export class EagleDrafter implements Drafter {
   readonly #states: Float32Array;
   readonly #answers: Answers;
   #passes = 0;
-  /** By token, 1 for those of the draft vocabulary. */
-  #named: Uint8Array | undefined;
 
   /**
    * `contextLength`: the longest text, in tokens. `odds`, from {@link modelOdds}: how often the target agrees; without, probabilities are
@@ -49,8 +47,7 @@ export class EagleDrafter implements Drafter {
   }
 
   names(token: TokenId): boolean {
-    this.#named ??= marks(this.#head.draftVocab);
-    return this.#named[token] === 1;
+    return this.#rows.sequence.names(token);
   }
 
   get passes(): number {
@@ -132,13 +129,4 @@ export class EagleDrafter implements Drafter {
     this.#states.set(pass.states, first * width);
     for (let i = 0; i < count; i++) this.#answers.note(first + i, pass, i);
   }
-}
-
-/** 1 at each of the places, which may come in any order. */
-function marks(places: ArrayLike<number>): Uint8Array {
-  let end = 0;
-  for (let i = 0; i < places.length; i++) end = Math.max(end, places[i]! + 1);
-  const marks = new Uint8Array(end);
-  for (let i = 0; i < places.length; i++) marks[places[i]!] = 1;
-  return marks;
 }

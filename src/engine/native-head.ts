@@ -183,15 +183,14 @@ class NativeHeadSequence implements HeadSequence {
   readonly capacity: number;
   readonly #head: NativeHead;
   readonly #cache: Cache;
-  readonly #others: TextTokens | undefined;
+  readonly #tokens: TextTokens;
   #length = 0;
   #disposed = false;
 
   constructor(head: NativeHead, cache: Cache, capacity: number) {
     this.#head = head;
     this.#cache = cache;
-    const { draftVocab, textRows } = head.config;
-    this.#others = textRows ? new TextTokens(draftVocab, head.target.vocabSize) : undefined;
+    this.#tokens = new TextTokens(head.config.draftVocab, head.target.vocabSize);
     this.capacity = capacity;
   }
 
@@ -221,7 +220,7 @@ class NativeHeadSequence implements HeadSequence {
         commit: true,
       };
       await target.inTurn(() => binding.forward(request)).catch(this.#explain(size));
-      this.#others?.add(tokens.subarray(done, done + size), this.#length);
+      if (this.#textRows) this.#tokens.add(tokens.subarray(done, done + size), this.#length);
       this.#length += size;
       done += size;
     }
@@ -236,8 +235,9 @@ class NativeHeadSequence implements HeadSequence {
     const size = tree.size - first;
     const k = Math.min(topK, config.draftVocab.length);
     const rows = lastOnly ? 1 : size;
-    if (from === "target") this.#others?.add(tree.tokens.subarray(first, tree.size), this.#length + first);
-    const others = this.#others?.list;
+    if (this.#textRows && from === "target")
+      this.#tokens.add(tree.tokens.subarray(first, tree.size), this.#length + first);
+    const others = this.#textRows ? this.#tokens.list : undefined;
     const tokens = new Int32Array(rows * k);
     const logProbs = new Float32Array(rows * k);
     const states = new Float32Array(size * hiddenSize);
@@ -261,6 +261,10 @@ class NativeHeadSequence implements HeadSequence {
     return { size, k, tokens, logProbs, states };
   }
 
+  names(token: TokenId): boolean {
+    return this.#tokens.has(token);
+  }
+
   commit(path: readonly NodeIndex[]): void {
     this.#checkAlive();
     const status = this.#head.binding.cacheCommit(this.#cache, Int32Array.from(path));
@@ -273,7 +277,7 @@ class NativeHeadSequence implements HeadSequence {
   rollback(): void {
     this.#checkAlive();
     this.#head.binding.cacheRollback(this.#cache);
-    this.#others?.truncate(this.#length);
+    this.#tokens.truncate(this.#length);
   }
 
   truncate(length: number): void {
@@ -282,7 +286,7 @@ class NativeHeadSequence implements HeadSequence {
       throw new RangeError(`truncate: length is ${length}; give an integer from 0 to ${this.#length}`);
     }
     this.#length = length;
-    this.#others?.truncate(length);
+    this.#tokens.truncate(length);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -290,6 +294,10 @@ class NativeHeadSequence implements HeadSequence {
     this.#disposed = true;
     await this.#head.target.idle();
     this.#head.binding.release(this.#cache);
+  }
+
+  get #textRows(): boolean {
+    return this.#head.config.textRows ?? false;
   }
 
   get #fuses(): boolean {

@@ -11,6 +11,9 @@ it("lists tokens without a row once, as they come, and forgets those of a text's
   others.truncate(2);
   others.add(Int32Array.of(9, 7, -1, 2000), 2);
   expect([...others.list]).toEqual([5, 9, 7]);
+  expect([1, 3, 5, 7, 9, 2, -1, 2000].map((token) => others.has(token))).toEqual(
+    [true, true, true, true, true, false, false, false], // the last two are no tokens
+  );
 });
 
 it("leaves out what comes when it is full", () => {

@@ -3,7 +3,7 @@
  * the names in a document that is summed up, so these are worth a guess (see training/eagle/README.md).
  */
 
-import type { Position } from "../types.ts";
+import type { Position, TokenId } from "../types.ts";
 
 /** ESP_MAX_MORE: once so many are known, later ones are left out. */
 const MOST = 512;
@@ -24,6 +24,11 @@ export class TextTokens {
   /** In the order in which they came; valid until the next call of another method. */
   get list(): Int32Array {
     return this.#all.subarray(0, this.#since.length);
+  }
+
+  /** Whether the head has a row for `token`, or it is in the list. */
+  has(token: TokenId): boolean {
+    return this.#known[token] === 1;
   }
 
   /** Takes tokens of the text that stand in a sequence's rows from `row` on. */

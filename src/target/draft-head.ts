@@ -40,6 +40,8 @@ export interface HeadSequence extends AsyncDisposable {
     /** Guesses for the last new node alone; states are those of all. */
     readonly lastOnly?: boolean;
   }): Promise<HeadPass>;
+  /** Whether its next pass can guess `token`: one of the draft vocabulary or, with heads that guess what their text says, of its rows. */
+  names(token: TokenId): boolean;
   commit(path: readonly NodeIndex[]): void;
   rollback(): void;
   truncate(length: number): void;
