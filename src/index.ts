@@ -23,6 +23,7 @@ export type {
 export { Model } from "./session/model.ts";
 export { Service, type ServiceLoad, type ServiceOptions } from "./session/service.ts";
 export { Session } from "./session/session.ts";
+export type { StepReport } from "./session/step-report.ts";
 export type { Budget, Structure } from "./structure/structure.ts";
 export type { Pass, PrefillOptions, Target, TargetSequence, Want } from "./target/target.ts";
 export type { ChatMessage } from "./text/chat-template.ts";

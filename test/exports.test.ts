@@ -56,6 +56,7 @@ test("types and values", () => {
       "type ServiceLoad",
       "type ServiceOptions",
       "type StepOutcome",
+      "type StepReport",
       "type StopReason",
       "type Structure",
       "type Target",

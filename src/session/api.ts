@@ -2,6 +2,7 @@
 
 import type { ChatMessage } from "../text/chat-template.ts";
 import type { TokenId } from "../types.ts";
+import type { StepReport } from "./step-report.ts";
 
 /** Why a text ended. */
 export type StopReason = "end-token" | "stop-string" | "max-tokens" | "context-full" | "aborted";
@@ -55,6 +56,11 @@ export interface GenerateRequest extends SamplingOptions {
   readonly prediction?: string;
   /** Report the log-probability of every token, and of so many of the likeliest in its place: 0 to 20. Default: none of it. */
   readonly logProbs?: number;
+  /**
+   * Is told of every step behind the prompt, before its text comes: the tree, what was accepted, and where the time went. It runs between
+   * two steps and outside their times; what it throws ends the generation. Steps that nobody watches are not copied.
+   */
+  readonly onStep?: (step: StepReport) => void;
   readonly signal?: AbortSignal;
 }
 

@@ -12,12 +12,14 @@ import { createSampler } from "../sampling/sampler.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { GenerateEvent, StopReason } from "./api.ts";
 import type { Cache } from "./cache.ts";
+import { DrafterClock } from "./drafter-clock.ts";
 import { LogProbReader } from "./log-probs.ts";
 import { Output } from "./output.ts";
 import type { ModelParts } from "./parts.ts";
 import type { CheckedRequest } from "./request.ts";
 import { StatsCounter } from "./stats.ts";
 import { type Decoding, promptWantOf, readsPrompt, type Step, step, wantOf } from "./step.ts";
+import { reportOf } from "./step-report.ts";
 
 /** Nodes of a tree when nobody says how many and no pass was measured. */
 const DEFAULT_BUDGET = 8;
@@ -36,15 +38,17 @@ export async function* generate(
   request: CheckedRequest,
   contextLength: number,
 ): AsyncGenerator<GenerateEvent, void, undefined> {
-  const { prompt, prediction, signal } = request;
+  const { prompt, prediction, onStep, signal } = request;
   const { method } = planned;
   const { sequence } = cache;
   const history = new History(prompt);
   const sampler = createSampler(request.sampling);
   const { structure, drafters: own } = cache.composition(method);
-  const drafters: readonly Drafter[] = prediction
+  const all: readonly Drafter[] = prediction
     ? [...own, new LookupDrafter(new LookupOdds(), prediction)]
     : own;
+  const clock = onStep && new DrafterClock();
+  const drafters = clock?.watch(all) ?? all;
   // How well predictions do tells nothing of the method without them.
   const plans = prediction ? planned.plans?.fork() : planned.plans;
   const want = wantOf(sampler, drafters, structure, request.logProbs);
@@ -84,7 +88,9 @@ export async function* generate(
       if (reason === undefined && signal?.aborted) reason = "aborted";
       if (reason !== undefined && reason !== "stop-string" && output.end()) reason = "stop-string";
       const pieces = output.take();
-      stats.decodeMs += performance.now() - start;
+      const ms = performance.now() - start;
+      stats.decodeMs += ms;
+      onStep?.(reportOf(result, { ms, drafterMs: clock!.take() }, (sources) => stats.namesOf(sources)));
       if (pieces.length > 0) yield { type: "text", text: pieces.map(({ text }) => text).join(""), pieces };
     }
   } finally {

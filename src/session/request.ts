@@ -5,6 +5,7 @@ import { type SamplingSettings, samplingSettings } from "../sampling/options.ts"
 import type { TokenId } from "../types.ts";
 import type { GenerateRequest } from "./api.ts";
 import type { ModelParts } from "./parts.ts";
+import type { StepReport } from "./step-report.ts";
 
 /** The longest list of likely tokens that a piece can carry. */
 const MOST_LOG_PROBS = 20;
@@ -24,6 +25,7 @@ export interface CheckedRequest {
   readonly prediction: readonly TokenId[] | undefined;
   /** How many of the likeliest tokens to report with each; undefined for no report. */
   readonly logProbs: number | undefined;
+  readonly onStep: ((step: StepReport) => void) | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -33,7 +35,7 @@ export function checkRequest(
   model: ModelParts,
   contextLength: number,
 ): CheckedRequest {
-  const { maxTokens, budget, logProbs, stop = [] } = request;
+  const { maxTokens, budget, logProbs, onStep, stop = [] } = request;
   if (maxTokens !== undefined) needCount("maxTokens", maxTokens);
   if (budget !== undefined) {
     needCount("budget", budget);
@@ -49,6 +51,8 @@ export function checkRequest(
   ) {
     throw new RangeError(`logProbs is ${logProbs}; give an integer from 0 to ${MOST_LOG_PROBS}`);
   }
+  if (onStep !== undefined && typeof onStep !== "function")
+    throw new TypeError(`onStep is ${String(onStep)}; give a function`);
   if (!Array.isArray(stop)) throw new TypeError(`stop is ${String(stop)}; give an array of strings`);
   for (const text of stop) {
     if (typeof text !== "string") throw new TypeError(`stop holds ${String(text)}; give strings`);
@@ -74,6 +78,7 @@ export function checkRequest(
     budget,
     prediction: predictedTokens(request, model),
     logProbs,
+    onStep,
     signal: request.signal,
   };
 }

@@ -1,6 +1,7 @@
 /** @file One step: draft, forward, verify, commit, and what it taught flows back to the drafters. */
 
 import type { Drafter, StepOutcome } from "../draft/drafter.ts";
+import type { Turn } from "../plan/budget-plan.ts";
 import type { LoadPlans } from "../plan/load-plans.ts";
 import type { History } from "../sampling/history.ts";
 import type { Sampler } from "../sampling/sampler.ts";
@@ -26,6 +27,13 @@ export interface Decoding {
 
 /** A step's outcome, and what it cost. */
 export interface Step extends StepOutcome {
+  readonly kind: "drafted" | "plain";
+  /** What the plan said; undefined without one. */
+  readonly turn: Turn | undefined;
+  /** Why the plan drafted nothing; null while drafts pay, or without a plan. */
+  readonly off: string | null;
+  /** Nodes before the plan's cut. */
+  readonly grown: number;
   /** Milliseconds that it waited for the target. */
   readonly passMs: number;
   /** Milliseconds that the tree took to grow, and the drafters to learn. */
@@ -37,16 +45,18 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
   const position = sequence.length;
   const plan = plans?.at(sequence.company);
   const turn = plan?.next(sequence.company);
+  const off = plan?.off ?? null;
 
   sequence.announce?.();
   tree.reset(history.tokens[position]!);
   const start = performance.now();
   if (turn?.kind !== "plain")
     await structure.grow(tree, drafters, turn ? { ...budget, prices: turn.prices } : budget);
+  const grown = tree.size;
   if (plan && turn) tree.truncate(plan.choose(turn, tree.values, tree.size));
-  const grown = performance.now();
+  const drafted = performance.now();
   const pass = await sequence.forward(tree, want);
-  const passMs = performance.now() - grown;
+  const passMs = performance.now() - drafted;
   const { path, bonus } = verify(tree, pass, sampler, history);
   sequence.commit(path);
 
@@ -58,12 +68,19 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
   }
   structure.stop?.observe?.(outcome);
   structure.observe?.(outcome);
-  const draftMs = grown - start + performance.now() - learning;
+  const draftMs = drafted - start + performance.now() - learning;
   if (plan && turn) {
     const { company } = sequence;
-    plan.observe(turn, { nodes: tree.size, tokens: path.length, passMs: learning - grown, draftMs, company });
+    plan.observe(turn, {
+      nodes: tree.size,
+      tokens: path.length,
+      passMs: learning - drafted,
+      draftMs,
+      company,
+    });
   }
-  return { ...outcome, passMs, draftMs };
+  const kind = turn?.kind ?? (drafters.length === 0 ? "plain" : "drafted");
+  return { ...outcome, kind, turn, off, grown, passMs, draftMs };
 }
 
 /** What `sampler`, `drafters` and the stop rule of `structure` read of a row, and `logProbs` tokens to report, together. */
