@@ -1,6 +1,6 @@
 /**
- * @file `npm run fuzz -- [--cases N] [--seed S] [--case N]`: mutated files of models, draft heads and datastores, each loaded and asked for a text or for what
- * followed one, in processes that may die of it. A fault is a crash, a hang, more memory than twice the file and a fixed base, or an error that is no
+ * @file `npm run fuzz -- [--cases N] [--seed S] [--case N]`: mutated files of models, draft heads, datastores and of what was learnt, each loaded and asked for a text or for
+ * what followed one, in processes that may die of it. A fault is a crash, a hang, more memory than twice the file and a fixed base, or an error that is no
  * EspalierError. The same seed and case number give the same file again; `--case` runs that one alone.
  */
 

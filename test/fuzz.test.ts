@@ -1,4 +1,4 @@
-/** @file The short run of `npm run fuzz`: damaged and hostile files of models, draft heads and datastores end in a text, in answers, or in a clear error. */
+/** @file The short run of `npm run fuzz`: damaged and hostile files of models, draft heads, datastores and of what was learnt end in a text, in answers, or in a clear error. */
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -43,6 +43,7 @@ it(`${CASES} mutated files end in a text, in answers, or in an EspalierError`, a
   // The mutations reach every stage on the way, and some files come through.
   expect(ends.get("text")).toBeGreaterThan(CASES / 20);
   expect(ends.get("answers")).toBeGreaterThan(CASES / 100);
+  expect(ends.get("started")).toBeGreaterThan(CASES / 400);
   for (const code of [
     "damaged-file",
     "bad-model",
@@ -50,6 +51,7 @@ it(`${CASES} mutated files end in a text, in answers, or in an EspalierError`, a
     "unsupported-weight-type",
     "bad-chat-template",
     "bad-store",
+    "bad-state",
   ]) {
     expect(ends.get(code), code).toBeGreaterThan(0);
   }

@@ -10,6 +10,7 @@ const FIRST = "0".charCodeAt(0);
 
 /** Token i is character "0" + i, but for the end token 0, which has no text. */
 export const toyTokenizer: ModelParts["tokenizer"] = {
+  fingerprint: "70".repeat(32),
   encode: (text) => Array.from(text, (character) => character.codePointAt(0)! - FIRST),
   tokenBytes: (token) => Buffer.from(token === 0 ? "" : String.fromCodePoint(FIRST + token)),
   quote: (text) => text,

@@ -33,13 +33,13 @@ export function contenders({ parts, contextLength }, firsts, store) {
     const [drafter, retrieve, odds] = [modelDrafter(options), retriever(places), new AgreementOdds()];
     return () => ({
       structure: new Fusion(new OptTree(delta()), odds, most),
-      drafters: [drafter(), retrieve()],
+      drafters: [drafter.make(), retrieve()],
     });
   };
   const own = (store) => ({ earlier: new TextMemory(), store });
   const bestFirst = () => new BestFirst();
   const methods = {
-    ...(drafts && { drafter: alone(() => new OptTree(delta()), modelDrafter(options)) }),
+    ...(drafts && { drafter: alone(() => new OptTree(delta()), modelDrafter(options).make) }),
     "PLD manner": alone(() => chain(fixed(COPIED)), retriever({})),
     ...(store && { "REST manner": alone(bestFirst, retriever({ text: false, store })) }),
     retrieval: alone(bestFirst, retriever(own())),

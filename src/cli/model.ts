@@ -86,13 +86,12 @@ export async function loadStates(
   methods: readonly string[],
 ): Promise<void> {
   if (file === undefined) return;
-  const learning = methods.filter((method) => model.method(method).method.matrix !== undefined);
+  const learning = methods.filter((method) => model.method(method).method.learnt !== undefined);
   if (learning.length === 0) throw new RangeError(`--state: none of ${methods.join(", ")} keeps a state`);
   for (const method of learning) await model.loadState(file, method);
 }
 
 function needsState(model: Model, method: string): void {
-  if (model.method(method).method.matrix === undefined) {
-    throw new RangeError(`--state: method ${method} keeps no state; use one with Token Recycling`);
-  }
+  if (model.method(method).method.learnt === undefined)
+    throw new RangeError(`--state: method ${method} keeps no state: it learns nothing`);
 }

@@ -98,8 +98,8 @@ describe("what it refuses", () => {
     );
     const without = await runCli(`${line} --method draft-model`, { model: () => talkingToy() });
     expect(without.stderr).toContain("method draft-model needs a draft model");
-    const state = await runCli(`${line} --method prompt-lookup --state x`, { model });
-    expect(state.stderr).toContain("none of prompt-lookup keeps a state");
+    const state = await runCli(`${line} --method plain --state x`, { model });
+    expect(state.stderr).toContain("none of plain keeps a state");
   });
 });
 

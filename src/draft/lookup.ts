@@ -8,6 +8,7 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../types.ts";
 import { Calibration } from "./calibrate.ts";
 import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
+import type { Learnt } from "./learnt.ts";
 import { LONGEST_NGRAM, NgramIndex } from "./ngram-index.ts";
 
 /** Tokens of a match that are counted; longer ones are as good as this. */
@@ -26,6 +27,8 @@ const LENGTH_PRIORS = [0.18, 0.45, 0.55, 0.65, 0.7, 0.8, 0.85, 0.9];
 
 /** How often lookups have been right. Class = length class * BRANCHES + place among the candidates. */
 export class LookupOdds extends Calibration {
+  readonly learnt: Learnt = { "lookup.odds": this };
+
   constructor() {
     super(LENGTH_PRIORS.flatMap((prior) => Array.from({ length: BRANCHES }, (_, rank) => prior / 3 ** rank)));
   }

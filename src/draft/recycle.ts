@@ -8,6 +8,7 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import { Calibration } from "./calibrate.ts";
 import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
+import type { Learnt, Numbers } from "./learnt.ts";
 
 /** Candidates kept for each token (the paper's k). */
 export const RECYCLE_WIDTH = 8;
@@ -25,10 +26,15 @@ export class RecycleMatrix {
   readonly rows: Int32Array;
   /** Class rank + 8 * (depth - 1), where depth is the candidate's. */
   readonly odds = new Calibration(BEST_PRIORS.flatMap((best) => [best, ...OTHER_PRIORS]));
+  readonly learnt: Learnt;
 
   constructor(vocabSize: number) {
     this.vocabSize = vocabSize;
     this.rows = new Int32Array(vocabSize * RECYCLE_WIDTH).fill(UNSEEN);
+    this.learnt = {
+      "recycle.matrix": { values: this.rows, accepts: (rows) => areRows(rows, vocabSize) },
+      "recycle.odds": this.odds,
+    };
   }
 
   /** Whether anything is known about what follows `token`. */
@@ -129,6 +135,18 @@ export class RecycleDrafter implements Drafter {
     rows.copyWithin(from + 1, from, from + rank);
     rows[from] = next;
   }
+}
+
+/** Whether each row holds tokens, none of them twice, and nothing behind the last one. */
+function areRows(rows: Numbers, vocabSize: number): boolean {
+  for (let at = 0; at < rows.length; at++) {
+    const token = rows[at]!;
+    if (token === UNSEEN) continue;
+    if (token < 0 || token >= vocabSize) return false;
+    for (let before = at - (at % RECYCLE_WIDTH); before < at; before++)
+      if (rows[before] === token || rows[before] === UNSEEN) return false;
+  }
+  return true;
 }
 
 /** The class of rank 0 below a node of `depth`. */

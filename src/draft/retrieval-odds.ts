@@ -4,6 +4,7 @@
  */
 
 import { Calibration } from "./calibrate.ts";
+import type { Learnt } from "./learnt.ts";
 
 /** Where a token was found. */
 export const PLACES = ["text", "earlier", "store"] as const;
@@ -37,6 +38,8 @@ export interface Evidence {
 
 /** Class = ((place * 2 + shorter) * lengths + length) * kinds + kind. Texts of one target may share it. */
 export class RetrievalOdds extends Calibration {
+  readonly learnt: Learnt = { "retrieval.odds": this };
+
   constructor() {
     const kinds = [...ALWAYS.map(() => 1), ...SHARE_PRIORS, ...SHARE_PRIORS];
     const lengths = LENGTH_PRIORS.flatMap((length) => kinds.map((kind) => length * kind));

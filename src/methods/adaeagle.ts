@@ -16,5 +16,9 @@ export function adaeagle(options: MethodOptions, threshold?: number): Method {
   if (lengths === undefined) throw new Error("internal: adaeagle was made without a length predictor");
   const drafter = modelDrafter(options);
   const rule = () => (threshold === undefined ? ldlp(lengths) : all(ldlp(lengths), ddd(-threshold)));
-  return { name: "adaeagle", compose: () => ({ structure: chain(rule()), drafters: [drafter()] }) };
+  return {
+    name: "adaeagle",
+    learnt: drafter.learnt,
+    compose: () => ({ structure: chain(rule()), drafters: [drafter.make()] }),
+  };
 }

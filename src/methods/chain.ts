@@ -12,7 +12,11 @@ const THRESHOLD = 0.6;
 /** `length` in tokens, 4 without. */
 export function chain(options: MethodOptions, length = LENGTH): Method {
   const drafter = modelDrafter(options);
-  return { name: "chain", compose: () => ({ structure: structure(fixed(length)), drafters: [drafter()] }) };
+  return {
+    name: "chain",
+    learnt: drafter.learnt,
+    compose: () => ({ structure: structure(fixed(length)), drafters: [drafter.make()] }),
+  };
 }
 
 /** `threshold`: how far below 0 the logarithm of the chain's probability may fall, 0.6 without. */
@@ -20,6 +24,7 @@ export function ddd(options: MethodOptions, threshold = THRESHOLD): Method {
   const drafter = modelDrafter(options);
   return {
     name: "ddd",
-    compose: () => ({ structure: structure(unlikely(-threshold)), drafters: [drafter()] }),
+    learnt: drafter.learnt,
+    compose: () => ({ structure: structure(unlikely(-threshold)), drafters: [drafter.make()] }),
   };
 }

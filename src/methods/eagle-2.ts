@@ -6,5 +6,9 @@ import { modelDrafter } from "./model-drafter.ts";
 
 export function eagle2(options: MethodOptions): Method {
   const drafter = modelDrafter(options);
-  return { name: "eagle-2", compose: () => ({ structure: structure(), drafters: [drafter()] }) };
+  return {
+    name: "eagle-2",
+    learnt: drafter.learnt,
+    compose: () => ({ structure: structure(), drafters: [drafter.make()] }),
+  };
 }

@@ -16,6 +16,7 @@ export function eagle({ head, contextLength }: MethodOptions): Method {
   const odds = modelOdds();
   return {
     name: "eagle",
+    learnt: { "eagle.odds": odds },
     compose: () => ({
       structure: new OptTree(any(fixed(LEVELS), delta()), LIMITS),
       drafters: [new EagleDrafter(head, contextLength, odds)],

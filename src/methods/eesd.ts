@@ -5,6 +5,7 @@
 
 import { modelOdds } from "../draft/answers.ts";
 import { ExitDrafter } from "../draft/exit.ts";
+import type { Learnt } from "../draft/learnt.ts";
 import { chain } from "../structure/chain.ts";
 import { OptTree } from "../structure/opt-tree.ts";
 import { ddd } from "../structure/stop/ddd.ts";
@@ -25,21 +26,23 @@ export function eesd(options: MethodOptions, length?: number, word = "calibratio
   const { exit, contextLength } = options;
   if (exit === undefined) throw new Error("internal: eesd was made without an exit block");
   const odds = modelOdds();
-  const structure = structureOf(length ?? word);
+  const { make, learnt } = structureOf(length ?? word);
   return {
     name: "eesd",
+    learnt: { "exit.odds": odds, ...learnt },
     partial: true,
     compose: (sequence) => ({
-      structure: structure(),
+      structure: make(),
       drafters: [new ExitDrafter(exit, sequence, contextLength, odds)],
     }),
   };
 }
 
-function structureOf(argument: number | string): () => Structure {
-  if (typeof argument === "number") return () => chain(fixed(argument));
-  if (argument === "ddd") return () => chain(bounded(ddd(-THRESHOLD)));
-  if (argument === "tree") return () => new OptTree(bounded(delta()), TREE);
-  const rule = learningRules[argument as keyof typeof learningRules]();
-  return () => chain(bounded(rule()));
+/** Makes the structure of a text, and what all of them learn. */
+function structureOf(argument: number | string): { make: () => Structure; learnt?: Learnt } {
+  if (typeof argument === "number") return { make: () => chain(fixed(argument)) };
+  if (argument === "ddd") return { make: () => chain(bounded(ddd(-THRESHOLD))) };
+  if (argument === "tree") return { make: () => new OptTree(bounded(delta()), TREE) };
+  const rule = learningRules[argument as keyof typeof learningRules]("exit");
+  return { make: () => chain(bounded(rule.make())), learnt: rule.learnt };
 }

@@ -2,7 +2,7 @@
 
 import type { RetrievalSource } from "../draft/continuations.ts";
 import type { Drafter } from "../draft/drafter.ts";
-import type { RecycleMatrix } from "../draft/recycle.ts";
+import type { Learnt } from "../draft/learnt.ts";
 import type { Structure } from "../structure/structure.ts";
 import type { DraftHead } from "../target/draft-head.ts";
 import type { ExitBlock } from "../target/exit-block.ts";
@@ -19,8 +19,8 @@ export interface Composition {
 /** Made once for a model: texts come and go, what was learnt stays. */
 export interface Method {
   readonly name: string;
-  /** The matrix it learns into, for methods with Token Recycling; it is what can be saved. */
-  readonly matrix?: RecycleMatrix;
+  /** What it learns that later texts of the model can start with, in this process or another; undefined: nothing. */
+  readonly learnt?: Learnt;
   /** Its passes leave out layers that have run for drafts: what they take says nothing about passes of other methods. */
   readonly partial?: boolean;
   /** Parts for the text in `sequence`. Several texts may run at once; they learn into the same memory. */

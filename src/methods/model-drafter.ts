@@ -3,12 +3,25 @@
 import { modelOdds } from "../draft/answers.ts";
 import type { Drafter } from "../draft/drafter.ts";
 import { EagleDrafter } from "../draft/eagle.ts";
+import type { Learnt } from "../draft/learnt.ts";
 import { ModelDrafter } from "../draft/model.ts";
 import type { MethodOptions } from "./method.ts";
 
-export function modelDrafter({ head, draftModel, contextLength }: MethodOptions): () => Drafter {
+export interface SomeDrafter {
+  /** What names of its memories begin with. */
+  readonly kind: "eagle" | "model";
+  /** A drafter for one text. */
+  readonly make: () => Drafter;
+  readonly learnt: Learnt;
+}
+
+export function modelDrafter({ head, draftModel, contextLength }: MethodOptions): SomeDrafter {
   const odds = modelOdds();
-  if (head) return () => new EagleDrafter(head, contextLength, odds);
-  if (draftModel) return () => new ModelDrafter(draftModel, odds);
+  if (head) {
+    const make = () => new EagleDrafter(head, contextLength, odds);
+    return { kind: "eagle", make, learnt: { "eagle.odds": odds } };
+  }
+  if (draftModel)
+    return { kind: "model", make: () => new ModelDrafter(draftModel, odds), learnt: { "model.odds": odds } };
   throw new Error("internal: a method was made without the model that it drafts with");
 }

@@ -10,6 +10,7 @@ export function optTree(options: MethodOptions, threshold?: number): Method {
   const drafter = modelDrafter(options);
   return {
     name: "opt-tree",
-    compose: () => ({ structure: new OptTree(delta(threshold)), drafters: [drafter()] }),
+    learnt: drafter.learnt,
+    compose: () => ({ structure: new OptTree(delta(threshold)), drafters: [drafter.make()] }),
   };
 }

@@ -8,6 +8,7 @@ export function promptLookup(): Method {
   const odds = new LookupOdds();
   return {
     name: "prompt-lookup",
+    learnt: odds.learnt,
     compose: () => ({ structure: new BestFirst(), drafters: [new LookupDrafter(odds)] }),
   };
 }

@@ -22,9 +22,10 @@ export function rasd(options: MethodOptions, firsts = FIRSTS): Method {
   const odds = new AgreementOdds();
   return {
     name: "rasd",
+    learnt: { ...drafter.learnt, ...places.odds.learnt, ...odds.learnt },
     compose: () => ({
       structure: new Fusion(new OptTree(delta()), odds, firsts),
-      drafters: [drafter(), new RetrievalDrafter(places)],
+      drafters: [drafter.make(), new RetrievalDrafter(places)],
     }),
   };
 }

@@ -10,7 +10,7 @@ export function recycleLookup({ vocabSize }: MethodOptions): Method {
   const odds = new LookupOdds();
   return {
     name: "recycle-lookup",
-    matrix,
+    learnt: { ...matrix.learnt, ...odds.learnt },
     compose: () => ({
       structure: new BestFirst(),
       drafters: [new LookupDrafter(odds), new RecycleDrafter(matrix)],

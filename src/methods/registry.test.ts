@@ -3,6 +3,7 @@ import { ToyExit, ToyHead } from "../../test/toy-head.ts";
 import type { RetrievalSource } from "../draft/continuations.ts";
 import type { LengthPredictor } from "../target/length-predictor.ts";
 import { ToyTarget } from "../target/toy.ts";
+import type { MethodOptions } from "./method.ts";
 import { createMethod, defaultMethodOf, methodNames, usableMethods } from "./registry.ts";
 
 const alone = { vocabSize: 48, contextLength: 64 };
@@ -52,6 +53,83 @@ test("methods that draft with a model are for those who have one", () => {
   }
   expect(defaultMethodOf({ ...alone, datastore })).toBe("retrieval");
   expect(defaultMethodOf({ ...alone, head, datastore })).toBe("rasd");
+});
+
+test("methods that learn name what can be kept, alike where it is alike", () => {
+  const namesOf = (method: string, options: MethodOptions = all) =>
+    Object.keys(createMethod(method, options).learnt ?? {});
+  expect(Object.fromEntries(methodNames().map((name) => [name, namesOf(name)]))).toMatchInlineSnapshot(`
+    {
+      "adaeagle": [
+        "eagle.odds",
+      ],
+      "beta-ts": [
+        "eagle.odds",
+        "eagle.posterior",
+      ],
+      "calibration-ts": [
+        "eagle.odds",
+        "eagle.posterior",
+        "eagle.weight",
+      ],
+      "chain": [
+        "eagle.odds",
+      ],
+      "cost-aware": [
+        "eagle.odds",
+        "eagle.posterior",
+        "eagle.weight",
+      ],
+      "ddd": [
+        "eagle.odds",
+      ],
+      "draft-model": [
+        "model.odds",
+      ],
+      "eagle": [
+        "eagle.odds",
+      ],
+      "eagle-2": [
+        "eagle.odds",
+      ],
+      "eesd": [
+        "exit.odds",
+        "exit.posterior",
+        "exit.weight",
+      ],
+      "opt-tree": [
+        "eagle.odds",
+      ],
+      "plain": [],
+      "prompt-lookup": [
+        "lookup.odds",
+      ],
+      "rasd": [
+        "eagle.odds",
+        "retrieval.odds",
+        "agreement.odds",
+      ],
+      "recycle-lookup": [
+        "recycle.matrix",
+        "recycle.odds",
+        "lookup.odds",
+      ],
+      "retrieval": [
+        "retrieval.odds",
+      ],
+      "token-recycling": [
+        "recycle.matrix",
+        "recycle.odds",
+      ],
+    }
+  `);
+  expect(namesOf("eesd:beta-ts")).toEqual(["exit.odds", "exit.posterior"]);
+  expect(namesOf("eesd:3")).toEqual(["exit.odds"]);
+  expect(namesOf("cost-aware", { ...alone, draftModel })).toEqual([
+    "model.odds",
+    "model.posterior",
+    "model.weight",
+  ]);
 });
 
 test.each([

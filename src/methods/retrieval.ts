@@ -7,9 +7,11 @@ import { BestFirst } from "../structure/best-first.ts";
 import type { Method, MethodOptions } from "./method.ts";
 
 export function retrieval({ datastore }: MethodOptions): Method {
-  const places = { odds: new RetrievalOdds(), earlier: new TextMemory(), store: datastore };
+  const odds = new RetrievalOdds();
+  const places = { odds, earlier: new TextMemory(), store: datastore };
   return {
     name: "retrieval",
+    learnt: odds.learnt,
     compose: () => ({ structure: new BestFirst(), drafters: [new RetrievalDrafter(places)] }),
   };
 }

@@ -9,7 +9,7 @@ export function tokenRecycling({ vocabSize }: MethodOptions): Method {
   const matrix = new RecycleMatrix(vocabSize);
   return {
     name: "token-recycling",
-    matrix,
+    learnt: matrix.learnt,
     compose: () => ({
       structure: new BestFirst(RECYCLING_TEMPLATE),
       drafters: [new RecycleDrafter(matrix)],

@@ -1,6 +1,7 @@
 /** @file A model that is ready: it generates, keeps what its methods learn, and owns the target. */
 
-import { readState, writeState } from "../draft/state-file.ts";
+import { type Learnt, restore, valuesOf } from "../draft/learnt.ts";
+import { EspalierError } from "../errors.ts";
 import type { MethodOptions } from "../methods/method.ts";
 import { createMethod, defaultMethodOf, usableMethods } from "../methods/registry.ts";
 import { CostCurve } from "../plan/cost.ts";
@@ -12,6 +13,7 @@ import { generate, type Planned } from "./generate.ts";
 import type { ModelParts } from "./parts.ts";
 import { type CheckedRequest, checkRequest } from "./request.ts";
 import { Session } from "./session.ts";
+import { badState, readState, writeState } from "./state-file.ts";
 
 export class Model implements AsyncDisposable {
   readonly parts: ModelParts;
@@ -124,17 +126,29 @@ export class Model implements AsyncDisposable {
     return planned;
   }
 
-  /** Writes what `method` has learnt to a file. Throws RangeError for a method that keeps nothing. */
+  /**
+   * Writes what `method` has learnt to a file, which may hold what other methods have: what methods learn alike they share there, and what
+   * only others learn stays. Throws RangeError for a method that learns nothing, EspalierError "bad-state" when something else is
+   * in the file.
+   */
   async saveState(file: string, method = this.defaultMethod): Promise<void> {
-    await writeState(file, this.#matrixOf(method));
+    const learnt = this.#learntOf(method);
+    const { fingerprint } = this.parts.tokenizer;
+    const others = await readState(file, fingerprint).catch((error: unknown) => {
+      if (error instanceof EspalierError && error.code === "file-not-found") return [];
+      throw error;
+    });
+    await writeState(file, fingerprint, new Map([...others, ...valuesOf(learnt)]));
   }
 
   /**
-   * Reads what {@link saveState} wrote, in place of what `method` has learnt. Throws EspalierError "file-not-found", or
-   * "bad-state" when the file is damaged or of a model with another vocabulary.
+   * Reads what {@link saveState} wrote, for this method or another, in place of what `method` has learnt; what it does not find there it
+   * keeps. Throws EspalierError "file-not-found", or "bad-state" when the file is damaged or of a model with another vocabulary.
    */
   async loadState(file: string, method = this.defaultMethod): Promise<void> {
-    await readState(file, this.#matrixOf(method));
+    const learnt = this.#learntOf(method);
+    const wrong = restore(learnt, await readState(file, this.parts.tokenizer.fingerprint));
+    if (wrong !== undefined) throw badState(file, `it has a ${wrong} that cannot be`);
   }
 
   /** Frees the target and what drafts for it. */
@@ -146,11 +160,9 @@ export class Model implements AsyncDisposable {
     await this.parts.target[Symbol.asyncDispose]();
   }
 
-  #matrixOf(name: string) {
-    const { matrix } = this.method(name).method;
-    if (matrix === undefined) {
-      throw new RangeError(`method ${name} keeps no state; use one with Token Recycling`);
-    }
-    return matrix;
+  #learntOf(name: string): Learnt {
+    const { learnt } = this.method(name).method;
+    if (learnt === undefined) throw new RangeError(`method ${name} keeps no state: it learns nothing`);
+    return learnt;
   }
 }

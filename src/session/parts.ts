@@ -12,6 +12,8 @@ import type { TokenId } from "../types.ts";
 
 /** Text to tokens and back; `Tokenizer` of `text/` is one. */
 export interface TextCodec extends TokenBytes {
+  /** The same for all models of the same vocabulary: 64 hex digits. */
+  readonly fingerprint: string;
   /** With `special`, names of special tokens in the text become these tokens. */
   encode(text: string, options: { special: boolean }): readonly TokenId[];
   /** `text` changed so that `encode` reads no special token out of it, wherever it is put. */

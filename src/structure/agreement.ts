@@ -4,6 +4,7 @@
  */
 
 import { Calibration } from "../draft/calibrate.ts";
+import type { Learnt } from "../draft/learnt.ts";
 
 /** What one side says of a node: a probability, or why it says none. */
 export type Opinion = number | "other tokens" | "nothing";
@@ -18,6 +19,8 @@ const MOST = 0.99;
 
 /** Class = opinion of the model * opinions + opinion of the tables. */
 export class AgreementOdds extends Calibration {
+  readonly learnt: Learnt = { "agreement.odds": this };
+
   constructor() {
     super(OPINIONS.flatMap((model) => OPINIONS.map((tables) => prior(model, tables))));
   }

@@ -1,6 +1,6 @@
 /**
- * @file One fuzz case: a valid file, mutated, goes all the way from loading to a short text, or to answers from a datastore. It must end in these or
- * in an EspalierError with a code.
+ * @file One fuzz case: a valid file, mutated, goes all the way from loading to a short text, or to answers from a datastore, or a model starts with it. It must
+ * end in these or in an EspalierError with a code.
  */
 
 import { readFileSync, writeFileSync } from "node:fs";
@@ -12,10 +12,11 @@ import { mutateBytes } from "./bytes.ts";
 import { Chance } from "./chance.ts";
 import { mutateContents } from "./contents.ts";
 import type { Seed } from "./seeds.ts";
+import { mutatedState, useState } from "./states.ts";
 import { askStore, mutatedStore } from "./stores.ts";
 
 export interface Outcome {
-  /** "text", "answers", the code of the EspalierError that ended it, or "fault". */
+  /** "text", "answers", "started", the code of the EspalierError that ended it, or "fault". */
   readonly end: string;
   /** Another error, or one that says too much; undefined when all is well. */
   readonly fault: string | undefined;
@@ -26,13 +27,20 @@ export interface Outcome {
   readonly fileBytes: number;
 }
 
-/** What is run: the bytes of a model, of a draft head for the model at `target`, or of a datastore. */
-export type Case = Pick<Seed, "bytes" | "target"> & { readonly isStore?: boolean };
+/** What is run: the bytes of a model, of a draft head for the model at `target`, or of something else. */
+export type Case = Pick<Seed, "bytes" | "target"> & { readonly other?: keyof typeof OTHERS };
+
+/** Files of other kinds: what is done with them, and how it ends when nothing is wrong. */
+const OTHERS = {
+  store: { use: askStore, end: "answers" },
+  state: { use: useState, end: "started" },
+} as const;
 
 /** Case `number`. */
 export function caseOf(seeds: readonly Seed[], seed: number, number: number): Case {
   const chance = new Chance(seed, number);
-  if (chance.once(8)) return { bytes: mutatedStore(chance), target: undefined, isStore: true };
+  if (chance.once(8)) return { bytes: mutatedStore(chance), target: undefined, other: "store" };
+  if (chance.once(16)) return { bytes: mutatedState(chance), target: undefined, other: "state" };
   // The last one has a vocabulary that takes longer than all the rest.
   const { file, bytes, layout, target } = chance.once(16) ? seeds.at(-1)! : chance.of(seeds.slice(0, -1));
   const mutated = chance.once(2)
@@ -42,13 +50,13 @@ export function caseOf(seeds: readonly Seed[], seed: number, number: number): Ca
 }
 
 /** Runs the case by way of the file `path`. Never throws. */
-export async function runCase({ bytes, target, isStore = false }: Case, path: string): Promise<Outcome> {
+export async function runCase({ bytes, target, other }: Case, path: string): Promise<Outcome> {
   await writeFile(path, bytes);
   const before = startMemory();
   const start = process.cpuUsage();
   const { end, fault } = await judge(
-    () => (isStore ? askStore(path) : use(path, target)),
-    isStore ? "answers" : "text",
+    () => (other ? OTHERS[other].use(path) : use(path, target)),
+    other ? OTHERS[other].end : "text",
   );
   const { user, system } = process.cpuUsage(start);
   const ms = (user + system) / 1000;

@@ -10,6 +10,7 @@
  * chance that is believed of its paying.
  */
 
+import type { Memory, Numbers } from "../../draft/learnt.ts";
 import { BetaPosterior, type Trial, trialsOf } from "./posterior.ts";
 import type { Progress, StopRule } from "./stop-rule.ts";
 
@@ -31,18 +32,19 @@ function blend(weight: number, confidence: number, theta: number): number {
 }
 
 /** What rules have learnt: those that share it learn together. */
-export class Calibrated {
+export class Calibrated implements Memory {
   readonly posterior = new BetaPosterior();
-  #weight = WEIGHT;
+  /** The weight alone; the posterior is a memory of its own. */
+  readonly values = Float64Array.of(WEIGHT);
 
   /** How much the drafter's confidence counts. */
   get weight(): number {
-    return this.#weight;
+    return this.values[0]!;
   }
 
   /** The chance that a level is right. */
   chance(confidence: number, theta: number): number {
-    return blend(this.#weight, confidence, theta);
+    return blend(this.weight, confidence, theta);
   }
 
   learn(trials: readonly Trial[]): void {
@@ -50,11 +52,15 @@ export class Calibrated {
     const theta = this.posterior.mean;
     for (const { confidence, hit } of trials) {
       const error = Number(hit) - this.chance(confidence, theta);
-      const moved = this.#weight + STEP * error * (logit(confidence) - logit(theta));
-      this.#weight = Math.min(MOST_WEIGHT, Math.max(0, moved));
+      const moved = this.weight + STEP * error * (logit(confidence) - logit(theta));
+      this.values[0] = Math.min(MOST_WEIGHT, Math.max(0, moved));
     }
     const hits = trials.filter(({ hit }) => hit).length;
     this.posterior.observe(hits, trials.length - hits);
+  }
+
+  accepts(values: Numbers): boolean {
+    return values.every((weight) => weight >= 0 && weight <= MOST_WEIGHT);
   }
 }
 

@@ -4,17 +4,20 @@
  */
 
 import type { StepOutcome } from "../../draft/drafter.ts";
+import type { Memory, Numbers } from "../../draft/learnt.ts";
 import { positionKey, uniform } from "../../random.ts";
 
 /** Before anything is seen, any chance is as likely. */
 const PRIOR = 1;
+/** More than is ever seen of a chance that changes. */
+const MOST = 1e6;
 /** What a step's observations are worth one step later. */
 const MEMORY = 1 - 1 / 16;
 
-export class BetaPosterior {
+export class BetaPosterior implements Memory {
+  /** alpha, beta */
+  readonly values = Float64Array.of(PRIOR, PRIOR);
   readonly #memory: number;
-  #alpha = PRIOR;
-  #beta = PRIOR;
   #draws = 0;
 
   /** `memory`: what observations are worth one step later, in (0, 1]. */
@@ -23,24 +26,35 @@ export class BetaPosterior {
   }
 
   get mean(): number {
-    return this.#alpha / (this.#alpha + this.#beta);
+    const [alpha, beta] = this.#counts;
+    return alpha / (alpha + beta);
   }
 
   /** One step's draws that were right, and those that were wrong. */
   observe(hits: number, misses: number): void {
-    this.#alpha = PRIOR + (this.#alpha - PRIOR) * this.#memory + hits;
-    this.#beta = PRIOR + (this.#beta - PRIOR) * this.#memory + misses;
+    const [alpha, beta] = this.#counts;
+    this.values[0] = PRIOR + (alpha - PRIOR) * this.#memory + hits;
+    this.values[1] = PRIOR + (beta - PRIOR) * this.#memory + misses;
   }
 
   /** A chance, as likely as it is believed. */
   sample(): number {
-    const right = this.#gamma(this.#alpha);
-    return right / (right + this.#gamma(this.#beta));
+    const [alpha, beta] = this.#counts;
+    const right = this.#gamma(alpha);
+    return right / (right + this.#gamma(beta));
   }
 
   /** Uniform in (0, 1). */
   draw(): number {
     return uniform(positionKey(0, this.#draws++), 0);
+  }
+
+  accepts(values: Numbers): boolean {
+    return values.every((value) => value >= PRIOR && value <= MOST);
+  }
+
+  get #counts(): readonly [alpha: number, beta: number] {
+    return [this.values[0]!, this.values[1]!];
   }
 
   /** A sample of Gamma(shape, 1), shape >= 1, by Marsaglia and Tsang's squeeze (doi:10.1145/358407.358414). */

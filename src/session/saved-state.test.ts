@@ -1,0 +1,73 @@
+/** @file What methods have learnt, saved by one model and loaded by another. */
+
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { collect, toyModel } from "../../test/toy-model.ts";
+import { valuesOf } from "../draft/learnt.ts";
+import { RecycleMatrix } from "../draft/recycle.ts";
+import type { GenerateRequest } from "./api.ts";
+import type { Model } from "./model.ts";
+import { writeState } from "./state-file.ts";
+
+const endless = { endTokens: [] };
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "espalier-"));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+describe("saved state", () => {
+  it("makes a new model as good as the one that learnt", async () => {
+    const file = join(folder, "state");
+    const request: GenerateRequest = { prompt: "12", maxTokens: 40, method: "token-recycling", budget: 8 };
+    const fresh = () => toyModel({ order: 1, longRange: 0 }, endless);
+    const [learnt, cold, warm] = [fresh(), fresh(), fresh()];
+    await collect(learnt.generate(request));
+    await learnt.saveState(file, "token-recycling");
+    await warm.loadState(file, "token-recycling");
+    const passes = async (model: typeof cold) => (await collect(model.generate(request))).end.stats.passes;
+    expect(await passes(warm)).toBeLessThan(await passes(cold));
+    await expect(warm.saveState(file, "plain")).rejects.toThrow("plain keeps no state");
+  });
+
+  it("is shared by methods that learn alike; what only another one learns stays", async () => {
+    const file = join(folder, "state");
+    const fresh = () => toyModel({ order: 1, longRange: 0 }, endless);
+    const valuesIn = (model: Model, method: string, name: string) =>
+      model.method(method).method.learnt![name]!.values;
+    const both = fresh();
+    await collect(both.generate({ prompt: "12", maxTokens: 40, method: "recycle-lookup" }));
+    await both.saveState(file, "recycle-lookup");
+    const one = fresh();
+    await one.loadState(file, "token-recycling");
+    expect(valuesIn(one, "token-recycling", "recycle.matrix")).toEqual(
+      valuesIn(both, "recycle-lookup", "recycle.matrix"),
+    );
+    await collect(one.generate({ prompt: "34", maxTokens: 40, method: "token-recycling" }));
+    await one.saveState(file, "token-recycling");
+    const other = fresh();
+    await other.loadState(file, "recycle-lookup");
+    expect(valuesIn(other, "recycle-lookup", "recycle.matrix")).toEqual(
+      valuesIn(one, "token-recycling", "recycle.matrix"),
+    );
+    expect(valuesIn(other, "recycle-lookup", "lookup.odds")).toEqual(
+      valuesIn(both, "recycle-lookup", "lookup.odds"),
+    );
+  });
+
+  it("is neither read from nor written over a file of something else", async () => {
+    const file = join(folder, "letter.txt");
+    await writeFile(file, "Dear Sir or Madam");
+    const model = toyModel();
+    await expect(model.loadState(file)).rejects.toMatchObject({ code: "bad-state" });
+    await expect(model.saveState(file)).rejects.toMatchObject({ code: "bad-state" });
+    expect(await readFile(file, "utf8")).toBe("Dear Sir or Madam");
+    const large = new RecycleMatrix(41);
+    large.rows[0] = 40;
+    const { fingerprint } = model.parts.tokenizer;
+    await writeState(join(folder, "large"), fingerprint, valuesOf(large.learnt));
+    await expect(model.loadState(join(folder, "large"))).rejects.toThrow("a recycle.matrix that cannot be");
+  });
+});
