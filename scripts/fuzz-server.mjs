@@ -21,7 +21,16 @@ const { values } = parseArgs({
 });
 const cli = join(import.meta.dirname, "..", "dist", "cli", "main.js");
 // A short context, so that texts are.
-const server = spawn(process.execPath, [cli, "serve", "--port", "0", "--context", "128", "--quiet"]);
+const server = spawn(process.execPath, [
+  cli,
+  "serve",
+  "--port",
+  "0",
+  "--context",
+  "128",
+  "--quiet",
+  "--no-warm-start",
+]);
 const gone = once(server, "close");
 let shown = "";
 let log = "";

@@ -159,7 +159,8 @@ function buildThere(text) {
 
 /** Runs a command in the app's folder, without this project's settings of the engine. */
 function run([command, ...args], { cwd = app, fails = false } = {}) {
-  const { ESPALIER_NATIVE, ESPALIER_BUILD, ESPALIER_ISA, ...env } = process.env;
+  const { ESPALIER_NATIVE, ESPALIER_BUILD, ESPALIER_ISA, ...others } = process.env;
+  const env = { ...others, ESPALIER_WARM_START: "0" };
   const result = spawnSync(command, args, { cwd, env, encoding: "utf8", maxBuffer: 1 << 26 });
   if (result.error) throw result.error;
   if ((result.status !== 0) !== fails) {

@@ -1,4 +1,4 @@
-/** @file Where models with a name live: `models/<name>.gguf` in the user's cache folder for espalier. */
+/** @file The user's cache folder for espalier; models with a name live in it as `models/<name>.gguf`, what was learnt of models in `state/`. */
 
 import { readdir } from "node:fs/promises";
 import { homedir } from "node:os";
@@ -7,11 +7,16 @@ import { isAbsolute, join } from "node:path";
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The folder of named models, which may not exist yet. ESPALIER_CACHE replaces the folder that holds `models/`; else it
- * is `espalier` in XDG_CACHE_HOME (if absolute, as its specification says) or in the platform's folder for caches.
+ * The folder, which may not exist yet: ESPALIER_CACHE, else `espalier` in XDG_CACHE_HOME (if absolute, as its specification says) or in
+ * the platform's folder for caches.
  */
+export function cacheFolder(env: Environment = process.env): string {
+  return env.ESPALIER_CACHE || join(userCache(env), "espalier");
+}
+
+/** The folder of named models, which may not exist yet. */
 export function modelFolder(env: Environment = process.env): string {
-  return join(env.ESPALIER_CACHE || join(userCache(env), "espalier"), "models");
+  return join(cacheFolder(env), "models");
 }
 
 function userCache(env: Environment): string {

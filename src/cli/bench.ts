@@ -24,7 +24,6 @@ interface Options extends ModelOptions {
   readonly temperature: number;
   readonly seed: number;
   readonly budget?: number;
-  readonly state?: string;
 }
 
 /** What `bench --json` prints. */

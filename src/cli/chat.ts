@@ -19,7 +19,6 @@ interface Options extends ModelOptions, Sampling {
   readonly method?: string;
   readonly maxTokens?: number;
   readonly budget?: number;
-  readonly state?: string;
   readonly color?: true;
   readonly stats?: true;
 }
@@ -46,6 +45,7 @@ export function addChat(program: Command, io: Io, exit: Exit): void {
     .addOption(shared.budget());
   addSampling(command)
     .addOption(shared.keptState())
+    .addOption(shared.warmStart())
     .option("--color", "show by drafter which tokens were free")
     .option("--stats", "show the figures of every answer")
     .addHelpText("after", EXAMPLES)

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { embeddedModel } from "../checkpoint/embedded.ts";
-import { modelFolder } from "../checkpoint/model-cache.ts";
+import { cacheFolder } from "../checkpoint/model-cache.ts";
 import { dim, type Io } from "./io.ts";
 
 const WELCOME =
@@ -13,7 +13,7 @@ const WELCOME =
 
 /** Says it on standard error unless it was said before; a file in the cache folder remembers, where one can be written. */
 export async function welcome(io: Io): Promise<void> {
-  const marker = join(dirname(modelFolder(io.env)), "welcomed");
+  const marker = join(cacheFolder(io.env), "welcomed");
   if (existsSync(marker)) return;
   io.stderr.write(`${dim(WELCOME, io.stderr, io)}\n`);
   try {

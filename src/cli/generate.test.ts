@@ -7,6 +7,7 @@ import { stripVTControlCharacters } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { lastJson, runCli, talkingToy } from "../../test/run-cli.ts";
 import { collect, toyModel } from "../../test/toy-model.ts";
+import type { LoadOptions } from "../engine/load.ts";
 import { ToyTarget } from "../target/toy.ts";
 
 let folder: string;
@@ -145,6 +146,20 @@ describe("what a method learnt", () => {
     const plain = await runCli(`${BASE} --method plain --state ${file}`);
     expect(plain.code).toBe(1);
     expect(plain.stderr).toContain("plain keeps no state");
+  });
+
+  test("without --state the model is loaded warm, unless --no-warm-start is given; warnings go to stderr", async () => {
+    const warmOf = async (line: string) => (await runCli(line, { stdin: ["/exit"] })).loads[0]!.warmStart;
+    for (const command of [BASE, "chat -m toy"]) {
+      expect(await warmOf(command)).toBe(true);
+      expect(await warmOf(`${command} --no-warm-start`)).toBeUndefined();
+      expect(await warmOf(`${command} --state ${join(folder, command.slice(0, 4))}`)).toBeUndefined();
+    }
+    const model = ({ onWarning }: LoadOptions) => {
+      onWarning!("something is wrong");
+      return talkingToy();
+    };
+    expect((await runCli(BASE, { model })).stderr).toMatch(/^warning: something is wrong\n/);
   });
 });
 

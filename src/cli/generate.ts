@@ -20,7 +20,6 @@ interface Options extends ModelOptions, Sampling {
   readonly method?: string;
   readonly maxTokens?: number;
   readonly budget?: number;
-  readonly state?: string;
   readonly color?: true;
 }
 
@@ -46,6 +45,7 @@ export function addGenerate(program: Command, io: Io, exit: Exit): void {
     .addOption(shared.budget());
   addSampling(command)
     .addOption(shared.keptState())
+    .addOption(shared.warmStart())
     .addOption(new Option("--color", "show by drafter which tokens were free").conflicts("json"))
     .addOption(shared.json())
     .addHelpText("after", EXAMPLES)

@@ -1,12 +1,15 @@
 /** @file Tests of `espalier info`. */
 
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { writeGguf } from "../../test/gguf-writer.ts";
+import { speakingLlama } from "../../test/native-model.ts";
 import { lastJson, runCli } from "../../test/run-cli.ts";
 import { tinyLlama } from "../../test/tiny-llama.ts";
+import { collect } from "../../test/toy-model.ts";
+import { loadModel } from "../engine/load.ts";
 
 let folder: string;
 let path: string;
@@ -79,6 +82,29 @@ describe("info", () => {
     expect((await runCli(["info", foreign])).stdout).toMatch(
       /\nruns here +no: .*"rwkv7" is not supported; supported: llama, qwen2/,
     );
+  });
+
+  test("tells where what is learnt of it is kept", async () => {
+    const speaking = join(folder, "speaking.gguf");
+    await writeFile(speaking, writeGguf(speakingLlama()));
+    const env = { ESPALIER_CACHE: join(folder, "cache") };
+    const infoOf = async (file: string) => lastJson((await runCli(["info", file, "--json"], { env })).stdout);
+    expect(await infoOf(path)).toMatchObject({ learnt: null });
+    const { learnt } = (await infoOf(speaking)) as { learnt: { path: string; bytes: number | null } };
+    expect(learnt.bytes).toBe(null);
+    expect((await runCli(["info", speaking], { env })).stdout).toMatch(
+      /\nlearnt of it +nothing so far; kept in /,
+    );
+    vi.stubEnv("ESPALIER_CACHE", env.ESPALIER_CACHE);
+    vi.stubEnv("ESPALIER_WARM_START", "1");
+    {
+      await using model = await loadModel(speaking, { threads: 1, passTimes: false, warmStart: true });
+      await collect(model.generate({ prompt: "ab", maxTokens: 4, method: "recycle-lookup" }));
+    }
+    vi.unstubAllEnvs();
+    expect(await infoOf(speaking)).toMatchObject({
+      learnt: { path: learnt.path, bytes: (await stat(learnt.path)).size },
+    });
   });
 
   test("says what a file does not say", async () => {

@@ -1,12 +1,17 @@
 /** @file `espalier info`: what is in a model's file, read without loading the weights. */
 
+import { stat } from "node:fs/promises";
 import type { Command } from "commander";
 import { readConfig } from "../checkpoint/config.ts";
 import { embeddedModel } from "../checkpoint/embedded.ts";
 import { type Gguf, openGguf } from "../checkpoint/gguf.ts";
+import type { Environment } from "../checkpoint/model-cache.ts";
 import { findTensors } from "../checkpoint/model-tensors.ts";
 import type { RopeConfig } from "../checkpoint/rope.ts";
+import { readTokenizerSpec } from "../checkpoint/tokenizer-spec.ts";
+import { stateFile } from "../engine/state-folder.ts";
 import { EspalierError } from "../errors.ts";
+import { fingerprint } from "../text/fingerprint.ts";
 import { find } from "./find.ts";
 import { type Io, writeJson } from "./io.ts";
 import { MODEL, shared } from "./options.ts";
@@ -49,6 +54,8 @@ export interface ModelInfo {
   readonly chatTemplate: boolean;
   /** By the type's name in GGUF, most bytes first. */
   readonly weights: Readonly<Record<string, WeightType>>;
+  /** Where warm starts keep what is learnt of it, and its bytes, null while nothing is there; null for a file without a tokenizer of ours. */
+  readonly learnt: { readonly path: string; readonly bytes: number | null } | null;
 }
 
 export function addInfo(program: Command, io: Io): void {
@@ -58,22 +65,22 @@ export function addInfo(program: Command, io: Io): void {
     .argument("[model]", MODEL, embeddedModel)
     .addOption(shared.json())
     .action(async (model: string, options: { json?: true }) => {
-      const info = await readInfo(await find(model, options, io));
+      const info = await readInfo(await find(model, options, io), io.env);
       if (options.json) writeJson(info, io);
       else io.stdout.write(show(info));
     });
 }
 
-export async function readInfo(path: string): Promise<ModelInfo> {
+export async function readInfo(path: string, env?: Environment): Promise<ModelInfo> {
   const file = await openGguf(path);
   try {
-    return describe(file);
+    return { ...describe(file), learnt: await findLearnt(file, env) };
   } finally {
     await file[Symbol.asyncDispose]();
   }
 }
 
-function describe(file: Gguf): ModelInfo {
+function describe(file: Gguf): Omit<ModelInfo, "learnt"> {
   const text = (key: string) => {
     const entry = file.metadata.get(key);
     return entry?.type === "string" ? entry.value : null;
@@ -124,6 +131,24 @@ function viewOf(file: Gguf): Pick<ModelInfo, "engine" | "problem"> {
   }
 }
 
+async function findLearnt(file: Gguf, env: Environment | undefined): Promise<ModelInfo["learnt"]> {
+  let tokens: readonly string[];
+  try {
+    tokens = readTokenizerSpec(file).tokens;
+  } catch (error) {
+    if (!(error instanceof EspalierError)) throw error;
+    return null;
+  }
+  const path = stateFile({ ...file, fingerprint: fingerprint(tokens) }, "learnt", [], env);
+  return {
+    path,
+    bytes: await stat(path).then(
+      ({ size }) => size,
+      () => null,
+    ),
+  };
+}
+
 function countTypes(file: Gguf): Record<string, WeightType> {
   const types = new Map<string, WeightType>();
   for (const { type, byteLength } of file.tensors.values()) {
@@ -153,6 +178,7 @@ function show(info: ModelInfo): string {
     ],
     ["chat template", info.chatTemplate ? "yes" : "no"],
     ["file", `${info.path}, ${megabytes(info.fileSize)}`],
+    ...(info.learnt ? [["learnt of it", learntRow(info.learnt)]] : []),
     ["runs here", info.problem === null ? "yes" : `no: ${info.problem}`],
   ];
   const weights = Object.entries(info.weights).map(([type, { tensors, bytes }]) => [
@@ -172,6 +198,10 @@ function engineRows({ headSize, tiedHead, rope, window, layersWithWindow }: Engi
     ["window", window === null ? "none" : `${window} tokens, in ${layersWithWindow} layers`],
     ["output", tiedHead ? "by the embedding" : "by a matrix of its own"],
   ];
+}
+
+function learntRow({ path, bytes }: NonNullable<ModelInfo["learnt"]>): string {
+  return bytes === null ? `nothing so far; kept in ${path}` : `${path}, ${megabytes(bytes)}`;
 }
 
 function megabytes(bytes: number): string {

@@ -21,6 +21,9 @@ export interface ModelOptions {
   readonly threads?: number;
   readonly context?: number;
   readonly weights?: WeightPrecision;
+  /** For commands that go on from earlier use. */
+  readonly warmStart?: boolean;
+  readonly state?: string;
   readonly json?: true;
 }
 
@@ -31,6 +34,8 @@ export async function withModel<T>(
   work: (model: Model) => Promise<T>,
 ): Promise<T> {
   const { model: name, head, exit, ldlp, threads, context, weights, json } = options;
+  // Who names a file means that file alone.
+  const warmStart = options.warmStart === true && options.state === undefined;
   if (name === embeddedModel && !json) await welcome(io);
   // The embedded model goes by its name, which brings its draft model.
   const path = name === embeddedModel ? name : await find(name, options, io);
@@ -50,6 +55,7 @@ export async function withModel<T>(
       ...(threads === undefined ? {} : { threads }),
       ...(context === undefined ? {} : { contextLength: context }),
       ...(weights === undefined ? {} : { weights }),
+      ...(warmStart ? { warmStart, onWarning: (text) => io.stderr.write(`warning: ${text}\n`) } : {}),
       onProgress: (fraction) => progress.update(Math.floor(fraction * 100)),
     });
   } finally {

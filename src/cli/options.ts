@@ -88,9 +88,18 @@ export const shared = {
       "--method <name>",
       `how to draft: ${methodNames().join(", ")} (default: ${defaultMethod}; with --draft-model, draft-model)`,
     ).argParser(methodName),
+  /** For commands that go on from earlier use. */
+  warmStart: () =>
+    new Option(
+      "--no-warm-start",
+      "neither start with what earlier use of the model has learnt nor keep what this one learns",
+    ),
   /** For commands that save it again. */
   keptState: () =>
-    new Option("--state <file>", "keep here what the method learns; start with it when the file exists"),
+    new Option(
+      "--state <file>",
+      "keep here, not in the cache folder, what the method learns; start with it when the file exists",
+    ),
   /** For commands that only start with it. */
   state: () =>
     new Option("--state <file>", "start with what a method had learnt, as generate and chat keep it"),

@@ -39,13 +39,14 @@ const post = (url: string, body: unknown, headers: Record<string, string> = {}, 
 
 test("shows where it is and answers until ctrl-C", async () => {
   const { text } = await said({ messages: [{ role: "user", content: "ABC" }] });
-  const { code, stdout, stderr, alive } = await serving(SERVE, async (url) => {
+  const { code, stdout, stderr, alive, loads } = await serving(SERVE, async (url) => {
     const { status, body } = await read(post(url, CHAT));
     expect([status, body.choices[0].message.content]).toEqual([200, text]);
     expect((await post(url, { ...CHAT, tools: [] })).status).toBe(400);
   });
   expect(code).toBe(0);
   expect(alive).toBe(0);
+  expect(loads[0]!.warmStart).toBe(true);
   expect(stdout).toMatch(/address +http:\/\/127\.0\.0\.1:\d+\/v1\n/);
   expect(stdout).toMatch(/model +toy, context of 512 tokens\n/);
   expect(stdout).toMatch(/engine +none, 1 thread\n/);

@@ -9,7 +9,7 @@ import { Service } from "../session/service.ts";
 import { engineOf } from "./engine-info.ts";
 import { dim, INTERRUPTED, type Io } from "./io.ts";
 import { type ModelOptions, withModel } from "./model.ts";
-import { addModel, collect, integer } from "./options.ts";
+import { addModel, collect, integer, shared } from "./options.ts";
 import { errorText, statsLine } from "./report.ts";
 import { version } from "./version.ts";
 
@@ -65,6 +65,7 @@ export function addServe(program: Command, io: Io): void {
         .argParser(integer({ min: 0 }))
         .default(256),
     )
+    .addOption(shared.warmStart())
     .option("--quiet", "do not log requests (texts are never logged)")
     .addHelpText("after", EXAMPLES)
     .action(async (options: Options) => {

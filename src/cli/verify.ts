@@ -18,7 +18,6 @@ interface Options extends ModelOptions {
   readonly temperature: number;
   readonly seed: number;
   readonly budget?: number;
-  readonly state?: string;
 }
 
 /** What `verify --json` prints. */

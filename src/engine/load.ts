@@ -24,6 +24,7 @@ import { loadExit, type NativeExit } from "./native-exit.ts";
 import { loadHead, type NativeHead } from "./native-head.ts";
 import { loadLdlp, type NativeLdlp } from "./native-ldlp.ts";
 import { NativeTarget, type NativeTargetOptions } from "./native-target.ts";
+import { allowsWarmStart, WarmStart } from "./warm-start.ts";
 import { readWeights, type WeightPrecision } from "./weights.ts";
 
 /** Small trees run on the JavaScript thread through layers that have at most so much of a model: it takes a few milliseconds at most. */
@@ -77,6 +78,14 @@ export interface LoadOptions {
    * `false`: not known, so that every tree has the same number of nodes.
    */
   readonly passTimes?: PassCosts | false;
+  /**
+   * Whether to start with what earlier use of the model has learnt, and to keep what this one learns: in the user's cache folder, every few
+   * minutes and when the model is disposed. Texts come sooner; they stay the same. What is kept are token ids of texts and counts (docs/warm-start.md).
+   * Default: no. ESPALIER_WARM_START=0 in the environment means no, too.
+   */
+  readonly warmStart?: boolean;
+  /** Told of what went wrong with a warm start, in one line. Default: `process.emitWarning`. */
+  readonly onWarning?: (message: string) => void;
   /** Called with the part of the weights that is read, from 0 to 1. */
   readonly onProgress?: (fraction: number) => void;
   /**
@@ -103,6 +112,7 @@ export async function loadModel(
 ): Promise<Model> {
   const { threads = defaultThreads(), contextLength, cacheType = "f16", passTimes, onProgress } = options;
   const { weights: precision = "file", download, onDownload, signal } = options;
+  const { warmStart = false, onWarning = (message) => process.emitWarning(message) } = options;
   if (precision !== "file" && precision !== "q4") {
     throw new RangeError(`weights is ${String(precision)}; give "file" or "q4"`);
   }
@@ -152,6 +162,10 @@ export async function loadModel(
       );
       throw error;
     }
+    const earlier =
+      warmStart && allowsWarmStart()
+        ? WarmStart.open({ path, fileSize: gguf.fileSize, fingerprint: tokenizer.fingerprint }, onWarning)
+        : undefined;
     target = new NativeTarget(binding, config, await reading, {
       ...settings,
       ...inlinePasses(gguf, config),
@@ -172,6 +186,7 @@ export async function loadModel(
       exit,
       lengths,
       datastore,
+      keeper: await earlier,
       tokenizer,
       endTokens: tokenizer.endTokens,
       chatTemplate:

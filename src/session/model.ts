@@ -1,6 +1,6 @@
 /** @file A model that is ready: it generates, keeps what its methods learn, and owns the target. */
 
-import { type Learnt, restore, valuesOf } from "../draft/learnt.ts";
+import { type Kept, type Learnt, restore, valuesOf } from "../draft/learnt.ts";
 import { EspalierError } from "../errors.ts";
 import type { MethodOptions } from "../methods/method.ts";
 import { createMethod, defaultMethodOf, usableMethods } from "../methods/registry.ts";
@@ -15,13 +15,21 @@ import { type CheckedRequest, checkRequest } from "./request.ts";
 import { Session } from "./session.ts";
 import { badState, readState, writeState } from "./state-file.ts";
 
+/** How often a model that keeps what it learns does so while it is used, beside the end. */
+const KEEP_MS = 300_000;
+
 export class Model implements AsyncDisposable {
   readonly parts: ModelParts;
   readonly #options: MethodOptions;
   readonly #cost: CostCurve | undefined;
   /** The target, whose passes the texts that run at the same time share. */
   readonly #target: SharedTarget;
+  /** By name, those that were used last at the end. */
   readonly #methods = new Map<string, Planned>();
+  readonly #timer: ReturnType<typeof setInterval> | undefined;
+  /** Whether a method was used since what is learnt was kept. */
+  #used = false;
+  #kept: Promise<void> = Promise.resolve();
 
   /** Throws RangeError when `parts.passTimes` makes no sense, or draft model or head are no match for the target. */
   constructor(parts: ModelParts) {
@@ -47,6 +55,10 @@ export class Model implements AsyncDisposable {
     this.#options = { vocabSize, contextLength, draftModel: sharedDrafts, head, exit, lengths, datastore };
     this.#cost = parts.passTimes && new CostCurve(parts.passTimes);
     this.#target = new SharedTarget(target, (rows, ms) => this.#cost?.observe(rows, ms));
+    if (parts.keeper) {
+      this.#timer = setInterval(() => this.#used && this.#keep(), KEEP_MS);
+      this.#timer.unref();
+    }
   }
 
   get name(): string {
@@ -115,14 +127,10 @@ export class Model implements AsyncDisposable {
 
   /** The method of that name with all it has learnt from this model. Each method learns for itself. */
   method(name = this.defaultMethod): Planned {
-    let planned = this.#methods.get(name);
-    if (planned === undefined) {
-      const method = createMethod(name, this.#options);
-      const { passTimes } = this.parts;
-      const cost = method.partial && passTimes ? new CostCurve(passTimes) : this.#cost;
-      planned = { method, plans: cost && new LoadPlans(cost) };
-      this.#methods.set(name, planned);
-    }
+    const planned = this.#methods.get(name) ?? this.#create(name);
+    this.#methods.delete(name);
+    this.#methods.set(name, planned);
+    this.#used = true;
     return planned;
   }
 
@@ -151,13 +159,36 @@ export class Model implements AsyncDisposable {
     if (wrong !== undefined) throw badState(file, `it has a ${wrong} that cannot be`);
   }
 
-  /** Frees the target and what drafts for it. */
+  /** Keeps what was learnt, if it was loaded so, and frees the target and what drafts for it. */
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#keep();
     this.parts.lengths?.[Symbol.dispose]?.();
     await this.parts.head?.[Symbol.asyncDispose]();
     await this.parts.exit?.[Symbol.asyncDispose]();
     await this.parts.draftModel?.[Symbol.asyncDispose]();
     await this.parts.target[Symbol.asyncDispose]();
+  }
+
+  #create(name: string): Planned {
+    const method = createMethod(name, this.#options);
+    const { passTimes, keeper } = this.parts;
+    const cost = method.partial && passTimes ? new CostCurve(passTimes) : this.#cost;
+    if (keeper && method.learnt) {
+      const wrong = restore(method.learnt, keeper.learnt);
+      if (wrong !== undefined) keeper.refuse(wrong);
+    }
+    return { method, plans: cost && new LoadPlans(cost) };
+  }
+
+  /** Keeps what all methods have learnt; of what several have, that of the one that was used last. */
+  #keep(): Promise<void> {
+    this.#used = false;
+    const learnt: Kept = new Map(
+      [...this.#methods.values()].flatMap(({ method }) => [...valuesOf(method.learnt ?? {})]),
+    );
+    if (learnt.size > 0) this.#kept = this.#kept.then(() => this.parts.keeper?.keep(learnt));
+    return this.#kept;
   }
 
   #learntOf(name: string): Learnt {

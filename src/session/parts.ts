@@ -1,6 +1,7 @@
 /** @file What a model is put together from. */
 
 import type { RetrievalSource } from "../draft/continuations.ts";
+import type { Kept } from "../draft/learnt.ts";
 import type { PassCosts } from "../plan/cost.ts";
 import type { DraftHead } from "../target/draft-head.ts";
 import type { ExitBlock } from "../target/exit-block.ts";
@@ -28,6 +29,16 @@ export interface MessageRenderer {
   render(messages: readonly ChatMessage[], options: { addGenerationPrompt: boolean }): string;
 }
 
+/** Where what is learnt of a model outlives it. */
+export interface Keeper {
+  /** What earlier use has learnt. */
+  readonly learnt: Kept;
+  /** Something in it cannot be: told of its name. */
+  refuse(name: string): void;
+  /** Keeps what is learnt by now. Never throws. */
+  keep(learnt: Kept): Promise<void>;
+}
+
 export interface ModelParts {
   readonly name: string;
   readonly target: Target;
@@ -45,6 +56,8 @@ export interface ModelParts {
   readonly chatTemplate?: MessageRenderer | undefined;
   /** Tokens that end a text. */
   readonly endTokens: Iterable<TokenId>;
+  /** Default: nothing is known of earlier use, and nothing kept of this one. */
+  readonly keeper?: Keeper | undefined;
   /** Measured milliseconds of a pass by rows, for the default budget. */
   readonly passTimes?: PassCosts | undefined;
 }

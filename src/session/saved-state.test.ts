@@ -3,9 +3,9 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { collect, toyModel } from "../../test/toy-model.ts";
-import { valuesOf } from "../draft/learnt.ts";
+import { type Kept, valuesOf } from "../draft/learnt.ts";
 import { RecycleMatrix } from "../draft/recycle.ts";
 import type { GenerateRequest } from "./api.ts";
 import type { Model } from "./model.ts";
@@ -69,5 +69,75 @@ describe("saved state", () => {
     const { fingerprint } = model.parts.tokenizer;
     await writeState(join(folder, "large"), fingerprint, valuesOf(large.learnt));
     await expect(model.loadState(join(folder, "large"))).rejects.toThrow("a recycle.matrix that cannot be");
+  });
+});
+
+describe("a keeper", () => {
+  const request: GenerateRequest = { prompt: "12", maxTokens: 40, method: "token-recycling", budget: 8 };
+
+  /** A model whose keeper starts it with `learnt`, and what that is told. */
+  function keptModel(learnt: Kept = new Map()) {
+    const told = { kept: [] as Kept[], refused: [] as string[] };
+    const copied = (now: Kept) => new Map([...now].map(([name, values]) => [name, values.slice()] as const));
+    const keeper = {
+      learnt,
+      refuse: (name: string) => told.refused.push(name),
+      keep: async (now: Kept) => void told.kept.push(copied(now)),
+    };
+    return { model: toyModel({ order: 1, longRange: 0 }, { ...endless, keeper }), told };
+  }
+
+  it("is given what all methods have learnt at the end, and every few minutes while they are used", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    try {
+      const { model, told } = keptModel();
+      await vi.advanceTimersByTimeAsync(3_600_000);
+      expect(told.kept).toEqual([]);
+      await collect(model.generate(request));
+      await vi.advanceTimersByTimeAsync(3_600_000);
+      expect(told.kept).toHaveLength(1);
+      await collect(model.generate({ ...request, method: "prompt-lookup" }));
+      await model[Symbol.asyncDispose]();
+      expect(told.kept).toHaveLength(2);
+      expect([...told.kept[1]!.keys()]).toEqual(["recycle.matrix", "recycle.odds", "lookup.odds"]);
+      await vi.advanceTimersByTimeAsync(3_600_000);
+      expect(told.kept).toHaveLength(2);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("is given nothing where nothing learns", async () => {
+    const { model, told } = keptModel();
+    await collect(model.generate({ ...request, method: "plain" }));
+    await model[Symbol.asyncDispose]();
+    expect(told.kept).toEqual([]);
+  });
+
+  it("starts every method with what it has, and hears of what cannot be", async () => {
+    const { model, told } = keptModel();
+    await collect(model.generate(request));
+    await model[Symbol.asyncDispose]();
+    const [kept] = told.kept;
+    const next = keptModel(kept);
+    for (const name of ["token-recycling", "recycle-lookup"]) {
+      const { learnt } = next.model.method(name).method;
+      expect(learnt!["recycle.matrix"]!.values).toEqual(kept!.get("recycle.matrix"));
+    }
+    const wrong = keptModel(new Map([...kept!, ["recycle.odds", new Float64Array(3)]]));
+    const cold = await collect(keptModel().model.generate(request));
+    const { tokens, end } = await collect(wrong.model.generate(request));
+    expect(wrong.told.refused).toEqual(["recycle.odds"]);
+    expect([tokens, end.stats.passes]).toEqual([cold.tokens, cold.end.stats.passes]);
+  });
+
+  it("of what several methods learn is given that of the one that was used last", async () => {
+    const { model, told } = keptModel();
+    await collect(model.generate(request));
+    await collect(model.generate({ ...request, prompt: "34", method: "recycle-lookup" }));
+    await collect(model.generate({ ...request, prompt: "56" }));
+    await model[Symbol.asyncDispose]();
+    const { values } = model.method("token-recycling").method.learnt!["recycle.matrix"]!;
+    expect(told.kept[0]!.get("recycle.matrix")).toEqual(values);
   });
 });

@@ -1,0 +1,188 @@
+/** @file What a model has learnt comes back when it is loaded again, and whatever is in its place in the cache folder does no harm. */
+
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { type LoadOptions, loadModel } from "../src/engine/load.ts";
+import { stateFolder } from "../src/engine/state-folder.ts";
+import type { GenerateRequest } from "../src/session/api.ts";
+import { readState, writeState } from "../src/session/state-file.ts";
+import { writeGguf } from "./gguf-writer.ts";
+import { speakingLlama } from "./native-model.ts";
+import { collect } from "./toy-model.ts";
+
+const COMMAND = join(import.meta.dirname, "../dist/cli/main.js");
+const REQUEST: GenerateRequest = { prompt: "abab", maxTokens: 40, method: "token-recycling", budget: 8 };
+const run = promisify(execFile);
+
+let folder: string;
+let path: string;
+let fingerprint: string;
+let warnings: string[];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "espalier-warm-"));
+  path = join(folder, "model.gguf");
+  await writeFile(path, writeGguf(speakingLlama()));
+  await using model = await loadModel(path, { threads: 1, passTimes: false });
+  fingerprint = model.parts.tokenizer.fingerprint;
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+beforeEach(() => {
+  vi.stubEnv("ESPALIER_CACHE", join(folder, "cache"));
+  vi.stubEnv("ESPALIER_WARM_START", "1");
+  warnings = [];
+});
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await rm(join(folder, "cache"), { recursive: true, force: true });
+});
+
+/** Loads the model, writes a text, and frees it. */
+async function use(request: Partial<GenerateRequest> = {}, options: LoadOptions = { warmStart: true }) {
+  await using model = await loadModel(path, {
+    threads: 1,
+    passTimes: false,
+    onWarning: (message) => warnings.push(message),
+    ...options,
+  });
+  const { tokens, end } = await collect(model.generate({ ...REQUEST, ...request }));
+  return { tokens, passes: end.stats.passes };
+}
+
+const files = () => readdir(stateFolder()).catch(() => undefined);
+const learntFile = async () =>
+  join(stateFolder(), (await files())!.find((name) => name.endsWith(".learnt"))!);
+
+it("makes the next start as good as going on, and never changes a text", async () => {
+  for (const sampling of [{}, { temperature: 1.2, seed: 5 }]) {
+    const cold = await use(sampling, {});
+    const plain = await use({ ...sampling, method: "plain" }, {});
+    await use(sampling);
+    const warm = await use(sampling);
+    expect([cold.tokens, warm.tokens]).toEqual([plain.tokens, plain.tokens]);
+    expect(warm.passes).toBeLessThan(cold.passes);
+  }
+  expect(warnings).toEqual([]);
+});
+
+it("is for who asks for it, and for nobody whose user does not want it", async () => {
+  await use({}, {});
+  vi.stubEnv("ESPALIER_WARM_START", "0");
+  await use();
+  expect(await files()).toBeUndefined();
+});
+
+it("keeps what each of the methods learns, those of earlier starts too", async () => {
+  await use({ method: "recycle-lookup" });
+  await use({ method: "retrieval" });
+  await use({ method: "plain" });
+  const kept = await readState(await learntFile(), fingerprint);
+  expect([...kept.keys()].sort()).toEqual([
+    "lookup.odds",
+    "recycle.matrix",
+    "recycle.odds",
+    "retrieval.odds",
+  ]);
+  expect(warnings).toEqual([]);
+});
+
+describe("what cannot be used", () => {
+  const cases: [string, (file: string) => Promise<unknown>, RegExp][] = [
+    ["a damaged file", async (file) => flip(file, 100), /is not used: .*its checksum is wrong/],
+    [
+      "half a file",
+      async (file) => writeFile(file, (await readFile(file)).subarray(0, 99)),
+      /its checksum is wrong/,
+    ],
+    ["another program's file", (file) => writeFile(file, "Dear Sir"), /it starts with other bytes/],
+    ["an older version's file", (file) => flip(file, 4), /this program reads/],
+    [
+      "another vocabulary's file",
+      (file) => writeState(file, "00".repeat(32), new Map()),
+      /another vocabulary/,
+    ],
+    [
+      "tokens of no vocabulary",
+      async (file) => {
+        const kept = await readState(file, fingerprint);
+        kept.get("recycle.matrix")![17] = 1 << 30;
+        await writeState(file, fingerprint, kept);
+      },
+      /a recycle\.matrix that cannot be/,
+    ],
+  ];
+
+  it.each(cases)("%s is ignored with one warning that names it, and replaced", async (_, spoil, message) => {
+    const cold = await use();
+    const file = await learntFile();
+    await spoil(file);
+    expect(await use()).toEqual(cold);
+    expect(warnings).toEqual([expect.stringMatching(message)]);
+    expect(warnings[0]).toContain(file);
+    expect(warnings[0]).not.toContain("\n");
+    const warm = await use();
+    expect(warnings).toHaveLength(1);
+    expect(warm.passes).toBeLessThan(cold.passes);
+    expect(await files()).toHaveLength(1);
+  });
+
+  it("a folder in its place, or in place of all, is told of and no reason to fail", async () => {
+    const cold = await use();
+    const file = await learntFile();
+    await rm(file);
+    await mkdir(file);
+    expect(await use()).toEqual(cold);
+    expect(warnings).toEqual([
+      expect.stringMatching(/is not used: .* cannot be read: it is not a regular file/),
+      expect.stringMatching(/what was learnt is not kept: .*ESPALIER_WARM_START=0/),
+    ]);
+    warnings = [];
+    vi.stubEnv("ESPALIER_CACHE", path);
+    expect(await use()).toEqual(cold);
+    expect(warnings).toHaveLength(2);
+  });
+
+  async function flip(file: string, at: number): Promise<void> {
+    const bytes = await readFile(file);
+    bytes[at]! ^= 1;
+    await writeFile(file, bytes);
+  }
+});
+
+describe("several at once", () => {
+  it("models of one process: whoever reads meanwhile finds a whole file", async () => {
+    await use();
+    const file = await learntFile();
+    let open = 8;
+    const uses = Array.from({ length: open }, async (_, i) => {
+      await use({ seed: i, temperature: 1, method: i % 2 ? "recycle-lookup" : "token-recycling" });
+      open--;
+    });
+    let reads = 0;
+    while (open > 0) {
+      expect((await readState(file, fingerprint)).has("recycle.matrix")).toBe(true);
+      reads++;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await Promise.all(uses);
+    expect(reads).toBeGreaterThan(0);
+    expect(warnings).toEqual([]);
+    expect(await files()).toHaveLength(1);
+  });
+
+  it("programs: all end well, and one whole file is left", async () => {
+    const line = ["generate", "--model", path, "--prompt", "abab", "-n", "20", "--threads", "1", "--json"];
+    const [first, ...others] = await Promise.all(
+      Array.from({ length: 4 }, () => run(process.execPath, [COMMAND, ...line])),
+    );
+    const textOf = ({ stdout }: { stdout: string }) => (JSON.parse(stdout) as { text: string }).text;
+    for (const other of others) expect(textOf(other)).toBe(textOf(first!));
+    for (const { stderr } of [first!, ...others]) expect(stderr).not.toContain("warning");
+    expect((await readState(await learntFile(), fingerprint)).has("recycle.matrix")).toBe(true);
+  });
+});
