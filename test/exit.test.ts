@@ -224,6 +224,29 @@ describe("layers", () => {
     },
   );
 
+  test("texts that are generated at the same time share passes instead, and are the same", async () => {
+    await using model = await loadModel(TARGET, { exit: path, passTimes: false, threads: 2 });
+    const request = { maxTokens: 48, method: "eesd:3" };
+    const prompts = ["the theory of the", "a state of the", "the same"];
+    const alone = [];
+    for (const prompt of prompts) alone.push(await collect(model.generate({ prompt, ...request })));
+    for (const { end } of alone) {
+      expect(end.stats.byDrafter.exit!.drafted).toBeGreaterThan(30);
+      expect(end.stats.off).toBe(null);
+    }
+    const passes = watchPasses();
+    const together = await Promise.all(
+      prompts.map((prompt, i) => collect(model.generate({ prompt, ...request, maxTokens: 48 - i }))),
+    );
+    for (const [i, { tokens }] of together.entries())
+      expect(tokens).toEqual(alone[i]!.tokens.slice(0, 48 - i));
+    const all = together.map(({ end }) => end.stats);
+    expect(all.find(({ off }) => off)?.off).toMatch(/^off: .*shares no passes$/);
+    // Who comes first, or stays last, has the target for itself for a few steps.
+    expect(all.reduce((sum, { byDrafter }) => sum + byDrafter.exit!.drafted, 0)).toBeLessThan(45);
+    expect(passes.filter(({ from, to }) => from === 0 && to === LAYERS).length).toBeGreaterThan(100);
+  });
+
   test("nodes of another drafter run through the first ones, and join in the tree's order", async () => {
     await using target = await openTarget(TARGET, { threads: 2 });
     await using block = await loadExit(path, target, tokens);

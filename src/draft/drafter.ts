@@ -35,6 +35,8 @@ export interface Drafter extends Partial<AsyncDisposable> {
   readonly taps?: readonly number[];
   /** Whether it could say `token` at all. Default: any. */
   names?(token: TokenId): boolean;
+  /** Why it guessed nothing in the latest step, for people; undefined when it was willing to. */
+  readonly off?: string | undefined;
   /** Passes of a model of its own, so far; tables make none. */
   readonly passes?: number;
   /**

@@ -11,7 +11,7 @@ import type { ExitBlock } from "../target/exit-block.ts";
 import type { Pass, TargetSequence } from "../target/target.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../types.ts";
-import { Answers } from "./answers.ts";
+import { Answers, NOTHING } from "./answers.ts";
 import type { Calibration } from "./calibrate.ts";
 import type { Candidates, Drafter, StepOutcome } from "./drafter.ts";
 import { HeadRows, joined } from "./head-rows.ts";
@@ -30,6 +30,7 @@ export class ExitDrafter implements Drafter {
   readonly #tree: DraftTree;
   readonly #answers: Answers;
   #passes = 0;
+  #off = false;
 
   /**
    * Drafts for the text in `sequence`, of at most `contextLength` tokens. `odds`, from {@link modelOdds}: how often the target agrees;
@@ -53,6 +54,11 @@ export class ExitDrafter implements Drafter {
     return this.#passes;
   }
 
+  /** As of the latest step. */
+  get off(): string | undefined {
+    return this.#off ? "off: a text that drafts with the first layers shares no passes" : undefined;
+  }
+
   resume(tokens: readonly TokenId[]): number {
     this.#pending.end();
     return this.#rows.resume(tokens);
@@ -65,6 +71,11 @@ export class ExitDrafter implements Drafter {
   }
 
   async expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Promise<Candidates[]> {
+    if (!this.#pending.begun) {
+      // While other texts want the target too, passes that all share gain more than drafts that none can.
+      this.#off = this.#sequence.crowded === true;
+      if (this.#off) return nodes.map(() => NOTHING);
+    }
     const topK = Math.min(width, this.#block.draftVocab.length);
     if (!this.#pending.begun) await this.#start(topK);
     await this.#run(tree, nodes, topK);

@@ -61,6 +61,9 @@ class TimedDrafter implements Required<Omit<Drafter, typeof Symbol.asyncDispose>
   get taps(): readonly number[] {
     return this.#drafter.taps ?? [];
   }
+  get off(): string | undefined {
+    return this.#drafter.off;
+  }
   get passes(): number {
     return this.#drafter.passes ?? 0;
   }

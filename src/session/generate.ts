@@ -107,7 +107,7 @@ export async function* generate(
       promptTokens: prompt.length,
       cachedTokens,
       tokens: output.tokens,
-      off: chosen?.at(sequence.company).off ?? null,
+      off: chosen?.at(sequence.company).off ?? drafters.find(({ off }) => off)?.off ?? null,
     }),
   };
 

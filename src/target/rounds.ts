@@ -28,10 +28,10 @@ const NEWEST = 1 / 8;
 export interface Member {
   readonly sequence: TargetSequence;
   /**
-   * Where it is while it is decoded: its reader has its tokens ("away"), it drafts, it waits for a pass or is in one. "idle" before
-   * and after.
+   * Where it is while it is decoded: its reader has its tokens ("away"), it drafts, it waits for a pass or is in one, or it is in one of its
+   * own ("apart"). "idle" before and after.
    */
-  state: "idle" | "away" | "drafting" | "waiting" | "running";
+  state: "idle" | "away" | "drafting" | "waiting" | "running" | "apart";
   /** When it went away, by performance.now(). */
   since: number;
   /** It was away for so long that passes do not wait for it. */
@@ -73,6 +73,20 @@ export class Rounds {
     this.#members.add(member);
   }
 
+  /** `member` runs a part of the layers ahead: it shares no pass until {@link release}, and nobody waits for it. */
+  apart(member: Member): void {
+    this.#rest(member);
+    member.state = "apart";
+    member.company = ALONE;
+    this.#members.add(member);
+    this.#wake?.();
+  }
+
+  /** Others than `member` want the target too. */
+  crowded(member: Member): boolean {
+    return this.#members.size > (this.#members.has(member) ? 1 : 0) || this.#prompts.length > 0;
+  }
+
   /** `member` is not decoded any more, or not for now. */
   leave(member: Member): void {
     member.state = "idle";
@@ -107,15 +121,19 @@ export class Rounds {
     this.#running = true;
     while (this.#waiting.length + this.#prompts.length > 0) {
       await this.#gather();
+      if (this.#prompts.length > 0) {
+        // Here and not behind the pass, whose tokens have come to their readers by now: while a chunk takes all cores, they would come late.
+        await this.#prompts.read(this.#target.maxNodes, this.#chunkMs());
+        await this.#gather();
+      }
       await this.#pass();
-      await this.#prompts.read(this.#target.maxNodes, this.#chunkMs());
     }
     this.#running = false;
   }
 
   /** Waits for the members whose trees are about to come. */
   async #gather(): Promise<void> {
-    while ([...this.#members].some(({ state }) => state !== "waiting")) {
+    while ([...this.#members].some(({ state }) => state !== "waiting" && state !== "apart")) {
       // Who goes on at once has come when other events have had their turn.
       await new Promise<void>((resolve) => setImmediate(resolve));
       let patience = 0;
@@ -150,7 +168,7 @@ export class Rounds {
       return await member.sequence.forward(tree, want, first);
     } finally {
       this.#passMs = mean(this.#passMs, performance.now() - start);
-      this.#release(member);
+      this.release(member);
       this.#wake?.();
     }
   }
@@ -165,10 +183,10 @@ export class Rounds {
     for (const [i, { member, tree, want, first, resolve, reject }] of batch.entries()) {
       try {
         const pass = passes ? narrow(passes[i]!, want) : await member.sequence.forward(tree, want, first);
-        this.#release(member);
+        this.release(member);
         resolve(pass);
       } catch (error) {
-        this.#release(member);
+        this.release(member);
         reject(error);
       }
     }
@@ -214,15 +232,16 @@ export class Rounds {
     member.since = performance.now();
   }
 
-  #release(member: Member): void {
-    if (member.state === "running") this.#rest(member);
+  /** Unless it has left meanwhile. */
+  release(member: Member): void {
+    if (member.state === "running" || member.state === "apart") this.#rest(member);
   }
 
   /** What a chunk of a prompt may take. */
   #chunkMs(): number {
     const now = performance.now();
     const decoding = [...this.#members].some(
-      ({ state, since }) => state !== "away" || now - since < GONE * this.#passMs,
+      ({ state, since }) => (state !== "away" && state !== "apart") || now - since < GONE * this.#passMs,
     );
     return decoding ? CHUNK_PASSES * this.#passMs : Number.POSITIVE_INFINITY;
   }

@@ -70,6 +70,9 @@ export class SharedSequence implements TargetSequence {
   get company(): Company {
     return this.#member.company;
   }
+  get crowded(): boolean {
+    return this.#rounds.crowded(this.#member);
+  }
 
   async prefill(tokens: readonly TokenId[], options: PrefillOptions = {}): Promise<void> {
     const known = (token: TokenId) => Number.isInteger(token) && token >= 0 && token < this.#vocabSize;
@@ -86,16 +89,19 @@ export class SharedSequence implements TargetSequence {
 
   /** A text whose first layers run ahead shares no pass, and nobody waits for it. */
   forwardFirst(tree: DraftTree, layers: number, first?: NodeIndex): Promise<Float32Array> {
-    this.#rounds.leave(this.#member);
-    this.#member.company = ALONE;
+    this.#rounds.apart(this.#member);
     this.#apart = true;
     return this.#sequence.forwardFirst(tree, layers, first);
   }
 
-  forward(tree: DraftTree, want: Want, first: NodeIndex = 0): Promise<Pass> {
+  async forward(tree: DraftTree, want: Want, first: NodeIndex = 0): Promise<Pass> {
     if (this.#apart) {
       this.#apart = false;
-      return this.#sequence.forward(tree, want, first);
+      try {
+        return await this.#sequence.forward(tree, want, first);
+      } finally {
+        this.#rounds.release(this.#member);
+      }
     }
     return this.#rounds.forward(this.#member, tree, want, first);
   }

@@ -87,6 +87,8 @@ export interface TargetSequence extends AsyncDisposable {
   copyFrom?(other: TargetSequence, length: number): Promise<void>;
   /** Says that a forward follows as soon as a draft is made, so that a pass that several texts share may wait for it. */
   announce?(): void;
+  /** Other texts want the target too, at present: what shares no passes with them holds them up. */
+  readonly crowded?: boolean;
   /** What was in the latest pass beside its own tree; for targets whose texts may share passes. */
   readonly company?: Company;
 }
