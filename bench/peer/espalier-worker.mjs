@@ -1,8 +1,12 @@
-/** @file Espalier through its public API, with method "plain": what drafts add is no part of this comparison. */
+/**
+ * @file Espalier through its public API, with method "plain": what drafts add is no part of `bench:peer`. Both sides of it do the same tasks:
+ * `plain`, a greedy text of tokens and when each reached the caller, in milliseconds; `prefill`, the time in which all tokens are read into an
+ * empty cache; `tokenize`.
+ */
 
 import { commit } from "../../dist/cli/version.js";
 import { loadModel } from "../../dist/index.js";
-import { serve } from "./worker.mjs";
+import { serve } from "../processes.mjs";
 
 serve(async ({ model: path, threads, weights }) => {
   const model = await loadModel(path, { threads, weights, passTimes: false });

@@ -4,13 +4,12 @@
  * first token's arrival at the caller to the last one's.
  */
 
-import { execFileSync, fork } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { findModel } from "../../dist/checkpoint/find-model.js";
+import { processorTime, startWorker } from "../processes.mjs";
+import { installLlama } from "./llama.mjs";
 
 const USAGE =
   "usage: npm run bench:peer -- --model M [--rounds N] [--threads K] [--weights file|q4] [--json]";
@@ -21,11 +20,9 @@ const PREFILL = 512;
 /** With more of the machine taken by others the figures mean little, and the report says so. */
 const BUSY = 0.03;
 
-const bench = fileURLToPath(new URL("..", import.meta.url));
-
 async function main() {
   const options = readOptions();
-  install();
+  installLlama();
   const model = await findModel(options.model);
   const sides = await Promise.all(SIDES.map((name) => start(name, model, options)));
   try {
@@ -68,34 +65,10 @@ function readOptions() {
   return { model, rounds, threads, weights, json };
 }
 
-/** node-llama-cpp is no dependency of Espalier: it is installed here when it is first needed. */
-function install() {
-  if (existsSync(`${bench}/node_modules/node-llama-cpp`)) return;
-  process.stderr.write("installing node-llama-cpp in bench/ (once)\n");
-  execFileSync("npm", ["install", "--no-save", "--ignore-scripts"], { cwd: bench, stdio: ["ignore", 2, 2] });
-}
-
 /** Loads a side in a process of its own. */
-async function start(name, model, { threads, weights }) {
+function start(name, model, { threads, weights }) {
   const file = name === "espalier" ? "espalier-worker.mjs" : "llama-worker.mjs";
-  const child = fork(new URL(file, import.meta.url), [model, String(threads), weights], {
-    stdio: ["ignore", 2, 2, "ipc"],
-  });
-  const gone = new Promise((_, reject) =>
-    child.once("exit", (code, signal) => reject(new Error(`${name} ended with ${code ?? signal}`))),
-  );
-  gone.catch(() => {});
-  const answer = async () => {
-    const [message] = await Promise.race([once(child, "message"), gone]);
-    if (message.error !== undefined) throw new Error(`${name}: ${message.error}`);
-    return message;
-  };
-  const ask = async (task, options) => {
-    child.send({ task, ...options });
-    return (await answer()).result;
-  };
-  const { settings } = await answer();
-  return { name, child, settings, ask };
+  return startWorker(name, new URL(file, import.meta.url), { model, threads, weights });
 }
 
 /** Who goes first alternates. The first round warms up and is not counted. */
@@ -116,25 +89,6 @@ async function measure(sides, tokens, rounds) {
     process.stderr.write(`round ${round} of ${rounds}\n`);
   }
   return results;
-}
-
-/**
- * Milliseconds of all cores, and those that went to other processes. Threads that spin and wait for each other, as both
- * sides' do, lose far more than what others take, so a ratio from a busy machine says nothing.
- */
-async function processorTime(sides) {
-  let all = 0;
-  let others = 0;
-  for (const { times } of cpus()) {
-    const { idle, ...busy } = times;
-    const sum = Object.values(busy).reduce((total, ms) => total + ms);
-    all += idle + sum;
-    others += sum;
-  }
-  const { user, system } = process.cpuUsage();
-  others -= (user + system) / 1000;
-  for (const { ask } of sides) others -= await ask("cpuMs");
-  return { all, others };
 }
 
 /** Tokens a second, and the median time between two tokens. The first token belongs to the prefill. */

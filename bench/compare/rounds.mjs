@@ -1,0 +1,90 @@
+/** @file Runs rounds: every contender answers a prompt in its turn, and what came of it is written down at once. */
+
+import { appendFileSync } from "node:fs";
+import { processorTime } from "../processes.mjs";
+import { compiled } from "./compiled.mjs";
+
+const { turnOrder } = await compiled("order");
+const { isDone, roundKey } = await compiled("records");
+
+/**
+ * Runs those of `prompts` ({ category, id, tokens, temperature, context }) that `results` has no round of, and adds the rounds to `results.rounds` and to its
+ * file. Ends early, before a round for which the time does not suffice, at `deadline` (of performance.now()).
+ */
+export async function runRounds(workers, prompts, { maxTokens, seed, deadline, results }) {
+  const names = workers.map(({ name }) => name);
+  const started = performance.now();
+  let run = 0;
+  for (const [at, prompt] of prompts.entries()) {
+    if (isDone(results.rounds, roundKey(prompt), names)) continue;
+    const each = (performance.now() - started) / Math.max(1, run);
+    if (performance.now() + each > deadline) {
+      process.stderr.write(
+        `the time is over: ${prompts.length - at} of ${prompts.length} prompts are left out\n`,
+      );
+      break;
+    }
+    const { tokens, ...which } = prompt;
+    const turns = await round(turnOrder(workers, at), workers, { ...prompt, maxTokens, seed });
+    const record = { type: "round", ...which, promptTokens: tokens.length, turns };
+    results.rounds.push(record);
+    appendFileSync(results.file, `${JSON.stringify(record)}\n`);
+    run++;
+    const left = ((performance.now() - started) / run) * (prompts.length - at - 1);
+    process.stderr.write(
+      `${at + 1} of ${prompts.length}: ${prompt.category} ${prompt.id}, ${Math.ceil(left / 60_000)} min left at most\n`,
+    );
+  }
+}
+
+/** A prompt that is in no file, so that first passes are on nobody's clock. The first worker is Espalier's plain one. */
+export async function warmUp(workers) {
+  const tokens = await workers[0].ask("prompt", {
+    kind: "chat",
+    text: "Say in two sentences what a map is for.",
+  });
+  for (const { ask } of workers) await ask("generate", { tokens, maxTokens: 16, temperature: 0, seed: 0 });
+}
+
+async function round(order, workers, { tokens, maxTokens, temperature, seed }) {
+  const answers = new Map();
+  let before = await processorTime(workers);
+  for (const worker of order) {
+    const answer = await worker.ask("generate", { tokens, maxTokens, temperature, seed });
+    const after = await processorTime(workers);
+    const all = after.all - before.all;
+    const waiting = workers.reduce(
+      (sum, other, i) => sum + (other === worker ? 0 : after.byWorker[i] - before.byWorker[i]),
+      0,
+    );
+    answers.set(worker, {
+      ...answer,
+      others: Math.max(0, after.others - before.others) / all,
+      waiting: waiting / all,
+    });
+    before = after;
+  }
+  const [plain] = workers;
+  const read = new Map();
+  for (const [worker, { text }] of answers) read.set(worker, await plain.ask("tokenize", { text }));
+  return workers.map((worker) => turnOf(worker, answers.get(worker), read, [plain, answers.get(plain)]));
+}
+
+function turnOf({ name }, answer, read, [plain, plainAnswer]) {
+  const { text, ids, ended, generated, ...times } = answer;
+  const [expected, own] = [
+    read.get(plain),
+    read.get([...read.keys()].find((worker) => worker.name === name)),
+  ];
+  const different = expected.findIndex((token, i) => token !== own[i]);
+  const tokens = own.length + (ended ? 1 : 0);
+  return {
+    contender: name,
+    ...times,
+    tokens,
+    generated: generated ?? tokens,
+    alike: different < 0 ? expected.length : different,
+    // Ids say more than a text: two ways of cutting it are two texts.
+    same: ids === undefined ? text === plainAnswer.text : ids.join() === plainAnswer.ids.join(),
+  };
+}
