@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { readCosts, writeCosts } from "../src/engine/kept-costs.ts";
 import { type LoadOptions, loadModel } from "../src/engine/load.ts";
 import { stateFolder } from "../src/engine/state-folder.ts";
 import type { GenerateRequest } from "../src/session/api.ts";
@@ -55,6 +56,7 @@ async function use(request: Partial<GenerateRequest> = {}, options: LoadOptions 
 }
 
 const files = () => readdir(stateFolder()).catch(() => undefined);
+const costsFile = async () => join(stateFolder(), (await files())!.find((name) => name.endsWith(".costs"))!);
 const learntFile = async () =>
   join(stateFolder(), (await files())!.find((name) => name.endsWith(".learnt"))!);
 
@@ -152,6 +154,86 @@ describe("what cannot be used", () => {
     bytes[at]! ^= 1;
     await writeFile(file, bytes);
   }
+});
+
+describe("times of passes", () => {
+  const TIMES = { times: [1, 2, 8].map((rows) => ({ rows, ms: 1000 + rows })), measured: Date.now() };
+  const timesOf = async (options: LoadOptions = {}) => {
+    await using model = await loadModel(path, {
+      threads: 1,
+      warmStart: true,
+      onWarning: (message) => warnings.push(message),
+      ...options,
+    });
+    return model.parts.passTimes;
+  };
+
+  it("are kept for the next start, as passes have corrected them", async () => {
+    const measured = await timesOf();
+    expect(measured!.length).toBeGreaterThan(1);
+    expect(await timesOf()).toEqual((await readCosts(await costsFile(), fingerprint)).times);
+    await writeCosts(await costsFile(), fingerprint, TIMES);
+    expect(await timesOf()).toEqual(TIMES.times);
+    {
+      await using model = await loadModel(path, { threads: 1, warmStart: true });
+      await collect(model.generate({ prompt: "abab", maxTokens: 40, method: "recycle-lookup" }));
+    }
+    const { times, measured: when } = await readCosts(await costsFile(), fingerprint);
+    expect(times.map(({ rows }) => rows)).toEqual([1, 2, 8]);
+    expect(times[0]!.ms).toBeLessThan(1000);
+    expect(when).toBe(TIMES.measured);
+    expect(warnings).toEqual([]);
+  });
+
+  it("are measured anew for other settings, and after a week", async () => {
+    await timesOf();
+    const file = await costsFile();
+    await writeCosts(file, fingerprint, TIMES);
+    for (const options of [
+      { threads: 2 },
+      { cacheType: "f32" },
+      { weights: "q4" },
+      { warmStart: false },
+    ] as const)
+      expect(await timesOf(options)).not.toEqual(TIMES.times);
+    for (const days of [8, -1]) {
+      await writeCosts(file, fingerprint, { ...TIMES, measured: Date.now() - days * 86_400_000 });
+      expect(await timesOf()).not.toEqual(TIMES.times);
+      expect((await readCosts(file, fingerprint)).measured).toBeGreaterThan(TIMES.measured - 1000);
+    }
+    expect(warnings).toEqual([]);
+  });
+
+  it("that somebody gives are not kept", async () => {
+    expect(await timesOf({ passTimes: TIMES.times })).toEqual(TIMES.times);
+    await timesOf({ passTimes: false });
+    expect((await files()) ?? []).toEqual([]);
+  });
+
+  it.each([
+    ["no rows", { "pass.rows": new Int32Array(0), "pass.ms": new Float64Array(0) }],
+    ["too many rows", { "pass.rows": Int32Array.of(1, 2 ** 31 - 1) }],
+    ["rows that fall", { "pass.rows": Int32Array.of(1, 1) }],
+    ["no time", { "pass.ms": Float64Array.of(0, 1) }],
+    ["endless time", { "pass.ms": Float64Array.of(1, Number.POSITIVE_INFINITY) }],
+    ["more times than rows", { "pass.ms": Float64Array.of(1, 2, 3) }],
+    ["numbers of another kind", { "pass.rows": Float64Array.of(1, 2) }],
+    ["no date", { "pass.measured": new Float64Array(0) }],
+  ])("%s are ignored with a warning", async (_, change) => {
+    await timesOf();
+    const file = await costsFile();
+    const kept = {
+      "pass.rows": Int32Array.of(1, 2),
+      "pass.ms": Float64Array.of(1, 2),
+      "pass.measured": Float64Array.of(Date.now()),
+      ...change,
+    };
+    await writeState(file, fingerprint, new Map(Object.entries(kept)));
+    expect((await timesOf())!.length).toBeGreaterThan(2);
+    expect(warnings).toEqual([expect.stringMatching(/\.costs is no saved state .* times that cannot be/)]);
+    await timesOf();
+    expect(warnings).toHaveLength(1);
+  });
 });
 
 describe("several at once", () => {

@@ -2,9 +2,9 @@
 
 import { describe, expect, test } from "vitest";
 import { runCli } from "../../test/run-cli.ts";
+import { version } from "../engine/version.ts";
 import { EspalierError } from "../errors.ts";
 import { errorText } from "./report.ts";
-import { version } from "./version.ts";
 
 const COMMANDS = ["generate", "chat", "verify", "bench", "demo", "info"];
 

@@ -1,6 +1,7 @@
 /** @file The commands under one name, and what becomes of their failures: one clear line and an exit code. */
 
 import { Command, CommanderError } from "commander";
+import { version } from "../engine/version.ts";
 import { addBench } from "./bench.ts";
 import { addChat } from "./chat.ts";
 import { addDatastore } from "./datastore.ts";
@@ -13,7 +14,6 @@ import { FAILED, INTERRUPTED, type Io } from "./io.ts";
 import { errorText } from "./report.ts";
 import { addServe } from "./serve.ts";
 import { addVerify } from "./verify.ts";
-import { version } from "./version.ts";
 
 const MORE = `
 Examples:

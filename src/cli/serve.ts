@@ -1,6 +1,7 @@
 /** @file `espalier serve`: the model behind an address, in the shape of OpenAI's API. */
 
 import { type Command, Option } from "commander";
+import { version } from "../engine/version.ts";
 import { type AppOptions, createApp } from "../server/app.ts";
 import { listen } from "../server/listen.ts";
 import type { LogEntry } from "../server/texts.ts";
@@ -11,7 +12,6 @@ import { dim, INTERRUPTED, type Io } from "./io.ts";
 import { type ModelOptions, withModel } from "./model.ts";
 import { addModel, collect, integer, shared } from "./options.ts";
 import { errorText, statsLine } from "./report.ts";
-import { version } from "./version.ts";
 
 interface Options extends ModelOptions {
   readonly host: string;

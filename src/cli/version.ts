@@ -1,15 +1,11 @@
-/** @file Which Espalier this is: the package's version, and the commit when it runs out of its repository. */
+/** @file Which Espalier this is: the commit when it runs out of its repository, else the package's version. */
 
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { version } from "../engine/version.ts";
 
 const root = join(import.meta.dirname, "../..");
-
-/** The version of package.json, such as "0.1.0". */
-export function version(): string {
-  return (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string }).version;
-}
 
 /** The commit, with "-dirty" behind it when files have changed since; elsewhere "v" and the version. */
 export function commit(): string {

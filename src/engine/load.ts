@@ -79,8 +79,8 @@ export interface LoadOptions {
    */
   readonly passTimes?: PassCosts | false;
   /**
-   * Whether to start with what earlier use of the model has learnt, and to keep what this one learns: in the user's cache folder, every few
-   * minutes and when the model is disposed. Texts come sooner; they stay the same. What is kept are token ids of texts and counts (docs/warm-start.md).
+   * Whether to start with what earlier use of the model has learnt, and what passes took, and to keep the same of this one: in the user's
+   * cache folder, every few minutes and when the model is disposed. Texts come sooner; they stay the same. What is kept are token ids of texts and counts (docs/warm-start.md).
    * Default: no. ESPALIER_WARM_START=0 in the environment means no, too.
    */
   readonly warmStart?: boolean;
@@ -162,9 +162,14 @@ export async function loadModel(
       );
       throw error;
     }
-    const earlier =
+    const opening =
       warmStart && allowsWarmStart()
-        ? WarmStart.open({ path, fileSize: gguf.fileSize, fingerprint: tokenizer.fingerprint }, onWarning)
+        ? WarmStart.open({
+            model: { path, fileSize: gguf.fileSize, fingerprint: tokenizer.fingerprint },
+            settings: [binding.currentIsa(), String(threads), precision, cacheType],
+            keepsTimes: passTimes === undefined,
+            warn: onWarning,
+          })
         : undefined;
     target = new NativeTarget(binding, config, await reading, {
       ...settings,
@@ -176,6 +181,7 @@ export async function loadModel(
     head = headPath === undefined ? undefined : await loadHead(headPath, target, spec.tokens);
     exit = exitPath === undefined ? undefined : await loadExit(exitPath, target, spec.tokens);
     lengths = await lengthsFor(target, spec.tokens, options.ldlp, { headPath, draftPath });
+    const keeper = await opening;
     signal?.throwIfAborted();
     const name = (id: number | undefined) => (id === undefined ? "" : spec.tokens[id]!);
     return new Model({
@@ -186,14 +192,14 @@ export async function loadModel(
       exit,
       lengths,
       datastore,
-      keeper: await earlier,
+      keeper,
       tokenizer,
       endTokens: tokenizer.endTokens,
       chatTemplate:
         template === undefined
           ? undefined
           : new ChatTemplate(template, { bosToken: name(spec.bosToken), eosToken: name(spec.eosToken) }),
-      passTimes: passTimes === false ? undefined : (passTimes ?? (await quickPassTimes(target))),
+      passTimes: await passTimesOf(target, passTimes ?? keeper?.passTimes),
     });
   } catch (error) {
     lengths?.[Symbol.dispose]();
@@ -238,6 +244,11 @@ async function loadDraftModel(
 
 function inlinePasses({ fileSize }: { readonly fileSize: number }, { layers }: ModelConfig) {
   return { inlineNodes: INLINE_NODES, inlineLayers: Math.floor((layers * INLINE_BYTES) / fileSize) };
+}
+
+/** Those that are known, if any are; false means none. */
+async function passTimesOf(target: NativeTarget, known?: PassCosts | false): Promise<PassCosts | undefined> {
+  return known === false ? undefined : (known ?? (await quickPassTimes(target)));
 }
 
 /** The path that was given, if one was; "none" means none. */

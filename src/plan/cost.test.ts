@@ -22,6 +22,14 @@ describe("CostCurve", () => {
     expect(curve.ms(24)).toBeGreaterThan(85);
   });
 
+  it("tells what it has come to know, from which another one goes on", () => {
+    const curve = new CostCurve(COSTS);
+    expect(curve.points).toEqual(COSTS);
+    for (let i = 0; i < 300; i++) curve.observe(8, 12);
+    expect(curve.points.map(({ rows }) => rows)).toEqual([1, 8, 16]);
+    expect(new CostCurve(curve.points).ms(8)).toBeCloseTo(12, 0);
+  });
+
   it("shares a pass out among its texts: plain rows equally, drafted ones among those who drafted", () => {
     const curve = new CostCurve(COSTS);
     expect([1, 8, 12].map((rows) => curve.share(rows))).toEqual([10, 17, 25]);

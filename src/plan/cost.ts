@@ -47,6 +47,11 @@ export class CostCurve {
     this.#draw();
   }
 
+  /** What passes cost by now, at the rows that were measured. */
+  get points(): PassCosts {
+    return this.#rows.map((rows, i) => ({ rows, ms: this.#ms[i]! }));
+  }
+
   /** Milliseconds of a pass of `rows` rows, at least 1; what was measured goes on as straight as it ends. */
   ms(rows: number): number {
     const { most } = this;

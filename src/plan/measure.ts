@@ -6,6 +6,7 @@
 import type { Target, TargetSequence } from "../target/target.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { TokenId } from "../types.ts";
+import { CostCurve, type PassCosts } from "./cost.ts";
 
 /** Tokens asked of every row, as generation with Token Recycling does. */
 const TOP_K = 8;
@@ -145,7 +146,7 @@ const QUICK_MS = 200;
  * A rough cost curve within a fifth of a second: the fastest of a few passes for each number of rows, on a short text. The
  * fastest, because other programs can only add to a time.
  */
-export async function quickPassTimes(target: Target): Promise<{ rows: number; ms: number }[]> {
+export async function quickPassTimes(target: Target): Promise<PassCosts> {
   const rows = QUICK_ROWS.filter((count) => count <= target.maxNodes);
   // No tree is deeper than it has nodes.
   const text = await target.createSequence({ capacity: rows.at(-1)! });
@@ -157,12 +158,16 @@ export async function quickPassTimes(target: Target): Promise<{ rows: number; ms
       // The large passes take most of the time, and drafts are rarely that large.
       for (const time of round < FULL_ROUNDS ? times : times.filter(({ rows }) => rows <= USUAL_ROWS)) {
         time.ms = Math.min(time.ms, await timePass(text, bushy(time.rows, target.vocabSize)));
-        // A slow model is known by its first two points; the rest of the curve goes on as straight as they say.
+        // A slow model is known by its first points.
         if (late() && time.rows > 1) break;
       }
     }
   } finally {
     await text[Symbol.asyncDispose]();
   }
-  return times.filter(({ ms }) => ms < Number.POSITIVE_INFINITY);
+  const measured = times.filter(({ ms }) => ms < Number.POSITIVE_INFINITY);
+  if (measured.length === times.length) return times;
+  // The rest goes on as straight as these say, until passes tell more.
+  const curve = new CostCurve(measured);
+  return rows.map((count) => ({ rows: count, ms: curve.ms(count) }));
 }

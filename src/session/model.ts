@@ -187,7 +187,7 @@ export class Model implements AsyncDisposable {
     const learnt: Kept = new Map(
       [...this.#methods.values()].flatMap(({ method }) => [...valuesOf(method.learnt ?? {})]),
     );
-    if (learnt.size > 0) this.#kept = this.#kept.then(() => this.parts.keeper?.keep(learnt));
+    this.#kept = this.#kept.then(() => this.parts.keeper?.keep(learnt, this.#cost?.points));
     return this.#kept;
   }
 

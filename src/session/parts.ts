@@ -35,8 +35,8 @@ export interface Keeper {
   readonly learnt: Kept;
   /** Something in it cannot be: told of its name. */
   refuse(name: string): void;
-  /** Keeps what is learnt by now. Never throws. */
-  keep(learnt: Kept): Promise<void>;
+  /** Keeps what is learnt by now, of texts and of what passes take. Never throws. */
+  keep(learnt: Kept, times: PassCosts | undefined): Promise<void>;
 }
 
 export interface ModelParts {

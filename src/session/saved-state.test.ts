@@ -7,8 +7,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { collect, toyModel } from "../../test/toy-model.ts";
 import { type Kept, valuesOf } from "../draft/learnt.ts";
 import { RecycleMatrix } from "../draft/recycle.ts";
+import type { PassCosts } from "../plan/cost.ts";
 import type { GenerateRequest } from "./api.ts";
 import type { Model } from "./model.ts";
+import type { ModelParts } from "./parts.ts";
 import { writeState } from "./state-file.ts";
 
 const endless = { endTokens: [] };
@@ -76,15 +78,18 @@ describe("a keeper", () => {
   const request: GenerateRequest = { prompt: "12", maxTokens: 40, method: "token-recycling", budget: 8 };
 
   /** A model whose keeper starts it with `learnt`, and what that is told. */
-  function keptModel(learnt: Kept = new Map()) {
-    const told = { kept: [] as Kept[], refused: [] as string[] };
+  function keptModel(learnt: Kept = new Map(), parts: Partial<ModelParts> = {}) {
+    const told = { kept: [] as Kept[], times: [] as (PassCosts | undefined)[], refused: [] as string[] };
     const copied = (now: Kept) => new Map([...now].map(([name, values]) => [name, values.slice()] as const));
     const keeper = {
       learnt,
       refuse: (name: string) => told.refused.push(name),
-      keep: async (now: Kept) => void told.kept.push(copied(now)),
+      keep: async (now: Kept, times: PassCosts | undefined) => {
+        told.kept.push(copied(now));
+        told.times.push(times);
+      },
     };
-    return { model: toyModel({ order: 1, longRange: 0 }, { ...endless, keeper }), told };
+    return { model: toyModel({ order: 1, longRange: 0 }, { ...endless, keeper, ...parts }), told };
   }
 
   it("is given what all methods have learnt at the end, and every few minutes while they are used", async () => {
@@ -107,11 +112,21 @@ describe("a keeper", () => {
     }
   });
 
-  it("is given nothing where nothing learns", async () => {
-    const { model, told } = keptModel();
-    await collect(model.generate({ ...request, method: "plain" }));
+  it("is given times of passes as they have turned out by then", async () => {
+    const passTimes = [
+      { rows: 1, ms: 1000 },
+      { rows: 32, ms: 2000 },
+    ];
+    const { model, told } = keptModel(undefined, { passTimes });
+    await collect(model.generate({ prompt: "12", maxTokens: 40 }));
     await model[Symbol.asyncDispose]();
-    expect(told.kept).toEqual([]);
+    const [one, most] = told.times[0]!;
+    expect([one!.rows, most!.rows]).toEqual([1, 32]);
+    expect(one!.ms).toBeLessThan(1000);
+    const plain = keptModel();
+    await collect(plain.model.generate({ ...request, method: "plain" }));
+    await plain.model[Symbol.asyncDispose]();
+    expect([plain.told.kept, plain.told.times]).toEqual([[new Map()], [undefined]]);
   });
 
   it("starts every method with what it has, and hears of what cannot be", async () => {

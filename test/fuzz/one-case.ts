@@ -12,7 +12,7 @@ import { mutateBytes } from "./bytes.ts";
 import { Chance } from "./chance.ts";
 import { mutateContents } from "./contents.ts";
 import type { Seed } from "./seeds.ts";
-import { mutatedState, useState } from "./states.ts";
+import { mutatedCosts, mutatedState, useCosts, useState } from "./states.ts";
 import { askStore, mutatedStore } from "./stores.ts";
 
 export interface Outcome {
@@ -34,6 +34,7 @@ export type Case = Pick<Seed, "bytes" | "target"> & { readonly other?: keyof typ
 const OTHERS = {
   store: { use: askStore, end: "answers" },
   state: { use: useState, end: "started" },
+  costs: { use: useCosts, end: "started" },
 } as const;
 
 /** Case `number`. */
@@ -41,6 +42,7 @@ export function caseOf(seeds: readonly Seed[], seed: number, number: number): Ca
   const chance = new Chance(seed, number);
   if (chance.once(8)) return { bytes: mutatedStore(chance), target: undefined, other: "store" };
   if (chance.once(16)) return { bytes: mutatedState(chance), target: undefined, other: "state" };
+  if (chance.once(32)) return { bytes: mutatedCosts(chance), target: undefined, other: "costs" };
   // The last one has a vocabulary that takes longer than all the rest.
   const { file, bytes, layout, target } = chance.once(16) ? seeds.at(-1)! : chance.of(seeds.slice(0, -1));
   const mutated = chance.once(2)

@@ -1,12 +1,14 @@
 /**
- * @file Mutated files of what methods have learnt. Most get checksums that are right again, so that it is what they hold that is judged. A model that starts with
- * one has tokens of its vocabulary alone in its matrix, and writes what plain decoding writes.
+ * @file Mutated files of what methods have learnt, and of what passes took. Most get checksums that are right again, so that it is what they hold that is judged.
+ * A model that starts with one has tokens of its vocabulary alone in its matrix, and writes what plain decoding writes.
  */
 
 import { crc32 } from "node:zlib";
 import { valuesOf } from "../../src/draft/learnt.ts";
 import { LookupOdds } from "../../src/draft/lookup.ts";
 import { RECYCLE_WIDTH, RecycleMatrix } from "../../src/draft/recycle.ts";
+import { readCosts } from "../../src/engine/kept-costs.ts";
+import type { Model } from "../../src/session/model.ts";
 import { encodeState } from "../../src/session/state-file.ts";
 import { collect, toyModel, toyTokenizer } from "../toy-model.ts";
 import { nastyInteger } from "./bytes.ts";
@@ -29,6 +31,16 @@ function validState(chance: Chance): Buffer {
     matrix.odds.observe(chance.below(matrix.odds.probs.length), chance.once(2));
   }
   return Buffer.from(encodeState(toyTokenizer.fingerprint, valuesOf({ ...matrix.learnt, ...odds.learnt })));
+}
+
+function validCosts(chance: Chance): Buffer {
+  const rows = [1, 2, 4, 8, 16, 32].slice(0, 1 + chance.below(6));
+  const kept = new Map<string, Int32Array | Float64Array>([
+    ["pass.rows", Int32Array.from(rows)],
+    ["pass.ms", Float64Array.from(rows, (count) => (count + chance.below(100)) / 16)],
+    ["pass.measured", Float64Array.of(1e12)],
+  ]);
+  return Buffer.from(encodeState(toyTokenizer.fingerprint, kept));
 }
 
 type StateMutation = (file: Buffer, chance: Chance) => Buffer;
@@ -72,13 +84,27 @@ const length: StateMutation = (file, chance) =>
     ? file.subarray(0, chance.below(file.length))
     : Buffer.concat([file, chance.bytes(chance.below(200))]);
 
-const mutations: readonly StateMutation[] = [field, field, number, token, token, length];
+const mutations: readonly StateMutation[] = [field, field, number, length];
 
 export function mutatedState(chance: Chance): Buffer {
-  const file = chance.of(mutations)(validState(chance), chance);
+  return mutated(validState(chance), [...mutations, token, token], chance);
+}
+
+export function mutatedCosts(chance: Chance): Buffer {
+  return mutated(validCosts(chance), mutations, chance);
+}
+
+function mutated(valid: Buffer, ways: readonly StateMutation[], chance: Chance): Buffer {
+  const file = chance.of(ways)(valid, chance);
   if (file.length >= HEADER && !chance.once(8))
     file.writeUInt32LE(crc32(file.subarray(0, -4)), file.length - 4);
   return file;
+}
+
+/** Starts a model with the times in the file. Throws what reading throws, and Error where they did harm. */
+export async function useCosts(path: string): Promise<void> {
+  const { times: passTimes } = await readCosts(path, toyTokenizer.fingerprint);
+  await writesPlainText(toyModel({ order: 1 }, { endTokens: [], passTimes }));
 }
 
 /** Starts a model with the file. Throws what loading throws, and Error where it did harm. */
@@ -87,10 +113,12 @@ export async function useState(path: string): Promise<void> {
   await model.loadState(path, METHOD);
   const { values } = model.method(METHOD).method.learnt!["recycle.matrix"]!;
   if (values.some((token) => token < -1 || token >= VOCAB)) throw new Error("a token of no vocabulary");
+  await writesPlainText(model);
+}
+
+async function writesPlainText(model: Model): Promise<void> {
   const [drafted, plain] = await Promise.all(
-    [METHOD, "plain"].map((method) =>
-      collect(model.generate({ tokens: [1, 2, 3], method, maxTokens: 12, budget: 8 })),
-    ),
+    [METHOD, "plain"].map((method) => collect(model.generate({ tokens: [1, 2, 3], method, maxTokens: 12 }))),
   );
   if (drafted!.text !== plain!.text) throw new Error("another text than plain decoding's");
 }
