@@ -551,16 +551,16 @@ static napi_value cache_bytes(napi_env env, napi_callback_info info) {
   return result;
 }
 
-/* (cache, from, length) -> status */
+/* (cache, from, known, length) -> status */
 static napi_value cache_copy(napi_env env, napi_callback_info info) {
-  napi_value values[3];
-  int32_t length;
+  napi_value values[4];
+  int32_t known, length;
   EspCache *cache, *from;
-  if (!arguments(env, info, 3, values) || !(cache = unwrap_idle(env, values[0], BOX_CACHE)) ||
-      !(from = unwrap_idle(env, values[1], BOX_CACHE)) || !get_int(env, values[2], &length)) {
+  if (!arguments(env, info, 4, values) || !(cache = unwrap_idle(env, values[0], BOX_CACHE)) ||
+      !(from = unwrap_idle(env, values[1], BOX_CACHE)) || !get_int(env, values[2], &known) || !get_int(env, values[3], &length)) {
     return NULL;
   }
-  return integer(env, esp_cache_copy(cache, from, length));
+  return integer(env, esp_cache_copy(cache, from, known, length));
 }
 
 /* ---- work off the JavaScript thread ------------------------------------------------------------------------------ */
@@ -571,7 +571,7 @@ typedef struct Job {
   napi_ref request; /* keeps buffers and handles alive */
   EspStatus status;
   const char *message;
-  enum { JOB_FILL, JOB_FORWARD, JOB_SORT } kind;
+  enum { JOB_FILL, JOB_FORWARD, JOB_SORT, JOB_PREPARE } kind;
   Box *held[1 + ESP_MAX_TREES]; /* what it works on */
   int32_t held_count;
   /* fill */
@@ -580,6 +580,9 @@ typedef struct Job {
   const uint8_t *bytes;
   /* sort */
   EspSuffixSort sort;
+  /* prepare */
+  EspCache *cache;
+  int32_t length;
   /* forward */
   EspStack *stack;
   EspPass pass;
@@ -599,6 +602,11 @@ static void execute(napi_env env, void *data) {
   if (job->kind == JOB_SORT) {
     job->status = esp_suffix_sort(&job->sort);
     job->message = job->status == ESP_INVALID ? "tokens outside the alphabet" : "suffixes cannot be sorted";
+    return;
+  }
+  if (job->kind == JOB_PREPARE) {
+    job->status = esp_cache_prepare(job->cache, job->length) ? ESP_OK : ESP_NO_MEMORY;
+    job->message = "the text is longer than the cache, or there is no memory";
     return;
   }
   job->status = esp_forward(job->stack, &job->pass, &job->message);
@@ -713,6 +721,23 @@ static Box *take(napi_env env, Job *job, napi_value value, BoxKind kind) {
     return NULL;
   }
   return job->held[job->held_count++] = hold(box);
+}
+
+/* ({cache, length}) -> Promise; rejects with code "no-memory" */
+static napi_value prepare_cache(napi_env env, napi_callback_info info) {
+  napi_value request, value;
+  bool given;
+  if (!arguments(env, info, 1, &request) || !property(env, request, "cache", &value, &given)) return NULL;
+  Job *job = calloc(1, sizeof *job);
+  if (!job) return fail(env, "internal: no memory for a job");
+  job->kind = JOB_PREPARE;
+  Box *box = take(env, job, value, BOX_CACHE);
+  if (!box || !int_property(env, request, "length", &job->length)) {
+    free_job(job);
+    return NULL;
+  }
+  job->cache = box->handle;
+  return start(env, job, request);
 }
 
 static bool read_trees(napi_env env, napi_value list, int32_t count, Job *job, int64_t *rows) {
@@ -888,6 +913,7 @@ NAPI_MODULE_INIT(/* env, exports */) {
       {"cacheTruncate", cache_truncate},
       {"cacheBytes", cache_bytes},
       {"cacheCopy", cache_copy},
+      {"prepareCache", prepare_cache},
       {"forward", forward},
       {"forwardNow", forward_now},
   };

@@ -54,6 +54,18 @@ bool esp_cache_reserve(EspCache *cache, int32_t length) {
   return true;
 }
 
+static void touch(uint8_t *memory, size_t bytes) {
+  volatile uint8_t *pages = memory;
+  for (size_t at = 0; at < bytes; at += 4096) pages[at] = pages[at];
+}
+
+bool esp_cache_prepare(EspCache *cache, int32_t length) {
+  if (!esp_cache_reserve(cache, length)) return false;
+  touch(cache->pending_span, cache->span_bytes);
+  for (int32_t span = 0; span * ESP_SPAN < length; span++) touch(cache->spans[span], cache->span_bytes);
+  return true;
+}
+
 int32_t esp_cache_length(const EspCache *cache) { return cache->length; }
 int32_t esp_cache_capacity(const EspCache *cache) { return cache->capacity; }
 size_t esp_cache_bytes(const EspCache *cache) {
@@ -194,15 +206,15 @@ bool esp_cache_truncate(EspCache *cache, int32_t length) {
   return true;
 }
 
-EspStatus esp_cache_copy(EspCache *cache, const EspCache *from, int32_t length) {
-  if (cache == from || length < 0 || length > from->length || cache->layers != from->layers ||
+EspStatus esp_cache_copy(EspCache *cache, const EspCache *from, int32_t known, int32_t length) {
+  if (cache == from || known < 0 || known > cache->length || length < known || length > from->length || cache->layers != from->layers ||
       cache->span_bytes != from->span_bytes || cache->head != from->head || cache->half != from->half) {
     return ESP_INVALID;
   }
   if (length > cache->capacity) return ESP_FULL;
   if (!esp_cache_reserve(cache, length)) return ESP_NO_MEMORY;
   /* What a span holds behind the text is never read. */
-  for (int32_t at = 0; at < length; at += ESP_SPAN) memcpy(cache->spans[at / ESP_SPAN], from->spans[at / ESP_SPAN], cache->span_bytes);
+  for (int32_t span = known / ESP_SPAN; span * ESP_SPAN < length; span++) memcpy(cache->spans[span], from->spans[span], cache->span_bytes);
   esp_cache_rollback(cache);
   cache->length = length;
   return ESP_OK;

@@ -109,6 +109,8 @@ int32_t esp_cache_capacity(const EspCache *cache);
 size_t esp_cache_bytes(const EspCache *cache); /* of memory: it grows with the text, and does not shrink */
 /* Makes memory for a text of `length` positions ready, so that commits up to it cannot fail. False: no memory. */
 bool esp_cache_reserve(EspCache *cache, int32_t length);
+/* Reserves, and has the system bring all the memory, which takes it time when it is first touched. */
+bool esp_cache_prepare(EspCache *cache, int32_t length);
 /*
  * Keeps the pending rows of a path (node 0, then from parent to child) and drops the others. ESP_INVALID: not a path
  * whose rows are done; ESP_FULL: beyond the capacity; ESP_NO_MEMORY. Nothing changes unless it is ESP_OK.
@@ -123,10 +125,11 @@ EspStatus esp_cache_arrange(EspCache *cache, const int32_t *nodes, int32_t count
 void esp_cache_rollback(EspCache *cache);
 bool esp_cache_truncate(EspCache *cache, int32_t length);
 /*
- * Makes a cache hold the first `length` positions of another one of such a stack, in place of all it held. ESP_INVALID: not alike, or no
- * such length; ESP_FULL: beyond the capacity; ESP_NO_MEMORY. Nothing changes unless it is ESP_OK.
+ * Makes a cache hold the first `length` positions of another one of such a stack, in place of all it held, but for the first `known`, which
+ * it has from there already. ESP_INVALID: not alike, or no such lengths; ESP_FULL: beyond the capacity; ESP_NO_MEMORY. Nothing changes
+ * unless it is ESP_OK.
  */
-EspStatus esp_cache_copy(EspCache *cache, const EspCache *from, int32_t length);
+EspStatus esp_cache_copy(EspCache *cache, const EspCache *from, int32_t known, int32_t length);
 
 /* ---- stack.c: the pass ------------------------------------------------------------------------------------------ */
 

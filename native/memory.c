@@ -4,6 +4,9 @@
  * On Linux large blocks come from the system and go back to it. glibc starts with the same rule but gives it up: once such a block is
  * freed, blocks of that size come from its heaps, where small ones that live longer settle between them, and a process that
  * loads models again and again holds half as much again as it needs. Sanitizers watch the allocator, so they leave all to it.
+ *
+ * Such blocks of caches are soon asked for again, and the system's pages take time when they are first touched, on virtual machines as
+ * much as a pass. So the latest ones that were freed are kept.
  */
 #define _DEFAULT_SOURCE
 #define ESP_MEMORY_C
@@ -14,6 +17,7 @@
 #if defined(_WIN32)
 #include <malloc.h>
 #elif defined(__linux__)
+#include <pthread.h>
 #include <sys/mman.h>
 #endif
 
@@ -38,6 +42,45 @@ static void *from_allocator(size_t size) {
   return memset(start + LINE, 0, size);
 }
 
+/* Large blocks that were freed, the oldest first; their memory is all there is of them. */
+enum { KEPT = 32, KEPT_BYTES = 96 << 20, LARGEST_KEPT = 24 << 20 };
+static struct {
+  pthread_mutex_t lock;
+  int count;
+  size_t bytes;
+  Origin blocks[KEPT];
+} kept = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static Origin take_out(int at) {
+  const Origin block = kept.blocks[at];
+  kept.bytes -= block.mapped;
+  kept.count--;
+  memmove(kept.blocks + at, kept.blocks + at + 1, (size_t)(kept.count - at) * sizeof *kept.blocks);
+  return block;
+}
+
+static void keep(Origin block) {
+  pthread_mutex_lock(&kept.lock);
+  while (kept.count == KEPT || (kept.count > 0 && kept.bytes + block.mapped > KEPT_BYTES)) {
+    const Origin oldest = take_out(0);
+    munmap(oldest.start, oldest.mapped);
+  }
+  kept.blocks[kept.count++] = block;
+  kept.bytes += block.mapped;
+  pthread_mutex_unlock(&kept.lock);
+}
+
+/* A kept block of this size, zeroed again; NULL: there is none. The newest is the likeliest to be in the processor's caches. */
+static void *from_kept(size_t size) {
+  Origin block = {0};
+  pthread_mutex_lock(&kept.lock);
+  for (int at = kept.count - 1; at >= 0 && !block.mapped; at--) {
+    if (kept.blocks[at].mapped == PAGE + size) block = take_out(at);
+  }
+  pthread_mutex_unlock(&kept.lock);
+  return block.mapped ? memset((uint8_t *)block.start + PAGE, 0, size) : NULL;
+}
+
 /* What lies before the page of the origin and behind the block, taken to reach a multiple of `unit`, goes back at once. */
 static void *from_system(size_t size, size_t unit) {
   const size_t taken = PAGE + unit + size;
@@ -54,15 +97,17 @@ static void *from_system(size_t size, size_t unit) {
 void *esp_alloc(size_t bytes) {
   if (bytes > SIZE_MAX / 2) return NULL;
   if (bytes < 2 * PAGE) return from_allocator(bytes ? round_up(bytes, LINE) : LINE);
-  const size_t unit = bytes < LARGE_PAGE ? PAGE : LARGE_PAGE;
-  return from_system(round_up(bytes, unit), unit);
+  const size_t unit = bytes < LARGE_PAGE ? PAGE : LARGE_PAGE, size = round_up(bytes, unit);
+  void *memory = unit == LARGE_PAGE ? from_kept(size) : NULL;
+  return memory ? memory : from_system(size, unit);
 }
 
 void esp_free(void *memory) {
   if (!memory) return;
   const Origin from = *origin(memory);
-  if (from.mapped) munmap(from.start, from.mapped);
-  else free(from.start);
+  if (!from.mapped) free(from.start);
+  else if (from.mapped < LARGE_PAGE || from.mapped > LARGEST_KEPT) munmap(from.start, from.mapped);
+  else keep(from);
 }
 
 #else

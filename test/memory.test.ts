@@ -59,6 +59,21 @@ it("after 150 generations, some of them aborted or left", async () => {
   expect(grown).toBeLessThan(60);
 });
 
+it("after 40 texts of 8 MB each at once, but for what is kept for the next ones", async () => {
+  await using model = await load();
+  await talk(model);
+  const grown = await growth(0, 1, async () => {
+    const sessions = [];
+    for (let i = 0; i < 40; i++) {
+      const session = await model.createSession();
+      await collect(session.generate({ prompt: "memory memory", maxTokens: 2 }));
+      sessions.push(session);
+    }
+    for (const session of sessions) await session[Symbol.asyncDispose]();
+  });
+  expect(grown).toBeLessThan(160);
+});
+
 it("after 50 models that were freed", async () => {
   const grown = await growth(8, 50, async () => {
     await using model = await load();

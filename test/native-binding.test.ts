@@ -310,12 +310,13 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
     const text = randomTokens(next, 83, 100);
     for (let i = 0; i < 2; i++) await forward({ trees: [chainOf(from, text)], commit: true });
     const empty = binding.cacheBytes(other);
-    expect(binding.cacheCopy(other, from, 150)).toBe(commitStatus.ok);
+    expect(binding.cacheCopy(other, from, 0, 130)).toBe(commitStatus.ok);
+    expect(binding.cacheCopy(other, from, 130, 150)).toBe(commitStatus.ok);
     expect(binding.cacheLength(other)).toBe(150);
     expect(binding.cacheBytes(other)).toBeGreaterThan(empty);
-    expect(binding.cacheCopy(other, from, 0)).toBe(commitStatus.ok);
+    expect(binding.cacheCopy(other, from, 0, 0)).toBe(commitStatus.ok);
     expect(binding.cacheLength(other)).toBe(0);
-    expect(binding.cacheCopy(newCache(100), from, 150)).toBe(commitStatus.full);
+    expect(binding.cacheCopy(newCache(100), from, 0, 150)).toBe(commitStatus.full);
     const wide = binding.createCache(stack, 300, false)!;
     const wrong: [Cache, Cache, number][] = [
       [other, from, 201],
@@ -324,10 +325,41 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
       [wide, from, 3],
     ];
     for (const [to, source, length] of wrong) {
-      expect(binding.cacheCopy(to, source, length)).toBe(commitStatus.invalid);
+      expect(binding.cacheCopy(to, source, 0, length)).toBe(commitStatus.invalid);
     }
-    expect(() => binding.cacheCopy(other, from, 0.5)).toThrow(/internal/);
+    for (const [known, length] of [
+      [1, 10],
+      [-1, 10],
+    ] as const)
+      expect(binding.cacheCopy(other, from, known, length)).toBe(commitStatus.invalid);
+    expect(() => binding.cacheCopy(other, from, 0, 0.5)).toThrow(/internal/);
     expect(binding.cacheLength(other)).toBe(0);
+    expect(binding.cacheCopy(other, from, 0, 20)).toBe(commitStatus.ok);
+    expect(binding.cacheCopy(other, from, 20, 19)).toBe(commitStatus.invalid);
+    expect(binding.cacheLength(other)).toBe(20);
+  });
+
+  it("brings a cache's memory before a text is read, and keeps what is there", async () => {
+    const [cache, plain] = [newCache(300), newCache(300)];
+    const text = randomTokens(next, 83, 60);
+    const rows: Float32Array[] = [];
+    for (const one of [cache, plain]) {
+      if (one === cache) await binding.prepareCache({ cache, length: 130 });
+      const ready = binding.cacheBytes(one);
+      await forward({ trees: [chainOf(one, text)], commit: true });
+      if (one === cache) {
+        expect(binding.cacheBytes(one)).toBe(ready);
+        expect(ready).toBeGreaterThan(binding.cacheBytes(newCache(300)));
+        await binding.prepareCache({ cache, length: 300 });
+      }
+      const logits = new Float32Array(3 * 83);
+      await forward({ trees: [chainOf(one, [1, 2, 3])], logits });
+      rows.push(logits);
+    }
+    expect(rows[0]).toEqual(rows[1]);
+    expect(rows[0]!.some((value) => value !== 0)).toBe(true);
+    for (const length of [-1, 301])
+      await expect(binding.prepareCache({ cache, length })).rejects.toMatchObject({ code: "no-memory" });
   });
 
   it("says what is wrong with a pass, and runs nothing", async () => {

@@ -173,8 +173,13 @@ export interface Binding {
   cacheRollback(cache: Cache): void;
   cacheTruncate(cache: Cache, length: number): boolean;
   cacheBytes(cache: Cache): number;
-  /** Makes `cache` hold the first `length` tokens of `from`; a status as of cacheCommit. */
-  cacheCopy(cache: Cache, from: Cache, length: number): number;
+  /** Makes `cache` hold the first `length` tokens of `from`, the first `known` of which it has from there; a status as of cacheCommit. */
+  cacheCopy(cache: Cache, from: Cache, known: number, length: number): number;
+  /**
+   * Brings the memory of a cache for `length` tokens, off the JavaScript thread. Nothing else may be done with the cache meanwhile. Rejects with a
+   * {@link PassFailure}.
+   */
+  prepareCache(request: { cache: Cache; length: number }): Promise<void>;
   forward(request: PassRequest): Promise<void>;
   /** The same on the JavaScript thread, for passes that are shorter than the way to another one. */
   forwardNow(request: PassRequest): void;

@@ -166,20 +166,31 @@ export class NativeSequence implements TargetSequence {
 
   async copyFrom(other: NativeSequence, length: number): Promise<void> {
     const target = this.#target;
-    const status = await target.inTurn(() => {
-      this.#checkAlive();
-      this.#part = undefined;
-      other.#checkAlive();
-      if (other.#target !== target || !Number.isInteger(length)) return commitStatus.invalid;
-      return target.binding.cacheCopy(this.cache, other.cache, length);
-    });
-    if (status === commitStatus.noMemory) throw target.outOfMemory(length);
-    if (status !== commitStatus.ok) {
+    const most = Math.min(other.#length, this.capacity);
+    if (
+      other === this ||
+      other.#target !== target ||
+      !Number.isInteger(length) ||
+      length < 0 ||
+      length > most
+    ) {
       throw new RangeError(
-        `copyFrom: length is ${length}; give an integer from 0 to ${Math.min(other.#length, this.capacity)}, and another sequence of this target`,
+        `copyFrom: length is ${length}; give an integer from 0 to ${most}, and another sequence of this target`,
       );
     }
-    this.#length = length;
+    let known = 0;
+    do {
+      const next = Math.min(length, known + target.copiedTokens);
+      const status = await target.inTurn(() => {
+        this.#checkAlive();
+        this.#part = undefined;
+        other.#checkAlive();
+        return target.binding.cacheCopy(this.cache, other.cache, known, next);
+      });
+      if (status === commitStatus.noMemory) throw target.outOfMemory(length);
+      if (status !== commitStatus.ok) throw new RangeError("copyFrom: the other sequence was cut meanwhile");
+      this.#length = known = next;
+    } while (known < length);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -17,6 +17,9 @@ import type { Weights } from "./weights.ts";
 
 /** Milliseconds for which passes on the JavaScript thread may keep other events waiting. */
 const HELD_MS = 5;
+/** Tokens of a cache's unit of memory (ESP_SPAN), and bytes of such units that are copied before passes have their turn: 1 to 2 ms. */
+const SPAN = 128;
+const COPIED = 16 * 2 ** 20;
 /** Rows of one pass, over all its trees (ESP_MAX_NODES). */
 const MAX_NODES = 128;
 
@@ -110,13 +113,28 @@ export class NativeTarget implements Target {
     return this.binding.currentIsa();
   }
 
-  async createSequence({ capacity }: { capacity: number }): Promise<NativeSequence> {
+  async createSequence({
+    capacity,
+    length = 0,
+  }: {
+    capacity: number;
+    length?: number;
+  }): Promise<NativeSequence> {
     if (this.#disposed) throw new Error("this model was freed");
     if (!Number.isInteger(capacity) || capacity < 1) {
       throw new RangeError(`capacity is ${capacity}; give an integer of at least 1`);
     }
+    if (!Number.isInteger(length) || length < 0 || length > capacity) {
+      throw new RangeError(`length is ${length}; give an integer from 0 to ${capacity}`);
+    }
     const cache = this.binding.createCache(this.#stack, capacity, this.#half);
     if (!cache) throw this.outOfMemory(capacity);
+    try {
+      if (length > 0) await this.binding.prepareCache({ cache, length });
+    } catch {
+      this.binding.release(cache);
+      throw this.outOfMemory(length);
+    }
     return new NativeSequence(this, cache, capacity);
   }
 
@@ -205,10 +223,20 @@ export class NativeTarget implements Target {
     }
   }
 
-  outOfMemory(positions?: number): EspalierError {
+  /** Bytes of one token's keys and values. */
+  get #tokenBytes(): number {
     const { layers, kvHeads, headSize } = this.config;
+    return layers * kvHeads * headSize * (this.#half ? 4 : 8);
+  }
+
+  /** Tokens that are copied at once from cache to cache, while passes wait. */
+  get copiedTokens(): number {
+    return SPAN * Math.max(1, Math.floor(COPIED / (SPAN * this.#tokenBytes)));
+  }
+
+  outOfMemory(positions?: number): EspalierError {
     if (positions === undefined) return new EspalierError("out-of-memory", "no memory for a pass");
-    const megabytes = Math.ceil((positions * layers * kvHeads * headSize * (this.#half ? 4 : 8)) / 2 ** 20);
+    const megabytes = Math.ceil((positions * this.#tokenBytes) / 2 ** 20);
     return new EspalierError(
       "out-of-memory",
       `no memory for a cache of ${positions} tokens (${megabytes} MB); give a smaller context`,

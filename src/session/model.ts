@@ -107,7 +107,7 @@ export class Model implements AsyncDisposable {
   /** An empty cache with room for what `request` may become; whoever asks for it frees it. */
   async openCache({ prompt, maxTokens }: CheckedRequest): Promise<Cache> {
     const capacity = Math.min(this.contextLength, prompt.length + maxTokens);
-    return new Cache(await this.#target.createSequence({ capacity }));
+    return new Cache(await this.#target.createSequence({ capacity, length: prompt.length }));
   }
 
   /**

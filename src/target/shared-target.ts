@@ -32,7 +32,7 @@ export class SharedTarget implements Target {
     return this.#target.maxNodes;
   }
 
-  async createSequence(options: { capacity: number }): Promise<SharedSequence> {
+  async createSequence(options: { capacity: number; length?: number }): Promise<SharedSequence> {
     return new SharedSequence(await this.#target.createSequence(options), this.#rounds, this.vocabSize);
   }
 

@@ -109,8 +109,11 @@ export interface Target extends AsyncDisposable {
   readonly contextLength: number;
   /** The most nodes one pass may have. */
   readonly maxNodes: number;
-  /** Throws EspalierError "out-of-memory" when there is no memory for `capacity` tokens. */
-  createSequence(options: { capacity: number }): Promise<TargetSequence>;
+  /**
+   * A sequence for texts of at most `capacity` tokens; memory for `length` of them, which come at once, is ready with it, so that no
+   * pass waits for that. Throws EspalierError "out-of-memory" when there is none.
+   */
+  createSequence(options: { capacity: number; length?: number }): Promise<TargetSequence>;
   /**
    * One pass over the trees of several sequences, at most {@link maxNodes} new nodes together and no sequence twice: each gets the rows
    * that {@link TargetSequence.forward} would have given it. When it rejects, nothing has changed. For targets where that costs less than one pass after the other.
