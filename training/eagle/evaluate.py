@@ -22,6 +22,7 @@ from story.teacher import read_tokenizer
 from .conversation import render, wrapping
 from .files import HeadFile, read_head
 from .head import Rows
+from .moment import Moment, moment
 from .prompts import KINDS
 from .target import Target
 from .texts import Text, read_texts
@@ -39,24 +40,6 @@ class Reach:
     path: np.ndarray  # [roots, ROUNDS] the place that the right token of each depth has among all nodes, by value; huge where it is not there
 
 
-@dataclass
-class Moment:
-    """What can be guessed along a text."""
-
-    vocab: torch.Tensor  # tokens: those of the head's rows, then the text's others
-    others: torch.Tensor  # [others, hidden] the target's rows of these
-    known: torch.Tensor  # [committed rows, others] whether the text has them up to a row's token
-
-
-def moment(target: Target, file: HeadFile, text: Text) -> Moment:
-    tokens = text.tokens.tolist()
-    others = file.others(tokens)
-    since = torch.tensor([tokens.index(token, 1) - 1 for token in others.tolist()])
-    known = torch.arange(len(tokens) - 1)[:, None] >= since
-    device = target.device
-    return Moment(torch.cat((file.draft_vocab, others)).to(device), target.output[others.to(device)].float(), known.to(device))
-
-
 def right_tokens(text: Text, count: int) -> torch.Tensor:
     """[roots, count] the tokens behind each root; -1 behind the end."""
     first = text.first
@@ -65,10 +48,15 @@ def right_tokens(text: Text, count: int) -> torch.Tensor:
     return padded.unfold(0, count, 1)[: len(tokens)]
 
 
+def whole(target: Target, text: Text) -> torch.Tensor:
+    """Its tokens [1, length]."""
+    return torch.from_numpy(text.tokens[None].astype(np.int64)).to(target.device)
+
+
 @torch.no_grad()
 def committed(target: Target, file: HeadFile, text: Text) -> Rows:
     """The head's rows of a text, in float32."""
-    tokens = torch.from_numpy(text.tokens[None].astype(np.int64)).to(target.device)
+    tokens = whole(target, text)
     taps = [tap[:, :-1].float() for tap in target.taps(tokens, file.head.shape.taps)]
     positions = torch.arange(tokens.shape[1] - 1, device=tokens.device)
     return file.head.follow(target.embedding[tokens[:, 1:]].float(), file.head.feature(taps), positions, [])
@@ -78,8 +66,8 @@ def committed(target: Target, file: HeadFile, text: Text) -> Rows:
 def reach(target: Target, file: HeadFile, text: Text) -> Reach:
     """Roots are the chosen tokens of a text of one answer, but its last."""
     head, device = file.head, target.device
-    reachable = moment(target, file, text)
-    vocab = reachable.vocab
+    now = moment(target, file.draft_vocab, whole(target, text), file.text_rows)
+    others, known, vocab = now.rows.float(), now.known[0], torch.cat((file.draft_vocab.to(device), now.others))
     base = committed(target, file, text)
     right = right_tokens(text, ROUNDS).to(device)
     roots, first = len(right), text.first - 1  # root t of the text stands in row t - 1
@@ -95,7 +83,7 @@ def reach(target: Target, file: HeadFile, text: Text) -> Reach:
     best_values, path_values = [], []
     own: Rows | None = None
     for depth in range(ROUNDS):
-        guessed = head.guess(states, reachable.others, reachable.known[start].repeat_interleave(width, 0))
+        guessed = head.guess(states, others, known[start].repeat_interleave(width, 0))
         scores = guessed[0].view(roots, width, -1) + value[..., None]
         top = scores.topk(min(TREES[-1], scores.shape[-1]), -1)
         flat = top.values.flatten(1)
@@ -124,18 +112,19 @@ def reach(target: Target, file: HeadFile, text: Text) -> Reach:
     for depth, mine in enumerate(path_values):
         rank[:, depth] = torch.where(mine > -torch.inf, (everything > mine[:, None]).sum(-1), 10**6)
     rank = rank.cummax(1).values  # a node is never there without its ancestors
-    return Reach(chain(target, file, text, base, reachable, DEPTH).cpu().numpy(), rank.cpu().numpy())
+    return Reach(chain(target, file, text, base, now, DEPTH).cpu().numpy(), rank.cpu().numpy())
 
 
 @torch.no_grad()
-def chain(target: Target, file: HeadFile, text: Text, base: Rows, reachable: Moment, most: int) -> torch.Tensor:
+def chain(target: Target, file: HeadFile, text: Text, base: Rows, now: Moment, most: int) -> torch.Tensor:
     """[roots] how many tokens of the head's own chain are right."""
     head, device = file.head, target.device
     right = right_tokens(text, most).to(device)
+    others, vocab = now.rows.float(), torch.cat((file.draft_vocab.to(device), now.others))
     first = text.first - 1
     rows, past, found = base.state.shape[1], [base], []
     for depth in range(most):
-        token = reachable.vocab[head.guess(past[-1].state, reachable.others, reachable.known).argmax(-1)]
+        token = vocab[head.guess(past[-1].state, others, now.known).argmax(-1)]
         found.append(token[0, first : first + len(right)] == right[:, depth])
         if depth + 1 < most:
             positions = torch.arange(rows, device=device) + depth + 1

@@ -13,6 +13,9 @@ from story.kernels import rotate
 from .target import Shape, Target, angles, default_taps
 
 
+NEVER = -1e30  # a log-probability; finite, so that none of it is 0
+
+
 @dataclass(frozen=True)
 class HeadShape:
     kind: str  # "eagle-1" or "eagle-fused"
@@ -163,10 +166,10 @@ class Head(nn.Module):
 
     def guess(self, state: torch.Tensor, others: torch.Tensor | None = None, known: torch.Tensor | None = None) -> torch.Tensor:
         """Log-probabilities over the draft vocabulary, fp32; and behind it over more tokens, whose rows of the target's output matrix are
-        `others` [tokens, hidden], where `known` [rows, tokens] says so."""
+        `others` [tokens, hidden], where `known` [rows, tokens] says so: NEVER elsewhere."""
         y = self.output_norm(state)
         logits = self.output(y).float()
         if others is not None:
             more = F.linear(y, others).float()
-            logits = torch.cat((logits, more if known is None else more.masked_fill(~known, float("-inf"))), -1)
+            logits = torch.cat((logits, more if known is None else more.masked_fill(~known, NEVER)), -1)
         return logits.log_softmax(-1)

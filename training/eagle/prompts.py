@@ -47,7 +47,7 @@ def fill(form: str, rng: random.Random, **fields: object) -> str:
 class Chat:
     """Requests of many kinds for an assistant."""
 
-    SHARES = {"invented": 44, "question": 16, "code": 8, "sum": 7, "text": 11, "documents": 6, "language": 3, "from-language": 5}
+    SHARES = {"invented": 37, "question": 14, "code": 9, "sum": 8, "text": 13, "documents": 10, "language": 3, "from-language": 6}
     FOLLOW_UP = 0.12  # of the answers
 
     def __init__(self, seed: str):
@@ -93,16 +93,19 @@ class Chat:
 
     def text(self) -> tuple[str]:
         form = self.rng.choice(words.ON_A_TEXT)
-        most = self.rng.choice((300, 900, 2200)) if "{language}" not in form else self.rng.choice((120, 300))
-        return (fill(form, self.rng, text=self.part(self.rng.choice(self.english).answer, most)),)
+        if "{language}" in form:
+            return (fill(form, self.rng, text=self.part(self.rng.choice(self.english).answer, self.rng.choice((120, 300)))),)
+        most = self.rng.choice((300, 900, 2200, 4000))
+        told = self.rng.sample(self.english, 1 + most // 1500)  # a long text is of several
+        return (fill(form, self.rng, text=self.part("\n\n".join(other.answer for other in told), most)),)
 
     def documents(self) -> tuple[str]:
         rng = self.rng
-        told = rng.sample(self.english, rng.randint(2, 3))
+        told, most = rng.sample(self.english, rng.randint(2, 4)), rng.choice((1200, 2400, 4000))
         asked = [other for other in told if other.prompt.text and len(other.prompt.text) < 200]
         question = rng.choice(asked).prompt.text if asked else fill("What do these texts say about {topic}?", rng)
         number = rng.choice(("Document {}: ", "[{}] ", "Passage {}:\n", ""))
-        documents = "\n\n".join(number.format(i + 1) + self.part(other.answer, 2000 // len(told)) for i, other in enumerate(told))
+        documents = "\n\n".join(number.format(i + 1) + self.part(other.answer, most // len(told)) for i, other in enumerate(told))
         return (fill(rng.choice(words.ON_TEXTS), rng, documents=documents, question=question),)
 
     def language(self) -> tuple[str, str]:

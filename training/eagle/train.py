@@ -20,6 +20,7 @@ import torch.nn.functional as F
 
 from .head import Head, Rows, shape_for
 from .loop import FORMATS, Trainer, add_options, split, train
+from .moment import moment
 from .target import Target
 from .texts import Batch, most_frequent, read_texts
 
@@ -43,20 +44,23 @@ def ahead(rows: torch.Tensor, depth: int) -> torch.Tensor:
 
 
 class Judge:
-    """Distributions of the target over the draft vocabulary; with `text_rows` over all tokens, those of the draft vocabulary first."""
+    """Distributions of the target, all of its tokens counted, over those of the draft vocabulary and behind them over others."""
 
-    def __init__(self, target: Target, draft_vocab: torch.Tensor, text_rows: bool):
-        self.matrix, own = target.outputs(draft_vocab), len(draft_vocab)
-        self.rows = len(self.matrix) if text_rows else own
-        self.others = self.matrix[own:] if text_rows else None
+    def __init__(self, target: Target, draft_vocab: torch.Tensor):
+        self.matrix, self.own = target.outputs(draft_vocab), len(draft_vocab)
+        rest = torch.ones(target.shape.vocab, dtype=torch.bool)
+        rest[draft_vocab] = False
+        self.place = rest.long().cumsum(0).to(target.device) + self.own - 1  # of a token that is not in the draft vocabulary
 
     @torch.no_grad()
-    def distributions(self, final: torch.Tensor, part: int = 2048) -> torch.Tensor:
-        """[positions, tokens] of hidden states [positions, hidden] after the final norm; what other tokens get is left out."""
-        found = torch.empty(len(final), self.rows, dtype=final.dtype, device=final.device)
+    def distributions(self, final: torch.Tensor, others: torch.Tensor, part: int = 2048) -> torch.Tensor:
+        """[positions, tokens] of hidden states [positions, hidden] after the final norm; what the tokens that are left out get is missing."""
+        found = torch.empty(len(final), self.own + len(others), dtype=final.dtype, device=final.device)
+        columns = self.place[others]
         for begin in range(0, len(final), part):
             logits = F.linear(final[begin : begin + part], self.matrix).float()
-            found[begin : begin + part] = (logits[:, : self.rows] - logits.logsumexp(-1, keepdim=True)).exp()
+            total = logits.logsumexp(-1, keepdim=True)
+            found[begin : begin + part] = (torch.cat((logits[:, : self.own], logits[:, columns]), -1) - total).exp()
         return found
 
 
@@ -65,7 +69,7 @@ class Losses:
 
     def __init__(self, target: Target, head: Head, draft_vocab: torch.Tensor, text_rows: bool, depths: int, noise: float):
         self.target, self.head, self.depths, self.noise = target, head, depths, noise
-        self.judge = Judge(target, draft_vocab, text_rows)
+        self.judge, self.draft_vocab, self.text_rows = Judge(target, draft_vocab), draft_vocab.to(target.device), text_rows
 
     def __call__(self, batch: Batch, learning: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss, and at each depth [2]: mean cross-entropy, and how often the head's best token is the target's."""
@@ -76,7 +80,8 @@ class Losses:
             final = target.final(taps[-1])
             judged = learnt(batch.chosen, 0)  # row r: position r + 1 says what is right
             place = judged.flatten().cumsum(0).view_as(judged) - 1
-            right = self.judge.distributions(final[:, 1:][judged])
+            now = moment(target, self.draft_vocab, tokens, self.text_rows)
+            right = self.judge.distributions(final[:, 1:][judged], now.others)
         rows = torch.arange(tokens.shape[1] - 1, device=tokens.device)
         embedded = target.embedding[tokens[:, 1:]]
         feature = head.feature([tap[:, :-1] for tap in taps[:-1]])
@@ -86,8 +91,9 @@ class Losses:
             past.append(head.follow(ahead(embedded, depth), feature, rows + depth, past, self.noise if learning else 0.0))
             feature = past[-1].state
             counts = learnt(batch.chosen, depth)
-            wanted = right[ahead(place.unsqueeze(-1), depth)[..., 0][counts]]
-            guessed = head.guess(feature[counts], self.judge.others)
+            wanted, known = right[ahead(place.unsqueeze(-1), depth)[..., 0][counts]], now.known[counts]
+            wanted[:, self.judge.own :] *= known  # a chain can guess what stood in the text up to its root
+            guessed = head.guess(feature[counts], now.rows, known)
             cross = -(wanted * guessed).sum() / max(1, len(guessed))
             loss = loss + DECAY**depth * cross
             if head.shape.kind == "eagle-1":
@@ -104,7 +110,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=("eagle-1", "eagle-fused"), default="eagle-fused")
     parser.add_argument("--inner", type=int, help="width of the feed-forward part; the target's if not given")
     parser.add_argument("--vocab", type=int, default=16384, help="tokens that the head has rows for")
-    parser.add_argument("--text-rows", action="store_true", help="learn beside the target's own output rows of all other tokens, which a runtime takes for those that the text holds")
+    parser.add_argument("--text-rows", action="store_true", help="learn beside the target's own output rows of the other tokens that a text has had so far, as a runtime uses them")
     parser.add_argument("--depths", type=int, help="rows of a roll-out; 4, for eagle-1 1")
     parser.add_argument("--output", choices=FORMATS, default="q4_1", help="format of the output matrix")
     parser.add_argument("--noise", type=float, help="on features; 0, for eagle-1 0.1")

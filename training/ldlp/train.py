@@ -24,6 +24,7 @@ from story.teacher import read_tokenizer
 from eagle.conversation import wrapping
 from eagle.evaluate import loops
 from eagle.files import HeadFile, read_head
+from eagle.moment import moment
 from eagle.target import Target
 from eagle.texts import Batch, batches, read_texts
 
@@ -46,7 +47,9 @@ def accepted(target: Target, file: HeadFile, batch: Batch, stops: torch.Tensor, 
 
     Row r stands for the last validated token r: the bonus token is r + 1, the draft begins at r + 2.
     """
-    head, tokens, vocab = file.head, batch.tokens, file.draft_vocab
+    head, tokens = file.head, batch.tokens
+    now = moment(target, file.draft_vocab, tokens, file.text_rows)
+    vocab, others = torch.cat((file.draft_vocab, now.others)), now.rows.float()
     layers = target.shape.layers
     taps = target.taps(tokens, (*head.shape.taps, layers))
     final = target.final(taps[-1][:, :-1])
@@ -58,7 +61,7 @@ def accepted(target: Target, file: HeadFile, batch: Batch, stops: torch.Tensor, 
     for depth in range(k_max):
         past.append(head.follow(target.embedding[token].float(), feature, rows + depth, past))
         feature = past[-1].state
-        token = vocab[head.output(head.output_norm(feature)).argmax(-1)]
+        token = vocab[head.guess(feature, others, now.known).argmax(-1)]
         there, truth = torch.zeros_like(right), torch.zeros_like(token)
         there[:, : -depth - 1], truth[:, : -depth - 1] = batch.chosen[:, depth + 2 :], tokens[:, depth + 2 :]
         right = right & there & (token == truth)
