@@ -1,6 +1,7 @@
 /** @file The methods by name. Some take a number or a word behind theirs: `chain:3`, `eesd:beta-ts`. */
 
 import { adaeagle } from "./adaeagle.ts";
+import { auto } from "./auto.ts";
 import { chain, ddd } from "./chain.ts";
 import { draftModel } from "./draft-model.ts";
 import { eagle } from "./eagle.ts";
@@ -54,6 +55,7 @@ const LENGTH = { what: "a length in tokens", most: 64, whole: true };
 const LOGARITHM = { what: "minus the logarithm of a probability", most: 20 };
 
 const METHODS: Readonly<Record<string, Entry>> = {
+  auto: { make: auto },
   plain: { make: plain },
   "token-recycling": { make: tokenRecycling },
   "prompt-lookup": { make: promptLookup },

@@ -7,6 +7,7 @@ import type { CostCurve } from "./cost.ts";
 export class LoadPlans {
   readonly #cost: CostCurve;
   readonly #plans: BudgetPlan[] = [];
+  #sampled: LoadPlans | undefined;
 
   /** `cost` may be shared by methods: it is the model's. */
   constructor(cost: CostCurve) {
@@ -16,6 +17,12 @@ export class LoadPlans {
   /** Plans on the same costs for drafts of another kind, about which nothing is known. */
   fork(): LoadPlans {
     return new LoadPlans(this.#cost);
+  }
+
+  /** Those of texts that are sampled, of which drafts are worth less: {@link LoadPlans.fork}ed once. */
+  get sampled(): LoadPlans {
+    this.#sampled ??= this.fork();
+    return this.#sampled;
   }
 
   /** The largest tree worth growing. */

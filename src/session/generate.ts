@@ -49,8 +49,9 @@ export async function* generate(
     : own;
   const clock = onStep && new DrafterClock();
   const drafters = clock?.watch(all) ?? all;
+  const usual = request.sampling.temperature > 0 ? planned.plans?.sampled : planned.plans;
   // How well predictions do tells nothing of the method without them.
-  const plans = prediction ? planned.plans?.fork() : planned.plans;
+  const plans = prediction ? usual?.fork() : usual;
   const want = wantOf(sampler, drafters, structure, request.logProbs);
   const drafts = drafters.length > 0;
   const chosen = drafts && request.budget === undefined ? plans : undefined;
@@ -127,6 +128,7 @@ export async function* generate(
       });
       for (const drafter of drafters) await drafter.begin(prompt, signal);
       structure.stop?.begin?.(prompt);
+      structure.begin?.(request.sampling.temperature);
       return true;
     } catch (error) {
       if (signal?.aborted) return false;

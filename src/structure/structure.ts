@@ -26,6 +26,8 @@ export interface Prices {
 export interface Structure {
   /** For structures that grow level by level: it is told of texts and steps as drafters are. */
   readonly stop?: StopRule;
+  /** A new text begins, or goes on with another turn, whose tokens are picked at `temperature`; 0: the likeliest. */
+  begin?(temperature: number): void;
   /** Adds nodes to a tree that has only its root; drafter i marks its nodes with bit i of `sources`. */
   grow(tree: DraftTree, drafters: readonly Drafter[], budget: Budget): void | Promise<void>;
   /** Learns from a verified step, grown or not. */

@@ -1,0 +1,77 @@
+/**
+ * @file One probability out of several drafters' opinions on a token: logistic mixing, as in context-mixing compressors (Mahoney,
+ * "Adaptive weighing of context models", 2005). A drafter's probability enters as its log-odds, times a weight that is learnt by gradient
+ * descent on the coding cost. Weights are kept apart by who proposed the token, so that what silence of the others means is learnt too.
+ */
+
+/** Drafters that may be told apart; all others count as the last. */
+export const MIXED = 5;
+/** Log-odds are at most this, so that no drafter is ever quite certain. */
+export const MOST_ODDS = 6;
+/** Steps of the descent: large at first, and never smaller than the last. */
+const FIRST_RATE = 0.06;
+const LAST_RATE = 0.004;
+/** Observations of a set until the rate is the mean of both. */
+const SETTLING = 200;
+/** Of a weight: who proposes alone is believed, several share. */
+const ALONE = 1;
+const TOGETHER = 0.7;
+/** What the odds of the likeliest other token say against one, until it is learnt. */
+const AGAINST = 0.35;
+
+/** Weights of a set: one a drafter, then that of the strongest rival, then the bias. */
+const RIVAL = MIXED;
+const BIAS = MIXED + 1;
+const WEIGHTS = MIXED + 2;
+
+/** ln(p / (1 - p)), bounded. */
+export function logOdds(prob: number): number {
+  const odds = Math.log(prob / (1 - prob));
+  return odds > MOST_ODDS ? MOST_ODDS : odds > -MOST_ODDS ? odds : -MOST_ODDS;
+}
+
+/** Mixes and learns; texts of one target may share it. */
+export class Mixer {
+  /** Row `set` holds the weights for tokens which the drafters of the bit set `set % 2^MIXED` proposed; see {@link Mixer.setOf}. */
+  readonly weights = new Float64Array(2 ** (MIXED + 1) * WEIGHTS);
+  /** By set, how often it was observed. */
+  readonly counts = new Float64Array(2 ** (MIXED + 1));
+
+  constructor() {
+    for (let set = 0; set < this.counts.length; set++) {
+      const proposers = set & (2 ** MIXED - 1);
+      const alone = (proposers & (proposers - 1)) === 0;
+      const from = set * WEIGHTS;
+      this.weights.fill(alone ? ALONE : TOGETHER, from, from + MIXED);
+      this.weights[from + RIVAL] = AGAINST;
+    }
+  }
+
+  /** The set of weights for a token that the drafters of `sources` proposed, `model`: where a model was asked as well. */
+  static setOf(sources: number, model: boolean): number {
+    return sources + (model ? 2 ** MIXED : 0);
+  }
+
+  /**
+   * How likely a token is. `odds` holds at `at` + i the log-odds by drafter i, 0 for those that did not propose it; `rival` is the
+   * log-odds that the token is none of the others, by the strongest opinion on one of them (0 when there is none).
+   */
+  mix(set: number, odds: Float64Array, at: number, rival: number): number {
+    const from = set * WEIGHTS;
+    let sum = this.weights[from + BIAS]! + this.weights[from + RIVAL]! * rival;
+    for (let i = 0; i < MIXED; i++) sum += this.weights[from + i]! * odds[at + i]!;
+    return 1 / (1 + Math.exp(-sum));
+  }
+
+  /** The token, which got `prob`, was right or wrong. */
+  learn(set: number, odds: Float64Array, at: number, rival: number, prob: number, hit: boolean): void {
+    const { weights, counts } = this;
+    const seen = counts[set]!++;
+    const rate = LAST_RATE + ((FIRST_RATE - LAST_RATE) * SETTLING) / (SETTLING + seen);
+    const step = rate * ((hit ? 1 : 0) - prob);
+    const from = set * WEIGHTS;
+    for (let i = 0; i < MIXED; i++) weights[from + i] = weights[from + i]! + step * odds[at + i]!;
+    weights[from + RIVAL] = weights[from + RIVAL]! + step * rival;
+    weights[from + BIAS] = weights[from + BIAS]! + step;
+  }
+}

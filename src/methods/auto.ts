@@ -1,0 +1,36 @@
+/**
+ * @file `auto`: every drafter that there is, in one tree, and of them in every step those that pay. Token Recycling (arXiv:2408.08696),
+ * retrieval from the text, earlier texts and a datastore (RASD, arXiv:2503.03434), and a draft head or model; OPT-Tree's growth
+ * (arXiv:2406.17276) over all of their candidates.
+ */
+
+import { Mixer } from "../draft/mixer.ts";
+import { RecycleDrafter, RecycleMatrix } from "../draft/recycle.ts";
+import { RetrievalDrafter } from "../draft/retrieval.ts";
+import { RetrievalOdds } from "../draft/retrieval-odds.ts";
+import { TextMemory } from "../draft/text-memory.ts";
+import { UnionTree } from "../structure/union.ts";
+import { Yields } from "../structure/yields.ts";
+import type { Method, MethodOptions } from "./method.ts";
+import { modelDrafter } from "./model-drafter.ts";
+
+/** Temperatures that are told apart, by the least. */
+const TEMPERATURES = [0, 1e-6, 0.6, 1.1];
+
+export function auto(options: MethodOptions): Method {
+  const drafts = (options.head ?? options.draftModel) !== undefined;
+  const model = drafts ? modelDrafter(options) : undefined;
+  const matrix = new RecycleMatrix(options.vocabSize);
+  const places = { odds: new RetrievalOdds(), earlier: new TextMemory(), store: options.datastore };
+  const mixers = TEMPERATURES.map(() => new Mixer());
+  const mixer = (temperature: number) => mixers[TEMPERATURES.findLastIndex((least) => least <= temperature)]!;
+  const yields = model && new Yields();
+  return {
+    name: "auto",
+    matrix,
+    compose: () => ({
+      structure: new UnionTree({ mixer, yields }),
+      drafters: [...(model ? [model()] : []), new RetrievalDrafter(places), new RecycleDrafter(matrix)],
+    }),
+  };
+}

@@ -1,0 +1,210 @@
+/**
+ * @file One tree of all drafters: the candidates of a node are those of everybody, a token that several propose is one node with one
+ * probability, mixed from their opinions, and the tree is the most valuable one there is (OPT-Tree's, arXiv:2406.17276, over the union).
+ * Tables answer for every node that is drafted. A model is asked by levels, where that has paid: first the tables' tree is grown, and every
+ * question after that changes what its nodes are worth.
+ */
+
+import { type Drafter, pickedAt, type StepOutcome } from "../draft/drafter.ts";
+import type { Mixer } from "../draft/mixer.ts";
+import { DraftTree } from "../tree/draft-tree.ts";
+import type { NodeIndex } from "../types.ts";
+import { Frontier } from "./frontier.ts";
+import { NOTHING, Opinions } from "./opinions.ts";
+import type { Budget, Prices, Structure } from "./structure.ts";
+import type { Yields } from "./yields.ts";
+
+/** The most candidates of one drafter below a node. */
+const BRANCHES = 6;
+/** The most nodes of one question. */
+const WIDTH = 4;
+/** Nodes that are looked at, as a multiple of the budget: questions change which are the best. */
+const LOOKED_AT = 4;
+const FREE: Prices = { ms: 0, node: 0 };
+
+/** What all texts of a method share. */
+export interface UnionMemory {
+  /** By temperature: a target that samples agrees less often. */
+  mixer(temperature: number): Mixer;
+  /** What asking the model has brought; undefined where there is none. */
+  readonly yields?: Yields | undefined;
+}
+
+/** With `yields` the first drafter is a model, all others are tables. */
+export class UnionTree implements Structure {
+  readonly #memory: UnionMemory;
+  readonly #yields: Yields | undefined;
+  #mixer: Mixer;
+  readonly #frontier = new Frontier();
+  /** Every node that was looked at in this step. */
+  #all = new DraftTree(0, 1);
+  /** By node of `#all`. */
+  readonly #opinions: Opinions[] = [];
+  /** The best nodes of `#all`, most valuable first, so that parents come before their children. */
+  #best: NodeIndex[] = [];
+  /** By node of `#all`, where it is in the tree. */
+  readonly #places: NodeIndex[] = [];
+  readonly #ask: NodeIndex[] = [0];
+
+  constructor(memory: UnionMemory) {
+    this.#memory = memory;
+    this.#yields = memory.yields;
+    this.#mixer = memory.mixer(0);
+  }
+
+  begin(temperature: number): void {
+    this.#mixer = this.#memory.mixer(temperature);
+    this.#all.reset(0);
+  }
+
+  async grow(tree: DraftTree, drafters: readonly Drafter[], budget: Budget): Promise<void> {
+    const depth = Math.min(budget.depth, budget.nodes - 1);
+    if (depth === 0) return;
+    const capacity = budget.nodes * LOOKED_AT;
+    if (this.#all.capacity < capacity) this.#all = new DraftTree(tree.root, capacity);
+    else this.#all.reset(tree.root);
+    const { prices = FREE } = budget;
+    const model = this.#yields && drafters[0];
+    this.#consult(0, drafters);
+    const worth = this.#select(drafters, budget);
+    if (model && this.#yields!.asks(worth, prices.ms)) {
+      const start = performance.now();
+      const before = [...this.#best];
+      const after = await this.#question(model, drafters, budget);
+      this.#yields!.observe(worth, after - this.#worth(before, prices.node), performance.now() - start);
+    }
+    this.#copy(tree);
+  }
+
+  observe(outcome: StepOutcome): void {
+    const all = this.#all;
+    let node: NodeIndex = 0;
+    for (let i = 0; i < outcome.path.length && node >= 0; i++) {
+      const picked = pickedAt(outcome, i);
+      if (all.size > 1) this.#opinions[node]!.learn(this.#mixer, picked);
+      node = all.child(node, picked);
+    }
+    // A step without a draft learns nothing from the one before.
+    all.reset(0);
+  }
+
+  /** Asks the model level by level; gives what the tree is worth then. */
+  async #question(model: Drafter, drafters: readonly Drafter[], budget: Budget): Promise<number> {
+    const all = this.#all;
+    const yields = this.#yields!;
+    const { prices = FREE } = budget;
+    let worth = 0;
+    for (let level = 0; level < budget.depth; level++) {
+      const asked = level === 0 ? [0] : this.#worthAsking();
+      const value = this.#unnamed(asked);
+      if (asked.length === 0 || (level > 0 && !yields.goesOn(level, value, prices.ms))) break;
+      const start = performance.now();
+      const answers = await model.expand(all, asked, BRANCHES);
+      for (const [i, node] of asked.entries()) {
+        const opinions = this.#opinions[node]!;
+        opinions.asked = true;
+        opinions.add(answers[i]!, 0);
+        opinions.mix(this.#mixer);
+      }
+      this.#revalue();
+      // The tree of before is judged by what is known now.
+      const before = this.#worth(this.#best, prices.node);
+      worth = this.#select(drafters, budget);
+      if (level > 0) yields.observeLevel(level, value, worth - before, performance.now() - start);
+    }
+    return worth;
+  }
+
+  #worth(nodes: readonly NodeIndex[], price: number): number {
+    return nodes.reduce((sum, node) => sum + this.#all.values[node]! - price, 0);
+  }
+
+  /** How likely one of `nodes` is accepted and followed by a token that no child of it in the tree has. */
+  #unnamed(nodes: readonly NodeIndex[]): number {
+    const { values, parents } = this.#all;
+    let sum = 0;
+    for (const node of nodes) sum += values[node]!;
+    for (const node of this.#best) if (nodes.includes(parents[node]!)) sum -= values[node]!;
+    return Math.max(1e-6, sum);
+  }
+
+  /** Of the best nodes, the most valuable whose parents the model was asked about, and they not. */
+  #worthAsking(): NodeIndex[] {
+    const { parents } = this.#all;
+    const isNext = (node: NodeIndex) => !this.#opinions[node]!.asked && this.#opinions[parents[node]!]!.asked;
+    return this.#best.filter(isNext).slice(0, WIDTH);
+  }
+
+  /** Finds the best nodes, each worth more than its row, and gives what they are worth together beyond their rows. */
+  #select(drafters: readonly Drafter[], { nodes, depth, prices = FREE }: Budget): number {
+    const all = this.#all;
+    const frontier = this.#frontier;
+    frontier.clear();
+    this.#best.length = 0;
+    let worth = 0;
+    this.#offer(0, prices.node);
+    while (this.#best.length < nodes - 1) {
+      const next = frontier.pop();
+      if (next === undefined) break;
+      const opinions = this.#opinions[next.parent]!;
+      let node = opinions.nodes[next.rank]!;
+      if (node === NOTHING) {
+        if (all.size === all.capacity) continue;
+        node = all.push(next.parent, next.token, next.prob, next.sources);
+        opinions.nodes[next.rank] = node;
+        this.#consult(node, drafters);
+      } else all.sources[node] = next.sources;
+      this.#best.push(node);
+      worth += next.value - prices.node;
+      if (all.depths[node]! < depth) this.#offer(node, prices.node);
+    }
+    return worth;
+  }
+
+  /** Tables speak about a new node. */
+  #consult(node: NodeIndex, drafters: readonly Drafter[]): void {
+    this.#opinions[node] ??= new Opinions();
+    const opinions = this.#opinions[node];
+    opinions.clear();
+    this.#ask[0] = node;
+    for (let i = this.#yields ? 1 : 0; i < drafters.length; i++) {
+      const answers = drafters[i]!.expand(this.#all, this.#ask, BRANCHES);
+      if (answers instanceof Promise) throw new Error(`internal: ${drafters[i]!.name} is no table`);
+      opinions.add(answers[0]!, i);
+    }
+    opinions.mix(this.#mixer);
+  }
+
+  #offer(parent: NodeIndex, least: number): void {
+    const { size, tokens, probs, sources } = this.#opinions[parent]!;
+    const above = this.#all.values[parent]!;
+    for (let rank = 0; rank < size; rank++) {
+      const prob = probs[rank]!;
+      const value = above * prob;
+      if (value <= least) continue;
+      this.#frontier.push({ parent, token: tokens[rank]!, prob, value, sources: sources[rank]!, rank });
+    }
+  }
+
+  /** What nodes are worth after opinions have changed. */
+  #revalue(): void {
+    const { size, parents, probs, values } = this.#all;
+    for (let node = 0; node < size; node++) {
+      const opinions = this.#opinions[node]!;
+      for (let entry = 0; entry < opinions.size; entry++) {
+        const child = opinions.nodes[entry]!;
+        if (child !== NOTHING) probs[child] = opinions.probs[entry]!;
+      }
+    }
+    for (let node = 1; node < size; node++) values[node] = values[parents[node]!]! * probs[node]!;
+  }
+
+  #copy(tree: DraftTree): void {
+    const all = this.#all;
+    this.#places[0] = 0;
+    for (const node of this.#best) {
+      const parent = this.#places[all.parents[node]!]!;
+      this.#places[node] = tree.push(parent, all.tokens[node]!, all.probs[node]!, all.sources[node]!);
+    }
+  }
+}

@@ -1,0 +1,50 @@
+import { describe, expect, it } from "vitest";
+import { Yields } from "./yields.ts";
+
+/** Steps of a model whose questions bring `gain` tokens in `ms` milliseconds, where each is worth `price` tokens: how often it is asked. */
+function asked(yields: Yields, { steps = 4000, gain = 0, ms = 1, price = 0.5, worth = 0.5 }): number {
+  let count = 0;
+  for (let i = 0; i < steps; i++) {
+    if (!yields.asks(worth, price)) continue;
+    count++;
+    yields.observe(worth, gain, ms);
+  }
+  return count;
+}
+
+describe("Yields", () => {
+  it("asks where it pays, and hardly where it does not", () => {
+    const yields = new Yields();
+    expect(asked(yields, { gain: 0.8, worth: 0.5 })).toBe(4000);
+    const steps = 4000;
+    const price = 0.5;
+    const lost = price * asked(yields, { steps, gain: 0, price, worth: 3 });
+    // What trials lose is bounded, but for the first ones; there are some.
+    expect(lost).toBeLessThan(steps / 100);
+    expect(lost).toBeGreaterThan(4 * price);
+    // Of the first kind it thinks as before.
+    expect(asked(yields, { gain: 0.8, worth: 0.5, steps: 10 })).toBe(10);
+  });
+
+  it("finds out when asking begins to pay, or no longer does", () => {
+    const yields = new Yields();
+    asked(yields, { gain: 0 });
+    const after = asked(yields, { gain: 2, steps: 4000 });
+    expect(after).toBeGreaterThan(2000);
+    asked(yields, { gain: 0, steps: 500 });
+    expect(asked(yields, { gain: 0, steps: 500 })).toBeLessThan(25);
+  });
+
+  it("goes on where a level brought more than a question costs", () => {
+    const yields = new Yields();
+    for (let i = 0; i < 200; i++) {
+      yields.observeLevel(1, 0.5, 0.4, 1);
+      yields.observeLevel(2, 0.5, 0.01, 1);
+    }
+    expect(yields.goesOn(1, 0.5, 0.2)).toBe(true);
+    // Nobody needs to be asked about what is named already.
+    expect(yields.goesOn(1, 0.05, 0.2)).toBe(false);
+    expect(yields.goesOn(2, 0.5, 0.2)).toBe(false);
+    expect(yields.goesOn(2, 0.5, 0)).toBe(true);
+  });
+});
