@@ -46,7 +46,26 @@ describe("Mixer", () => {
           expect(value).toBeLessThan(1);
           mixer.learn(Mixer.setOf(3, true), said, 0, Math.max(-6, Math.log(1 - p)), value, hit);
         }
+        expect(mixer.accepts(mixer.values.slice())).toBe(true);
       }),
     );
+  });
+
+  it("goes on where another one stopped, and refuses weights that cannot be", () => {
+    const [one, other] = [new Mixer(), new Mixer()];
+    const said = odds(0.9, 0.5);
+    for (let i = 0; i < 100; i++) one.learn(Mixer.setOf(3, false), said, 0, 0, 0.8, false);
+    other.values.set(one.values);
+    expect(mixed(other, 0.9, 0.5)).toBe(mixed(one, 0.9, 0.5));
+    expect(mixed(other, 0.9, 0.5)).toBeLessThan(0.5);
+    for (const [at, value] of [
+      [0, Number.NaN],
+      [3, 1e9],
+      [one.values.length - 1, -1],
+    ] as const) {
+      const wrong = one.values.slice();
+      wrong[at] = value;
+      expect(one.accepts(wrong)).toBe(false);
+    }
   });
 });

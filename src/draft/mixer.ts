@@ -4,6 +4,8 @@
  * descent on the coding cost. Weights are kept apart by who proposed the token, so that what silence of the others means is learnt too.
  */
 
+import type { Memory, Numbers } from "./learnt.ts";
+
 /** Drafters that may be told apart; all others count as the last. */
 export const MIXED = 5;
 /** Log-odds are at most this, so that no drafter is ever quite certain. */
@@ -23,6 +25,9 @@ const AGAINST = 0.35;
 const RIVAL = MIXED;
 const BIAS = MIXED + 1;
 const WEIGHTS = MIXED + 2;
+const SETS = 2 ** (MIXED + 1);
+/** No weight that is learnt comes near this. */
+const MOST_WEIGHT = 100;
 
 /** ln(p / (1 - p)), bounded. */
 export function logOdds(prob: number): number {
@@ -31,14 +36,18 @@ export function logOdds(prob: number): number {
 }
 
 /** Mixes and learns; texts of one target may share it. */
-export class Mixer {
+export class Mixer implements Memory {
   /** Row `set` holds the weights for tokens which the drafters of the bit set `set % 2^MIXED` proposed; see {@link Mixer.setOf}. */
-  readonly weights = new Float64Array(2 ** (MIXED + 1) * WEIGHTS);
+  readonly weights: Float64Array;
   /** By set, how often it was observed. */
-  readonly counts = new Float64Array(2 ** (MIXED + 1));
+  readonly counts: Float64Array;
+  /** Weights, then counts. */
+  readonly values = new Float64Array(SETS * (WEIGHTS + 1));
 
   constructor() {
-    for (let set = 0; set < this.counts.length; set++) {
+    this.weights = this.values.subarray(0, SETS * WEIGHTS);
+    this.counts = this.values.subarray(SETS * WEIGHTS);
+    for (let set = 0; set < SETS; set++) {
       const proposers = set & (2 ** MIXED - 1);
       const alone = (proposers & (proposers - 1)) === 0;
       const from = set * WEIGHTS;
@@ -73,5 +82,11 @@ export class Mixer {
     for (let i = 0; i < MIXED; i++) weights[from + i] = weights[from + i]! + step * odds[at + i]!;
     weights[from + RIVAL] = weights[from + RIVAL]! + step * rival;
     weights[from + BIAS] = weights[from + BIAS]! + step;
+  }
+
+  accepts(values: Numbers): boolean {
+    const weights = values.subarray(0, SETS * WEIGHTS);
+    const counts = values.subarray(SETS * WEIGHTS);
+    return weights.every((weight) => Math.abs(weight) < MOST_WEIGHT) && counts.every((count) => count >= 0);
   }
 }

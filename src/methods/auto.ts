@@ -4,6 +4,7 @@
  * (arXiv:2406.17276) over all of their candidates.
  */
 
+import type { Learnt } from "../draft/learnt.ts";
 import { Mixer } from "../draft/mixer.ts";
 import { RecycleDrafter, RecycleMatrix } from "../draft/recycle.ts";
 import { RetrievalDrafter } from "../draft/retrieval.ts";
@@ -18,8 +19,7 @@ import { modelDrafter } from "./model-drafter.ts";
 const TEMPERATURES = [0, 1e-6, 0.6, 1.1];
 
 export function auto(options: MethodOptions): Method {
-  const drafts = (options.head ?? options.draftModel) !== undefined;
-  const model = drafts ? modelDrafter(options) : undefined;
+  const model = (options.head ?? options.draftModel) === undefined ? undefined : modelDrafter(options);
   const matrix = new RecycleMatrix(options.vocabSize);
   const places = { odds: new RetrievalOdds(), earlier: new TextMemory(), store: options.datastore };
   const mixers = TEMPERATURES.map(() => new Mixer());
@@ -27,10 +27,21 @@ export function auto(options: MethodOptions): Method {
   const yields = model && new Yields();
   return {
     name: "auto",
-    matrix,
+    learnt: {
+      ...matrix.learnt,
+      ...places.odds.learnt,
+      ...model?.learnt,
+      ...ownLearnt(mixers, yields, model?.kind),
+    },
     compose: () => ({
       structure: new UnionTree({ mixer, yields }),
-      drafters: [...(model ? [model()] : []), new RetrievalDrafter(places), new RecycleDrafter(matrix)],
+      drafters: [...(model ? [model.make()] : []), new RetrievalDrafter(places), new RecycleDrafter(matrix)],
     }),
   };
+}
+
+/** Which drafter is which depends on whether there is a model, and what one brings on which. */
+function ownLearnt(mixers: readonly Mixer[], yields: Yields | undefined, kind = "tables"): Learnt {
+  const named = mixers.map((mixer, i) => [`auto.${kind}.mixer-${i}`, mixer] as const);
+  return { ...Object.fromEntries(named), ...(yields && { [`auto.${kind}.yields`]: yields }) };
 }

@@ -47,4 +47,14 @@ describe("Yields", () => {
     expect(yields.goesOn(2, 0.5, 0.2)).toBe(false);
     expect(yields.goesOn(2, 0.5, 0)).toBe(true);
   });
+
+  it("can be kept, unless its numbers cannot be", () => {
+    const [one, other] = [new Yields(), new Yields()];
+    asked(one, { gain: 0, steps: 500 });
+    expect(other.accepts(one.values.slice())).toBe(true);
+    other.values.set(one.values);
+    expect(asked(other, { gain: 0, steps: 50 })).toBeLessThan(3);
+    expect(other.accepts(one.values.map(() => Number.NaN))).toBe(false);
+    expect(other.accepts(one.values.map(() => -1))).toBe(false);
+  });
 });

@@ -3,6 +3,8 @@
  * the time would give otherwise, and now and then where it is not, since what is never tried is never known better.
  */
 
+import type { Memory, Numbers } from "../draft/learnt.ts";
+
 /** Observations of one kind that decide. */
 const MEMORY = 96;
 /** Steps of a kind in which a model is asked whatever it brings, before that is known. */
@@ -13,19 +15,30 @@ const SAVED = 1;
 /** The most that a trial is expected to lose; in one, a model reads what it has missed. */
 const MOST_LOST = SAVED / 2;
 
-/** Sums that fade. */
+/** A mean that fades: its value and its count, at `at` and behind it. */
 class Mean {
-  count: number;
-  value: number;
+  readonly #values: Float64Array;
+  readonly #at: number;
 
-  constructor(value = 0, count = 0) {
-    this.value = value;
-    this.count = count;
+  constructor(values: Float64Array, at: number, value = 0, count = 0) {
+    this.#values = values;
+    this.#at = at;
+    values[at] = value;
+    values[at + 1] = count;
+  }
+
+  get value(): number {
+    return this.#values[this.#at]!;
+  }
+
+  get count(): number {
+    return this.#values[this.#at + 1]!;
   }
 
   add(value: number): void {
-    this.count = Math.min(MEMORY, this.count + 1);
-    this.value += (value - this.value) / this.count;
+    const count = Math.min(MEMORY, this.count + 1);
+    this.#values[this.#at] = this.value + (value - this.value) / count;
+    this.#values[this.#at + 1] = count;
   }
 }
 
@@ -38,15 +51,18 @@ const PRIOR_COUNT = 12;
 const LEVELS = 8;
 
 /** Of one model, for all texts of a method. */
-export class Yields {
-  readonly #gains = BOUNDS.map(() => new Mean());
-  readonly #times = BOUNDS.map(() => new Mean());
-  /** By level below the first: tokens for each that was expected of the nodes asked about. */
+export class Yields implements Memory {
+  /** Means, each a value and a count. */
+  readonly values = new Float64Array(2 * (2 * BOUNDS.length + 2 * LEVELS + 1));
+  #next = 0;
+  readonly #gains = BOUNDS.map(() => this.#mean());
+  readonly #times = BOUNDS.map(() => this.#mean());
+  /** By level below the first: tokens gained, and what was expected behind the nodes asked about. */
   readonly #levels = Array.from({ length: LEVELS }, () => ({
-    gain: new Mean(PRIOR, PRIOR_COUNT),
-    value: new Mean(1, PRIOR_COUNT),
+    gain: this.#mean(PRIOR, PRIOR_COUNT),
+    value: this.#mean(1, PRIOR_COUNT),
   }));
-  readonly #question = new Mean();
+  readonly #question = this.#mean();
   #credit = 0;
 
   /** Whether to ask in a step whose draft so far is worth `tokens`, where a millisecond is worth `price` tokens. */
@@ -76,6 +92,19 @@ export class Yields {
     known.gain.add(gain);
     known.value.add(value);
     this.#question.add(ms);
+  }
+
+  accepts(values: Numbers): boolean {
+    const all = Array.from(values, Number);
+    return all.every(
+      (value, i) => Number.isFinite(value) && (i % 2 === 0 || (value >= 0 && value <= MEMORY)),
+    );
+  }
+
+  #mean(value?: number, count?: number): Mean {
+    const at = this.#next;
+    this.#next += 2;
+    return new Mean(this.values, at, value, count);
   }
 
   /** Whether `gain` is more than `cost`, or there is a trial. */
