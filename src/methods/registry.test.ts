@@ -63,6 +63,17 @@ test("methods that learn name what can be kept, alike where it is alike", () => 
       "adaeagle": [
         "eagle.odds",
       ],
+      "auto": [
+        "recycle.matrix",
+        "recycle.odds",
+        "retrieval.odds",
+        "eagle.odds",
+        "auto.eagle.mixer-0",
+        "auto.eagle.mixer-1",
+        "auto.eagle.mixer-2",
+        "auto.eagle.mixer-3",
+        "auto.eagle.yields",
+      ],
       "beta-ts": [
         "eagle.odds",
         "eagle.posterior",
