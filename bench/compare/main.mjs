@@ -16,8 +16,8 @@ import { describeRun, openResults, placeOf, readResults } from "./results.mjs";
 import { runRounds, warmUp } from "./rounds.mjs";
 
 const USAGE = `usage: npm run bench:compare -- --model M [--draft-model D] [--methods a,b|all] [--prompts 12] [--tokens 128] [--minutes 20]
-  [--categories a,b] [--data FOLDER | --files F,G] [--llama plain,lookup,draft|none] [--lookup-pattern 1-3] [--lookup-prediction 1-3]
-  [--draft-tokens 0-16] [--draft-confidence 0.6] [--transformers FOLDER [--transformers-dtype q4]] [--ik LLAMA-SERVER [--ik-args "-rtr"]]
+  [--categories a,b] [--data FOLDER | --files F,G] [--llama plain,lookup,draft|none] [--lookup-pattern 1-3] [--lookup-prediction 1-1]
+  [--draft-tokens 1-4] [--draft-confidence 0.6] [--transformers FOLDER [--transformers-dtype q4]] [--ik LLAMA-SERVER [--ik-args "-rtr"]]
   [--threads 2] [--weights file|q4] [--head FILE|none] [--exit FILE|none] [--featured METHOD] [--out NAME]
   or: npm run bench:compare -- --render A.jsonl,B.jsonl [--featured METHOD] [--out NAME]`;
 const MODES = ["plain", "lookup", "draft"];
@@ -35,8 +35,8 @@ function readOptions() {
       files: { type: "string" },
       llama: { type: "string" },
       "lookup-pattern": text("1-3"),
-      "lookup-prediction": text("1-3"),
-      "draft-tokens": text("0-16"),
+      "lookup-prediction": text("1-1"),
+      "draft-tokens": text("1-4"),
       "draft-confidence": text("0.6"),
       transformers: { type: "string" },
       "transformers-dtype": text("q4"),
