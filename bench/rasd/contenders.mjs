@@ -4,9 +4,9 @@ import { RetrievalDrafter } from "../../dist/draft/retrieval.js";
 import { RetrievalOdds } from "../../dist/draft/retrieval-odds.js";
 import { TextMemory } from "../../dist/draft/text-memory.js";
 import { modelDrafter } from "../../dist/methods/model-drafter.js";
-import { AgreementOdds } from "../../dist/structure/agreement.js";
 import { BestFirst } from "../../dist/structure/best-first.js";
 import { chain } from "../../dist/structure/chain.js";
+import { CopyOdds } from "../../dist/structure/copying.js";
 import { Fusion } from "../../dist/structure/fusion.js";
 import { OptTree } from "../../dist/structure/opt-tree.js";
 import { delta } from "../../dist/structure/stop/delta.js";
@@ -30,9 +30,9 @@ export function contenders({ parts, contextLength }, firsts, store) {
   };
   const alone = (structure, drafter) => () => ({ structure: structure(), drafters: [drafter()] });
   const fused = (most, places) => {
-    const [drafter, retrieve, odds] = [modelDrafter(options), retriever(places), new AgreementOdds()];
+    const [drafter, retrieve, odds] = [modelDrafter(options), retriever(places), new CopyOdds()];
     return () => ({
-      structure: new Fusion(new OptTree(delta()), odds, most),
+      structure: new Fusion(delta(), odds, most),
       drafters: [drafter.make(), retrieve()],
     });
   };

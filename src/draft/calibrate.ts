@@ -24,10 +24,10 @@ export class Calibration implements Memory {
     this.values = Float64Array.from([...hits, ...priors.map(() => PRIOR_WEIGHT)]);
   }
 
-  /** A guess of class `index` was right or wrong. */
-  observe(index: number, hit: boolean): void {
+  /** A guess of class `index` was right or wrong; or right to a part, from 0 to 1, where something else may have been. */
+  observe(index: number, hit: boolean | number): void {
     const { probs, values } = this;
-    const hits = values[index]! * MEMORY + (hit ? 1 : 0);
+    const hits = values[index]! * MEMORY + Number(hit);
     const trials = values[probs.length + index]! * MEMORY + 1;
     values[index] = hits;
     values[probs.length + index] = trials;

@@ -6,25 +6,24 @@
 import { RetrievalDrafter } from "../draft/retrieval.ts";
 import { RetrievalOdds } from "../draft/retrieval-odds.ts";
 import { TextMemory } from "../draft/text-memory.ts";
-import { AgreementOdds } from "../structure/agreement.ts";
+import { CopyOdds } from "../structure/copying.ts";
 import { Fusion } from "../structure/fusion.ts";
-import { OptTree } from "../structure/opt-tree.ts";
 import { delta } from "../structure/stop/delta.ts";
 import type { Method, MethodOptions } from "./method.ts";
 import { modelDrafter } from "./model-drafter.ts";
 
-/** Of as many of the model's first tokens retrieved branches are kept. */
-const FIRSTS = 16;
+/** Retrieved branches that begin with one of as many of the model's first tokens are kept. All: the cut by value does it better (docs/log.md). */
+const FIRSTS = Number.POSITIVE_INFINITY;
 
 export function rasd(options: MethodOptions, firsts = FIRSTS): Method {
   const drafter = modelDrafter(options);
   const places = { odds: new RetrievalOdds(), earlier: new TextMemory(), store: options.datastore };
-  const odds = new AgreementOdds();
+  const odds = new CopyOdds();
   return {
     name: "rasd",
     learnt: { ...drafter.learnt, ...places.odds.learnt, ...odds.learnt },
     compose: () => ({
-      structure: new Fusion(new OptTree(delta()), odds, firsts),
+      structure: new Fusion(delta(), odds, firsts),
       drafters: [drafter.make(), new RetrievalDrafter(places)],
     }),
   };

@@ -118,7 +118,7 @@ test("methods that learn name what can be kept, alike where it is alike", () => 
       "rasd": [
         "eagle.odds",
         "retrieval.odds",
-        "agreement.odds",
+        "copying.odds",
       ],
       "recycle-lookup": [
         "recycle.matrix",

@@ -9,13 +9,11 @@ import {
   tableDrafter,
   valuesOf,
 } from "../../test/table-drafter.ts";
-import { AgreementOdds } from "./agreement.ts";
+import { CopyOdds } from "./copying.ts";
 import { Fusion } from "./fusion.ts";
-import { OptTree } from "./opt-tree.ts";
 import { fixed } from "./stop/fixed.ts";
 
-const fusion = (firsts: number, levels = 3, odds = new AgreementOdds()) =>
-  new Fusion(new OptTree(fixed(levels)), odds, firsts);
+const fusion = (firsts: number, levels = 3, odds = new CopyOdds()) => new Fusion(fixed(levels), odds, firsts);
 
 /** Says that `tokens` follow one another, and nothing else. */
 const says = (...tokens: number[]) =>

@@ -7,11 +7,11 @@
  * Only the others are asked about, and when there are none the tree is the best one of any depth.
  */
 
-import type { Drafter } from "../draft/drafter.ts";
+import type { Candidates, Drafter } from "../draft/drafter.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex } from "../types.ts";
 import type { Candidate } from "./frontier.ts";
-import { type Fused, fuse } from "./fuse.ts";
+import { type Merge, mergeByMaximum } from "./fuse.ts";
 import type { StopRule } from "./stop/stop-rule.ts";
 import type { Budget, Prices, Structure } from "./structure.ts";
 
@@ -23,6 +23,12 @@ export interface QuestionLimits {
   readonly branches?: number;
 }
 
+/** How the tree grows. */
+export interface Growth extends QuestionLimits {
+  /** Of the answers of several drafters. Default: the larger probability counts. */
+  readonly merge?: Merge;
+}
+
 const BRANCHES = 16;
 /** Part of the latest time that goes into what a question is expected to take. */
 const STEP = 1 / 16;
@@ -32,6 +38,7 @@ export class OptTree implements Structure {
   readonly stop: StopRule;
   readonly #width: number;
   readonly #branches: number;
+  readonly #merge: Merge;
   /** Every node that was among the best when its level came. */
   #all = new DraftTree(0, 1);
   /** The best nodes of `#all`, most valuable first; of equals the older, so that parents come before their children. */
@@ -42,10 +49,11 @@ export class OptTree implements Structure {
   #ms = 0;
   #known = false;
 
-  constructor(stop: StopRule, limits: QuestionLimits = {}) {
+  constructor(stop: StopRule, growth: Growth = {}) {
     this.stop = stop;
-    this.#width = limits.width ?? Number.POSITIVE_INFINITY;
-    this.#branches = limits.branches ?? BRANCHES;
+    this.#width = growth.width ?? Number.POSITIVE_INFINITY;
+    this.#branches = growth.branches ?? BRANCHES;
+    this.#merge = growth.merge ?? mergeByMaximum;
   }
 
   async grow(tree: DraftTree, drafters: readonly Drafter[], budget: Budget): Promise<void> {
@@ -94,17 +102,17 @@ export class OptTree implements Structure {
   }
 
   async #ask(nodes: readonly NodeIndex[], drafters: readonly Drafter[]): Promise<Candidate[]> {
-    const fused: Fused[][] = nodes.map(() => []);
-    for (let i = 0; i < drafters.length; i++) {
-      const answers = await drafters[i]!.expand(this.#all, nodes, this.#branches);
-      for (let at = 0; at < nodes.length; at++) fuse(fused[at]!, answers[at]!, 1 << i);
-    }
-    return fused.flatMap((entries, at) =>
-      entries.map((entry, rank) => {
-        const parent = nodes[at]!;
-        return { ...entry, parent, rank, value: this.#all.values[parent]! * entry.prob };
-      }),
-    );
+    const answers: Candidates[][] = [];
+    for (const drafter of drafters) answers.push(await drafter.expand(this.#all, nodes, this.#branches));
+    return nodes.flatMap((parent, at) => {
+      const ofNode = answers.map((all) => all[at]!);
+      return this.#merge(ofNode, this.#all, parent).map((entry, rank) => ({
+        ...entry,
+        parent,
+        rank,
+        value: this.#all.values[parent]! * entry.prob,
+      }));
+    });
   }
 
   #time(took: number, behindFirst: boolean): void {
