@@ -1,11 +1,15 @@
 /**
- * @file `npm run soak -- --minutes 30`: mixed load on a service for as long as asked. More users than it has places for come and go: short and
- * long prompts that begin alike, second turns, methods, seeds; some abort, some leave, some are refused. Fails when a text differs from
- * that of the same request before, when one stands still, or when resident memory grows by more than 5 %.
+ * @file `npm run soak -- --minutes 30`: mixed load on a server, over loopback, for as long as asked. More users than it has places for come and go:
+ * short and long prompts that begin alike, second turns, methods, seeds, streams and whole replies; some abort, some leave, some are slow,
+ * some are refused. Fails when a text differs from that of the same request before, when one stands still, when a reply is no success and no
+ * refusal, or when resident memory grows by more than 5 %. Time in which the process itself was stopped does not count.
  */
 
 import { parseArgs } from "node:util";
-import { EspalierError, loadModel, Service } from "../../dist/index.js";
+import { version } from "../../dist/engine/version.js";
+import { loadModel, Service } from "../../dist/index.js";
+import { createApp } from "../../dist/server/app.js";
+import { listen } from "../../dist/server/listen.js";
 
 const { values } = parseArgs({
   options: {
@@ -22,6 +26,9 @@ if (!(Number.isInteger(users) && users >= 1))
 const MOST_GROWTH = 0.05;
 /** Milliseconds after which a text that gives nothing is stuck. */
 const STUCK = 60_000;
+/** Milliseconds between two heartbeats, and after how many the process must have been stopped. */
+const BEAT = 1000;
+const STOPPED = 4000;
 /** Different requests. */
 const KINDS = 60;
 
@@ -33,6 +40,12 @@ const random = (below) => {
 
 const model = await loadModel(values.model);
 const service = new Service(model, { running: 8, waiting: 4, prefixBytes: 48 * 2 ** 20 });
+let failure;
+const fail = (error) => {
+  failure ??= error;
+};
+const app = createApp(service, { version: version(), onFault: fail });
+const server = await listen(app, { host: "127.0.0.1", port: 0 });
 const STORY =
   "Once upon a time there was a little dog who lived in a house by the sea with a girl named Mia. ";
 const words = ["The dog", "One day", "Mia said", "In the night", "Then a big bird", "Her mother"];
@@ -43,63 +56,90 @@ function requestOf(kind) {
   const prompt = STORY.repeat(1 + (kind % 4)) + words[kind % words.length];
   const methods = model.methodNames;
   return {
+    model: model.name,
     prompt,
-    maxTokens: Math.min(longest, [4, 30, 60, 150][kind % 4]),
-    ...(kind % 3 > 0 && { method: methods[kind % methods.length] }),
-    ...(kind % 2 === 1 && { temperature: 0.8, seed: kind }),
+    stream: kind % 5 > 0,
+    max_tokens: Math.min(longest, [4, 30, 60, 150][kind % 4]),
+    ...(kind % 3 > 0 && { x_espalier: { method: methods[kind % methods.length] } }),
+    ...(kind % 2 === 1 ? { temperature: 0.8, seed: kind } : { temperature: 0 }),
   };
 }
 
 const known = new Map();
-const counts = { texts: 0, tokens: 0, aborted: 0, left: 0, refused: 0, reused: 0 };
+const counts = { texts: 0, passes: 0, aborted: 0, left: 0, refused: 0, reused: 0 };
 const alive = new Map();
-let failure;
-const end = performance.now() + minutes * 60_000;
+let end = performance.now() + minutes * 60_000;
 
-/** Ids must be those of the same request before, or begin them or go on from them when it was cut off. */
-function check(key, ids, whole) {
+/** A text must be that of the same request before, or begin it or go on from it when one of them was cut off. */
+function check(key, text, whole) {
   const before = known.get(key);
-  const length = Math.min(before?.ids.length ?? 0, ids.length);
-  const same = before === undefined || before.ids.slice(0, length).join() === ids.slice(0, length).join();
-  if (!same || (whole && before?.whole && before.ids.length !== ids.length)) {
+  const length = Math.min(before?.text.length ?? 0, text.length);
+  const same = before === undefined || before.text.slice(0, length) === text.slice(0, length);
+  if (!same || (whole && before?.whole && before.text !== text)) {
     throw new Error(`request ${key} had another text before`);
   }
-  if (before === undefined || whole || (!before.whole && ids.length > before.ids.length))
-    known.set(key, { ids, whole });
+  if (before === undefined || whole || (!before.whole && text.length > before.text.length))
+    known.set(key, { text, whole });
+}
+
+/** The replies of a stream, or the one there is. */
+async function* repliesOf(response, stream) {
+  if (!stream) return yield await response.json();
+  let text = "";
+  for await (const part of response.body.pipeThrough(new TextDecoderStream())) {
+    const events = (text + part).split("\n\n");
+    text = events.pop();
+    for (const event of events) if (event !== "data: [DONE]") yield JSON.parse(event.slice("data: ".length));
+  }
 }
 
 async function one(user, key, request) {
   const stop = new AbortController();
   const fate = random(6);
   const events = 1 + random(20);
-  if (fate === 0 && random(4) === 0) stop.abort();
+  if (fate === 0) setTimeout(() => stop.abort(), random(200));
+  let text = "";
   let seen = 0;
   alive.set(user, performance.now());
   try {
-    for await (const event of service.generate({ ...request, signal: stop.signal })) {
+    const response = await fetch(`${server.url}/v1/completions`, {
+      method: "POST",
+      body: JSON.stringify(request),
+      headers: { "content-type": "application/json" },
+      signal: stop.signal,
+    });
+    if (response.status === 429) {
+      await response.text();
+      counts.refused++;
+      await new Promise((resolve) => setTimeout(resolve, 20 + random(100)));
+      return undefined;
+    }
+    if (!response.ok) throw new Error(`status ${response.status}: ${await response.text()}`);
+    for await (const { choices, usage, x_espalier, error } of repliesOf(response, request.stream)) {
       alive.set(user, performance.now());
-      if (event.type === "end") {
-        const whole = event.stopReason !== "aborted";
-        check(key, event.tokens, whole);
+      if (error) throw new Error(error.message);
+      text += choices[0].text;
+      if (choices[0].finish_reason) {
+        check(key, text, true);
         counts.texts++;
-        counts.tokens += event.tokens.length;
-        if (!whole) counts.aborted++;
-        if (event.stats.cachedTokens > 0) counts.reused++;
-        return whole ? event : undefined;
+        counts.passes += x_espalier.passes;
+        if (usage?.prompt_tokens_details.cached_tokens > 0) counts.reused++;
+        return text;
       }
       if (++seen !== events) continue;
-      if (fate === 0) stop.abort();
       if (fate === 1) {
         counts.left++;
+        check(key, text, false);
         return undefined;
       }
       // A reader that is slow.
       if (fate === 2) await new Promise((resolve) => setTimeout(resolve, 50));
     }
+    throw new Error(`request ${key} ended without a reason`);
   } catch (error) {
-    if (!(error instanceof EspalierError && error.code === "overloaded")) throw error;
-    counts.refused++;
-    await new Promise((resolve) => setTimeout(resolve, 20 + random(100)));
+    if (!stop.signal.aborted) throw error;
+    counts.aborted++;
+    check(key, text, false);
   } finally {
     alive.delete(user);
   }
@@ -110,10 +150,10 @@ async function come(user) {
   while (failure === undefined && performance.now() < end) {
     const kind = random(KINDS);
     const request = requestOf(kind);
-    const first = await one(user, `${kind}`, request);
+    const text = await one(user, `${kind}`, request);
     // A second turn, which what the first one read serves again.
-    if (first && random(2) === 0)
-      await one(user, `${kind}+`, { ...request, prompt: `${request.prompt}${first.text} And then` });
+    if (text !== undefined && random(2) === 0)
+      await one(user, `${kind}+`, { ...request, prompt: `${request.prompt}${text} And then` });
   }
 }
 
@@ -127,23 +167,40 @@ async function megabytes() {
 
 const samples = [];
 const every = Math.max(1000, (minutes * 60_000) / 60);
-const watch = setInterval(async () => {
-  for (const [user, time] of alive) {
-    if (performance.now() - time > STUCK) failure ??= new Error(`the text of user ${user} stands still`);
+let beat = performance.now();
+let stopped = 0;
+const heart = setInterval(() => {
+  const now = performance.now();
+  if (now - beat > STOPPED) {
+    stopped += now - beat;
+    end += now - beat;
+    for (const user of alive.keys()) alive.set(user, now);
   }
+  beat = now;
+  for (const [user, time] of alive) {
+    if (now - time > STUCK) fail(new Error(`the text of user ${user} stands still`));
+  }
+}, BEAT);
+const watch = setInterval(async () => {
   samples.push(await megabytes());
   if (samples.length % 6 === 0)
     console.error(samples.at(-1).toFixed(1), "MB", JSON.stringify({ ...counts, ...service.load }));
 }, every);
 
-const fail = (error) => {
-  failure ??= error;
-};
 await Promise.race([
   Promise.all(Array.from({ length: users }, (_, user) => come(user).catch(fail))),
   // Whoever is stuck does not come back to say so.
   new Promise((resolve) => setInterval(() => failure && resolve(), 1000).unref()),
 ]);
+// Closing waits for texts whose readers have left.
+if (!failure)
+  await Promise.race([
+    server.close(),
+    new Promise((resolve) => setTimeout(resolve, STUCK).unref()).then(() =>
+      fail(new Error("a text does not end")),
+    ),
+  ]);
+clearInterval(heart);
 clearInterval(watch);
 if (failure) {
   console.error(`soak: ${failure.message}`);
@@ -158,7 +215,9 @@ const [before, after] = [samples.slice(fifth, 2 * fifth), samples.slice(-fifth)]
 const growth = after / before - 1;
 await service[Symbol.asyncDispose]();
 await model[Symbol.asyncDispose]();
-console.log(`${minutes} minutes, ${users} users: ${JSON.stringify(counts)}`);
+console.log(
+  `${minutes} minutes (stopped for ${(stopped / 60_000).toFixed(1)} more), ${users} users, ${model.name}: ${JSON.stringify(counts)}`,
+);
 console.log(
   `${before.toFixed(1)} MB in the second fifth, ${after.toFixed(1)} MB in the last (${(100 * growth).toFixed(1)} %)`,
 );
