@@ -2,7 +2,8 @@
  * @file `npm run bench:batch`: what it costs and gains that texts share passes. One round after the other, with other prompts in each, and in each
  * the ways in turn: one user through the library, one through a service, several at once. Every text must be the same each way.
  *
- * Then the time to a first token, idle and beside texts that run, and how long these stood still meanwhile.
+ * Then the time to a first token, idle and beside texts that run, and how long these stood still meanwhile: the longest time between two of their
+ * steps, in usual ones, and the longest in as long a time before, which is the machine's own doing.
  */
 
 import { availableParallelism, cpus } from "node:os";
@@ -119,6 +120,7 @@ console.log(`${users} users / 1          ${show(over(2, 0), 2)}`);
 const idle = [];
 const loaded = [];
 const stalls = [];
+const before = [];
 for (let round = 0; round < rounds; round++) {
   const [newest, ...others] = pick(round + 1);
   const first = async () => {
@@ -127,36 +129,40 @@ for (let round = 0; round < rounds; round++) {
   };
   idle.push(await first());
   const stop = new AbortController();
-  const events = others.map(() => []);
+  const steps = others.map(() => []);
   let over = 0;
   const running = others.map(async (request, i) => {
-    for await (const event of service.generate({ ...request, signal: stop.signal })) {
-      if (event.type === "text") events[i].push(performance.now());
-    }
+    const onStep = () => steps[i].push(performance.now());
+    for await (const _ of service.generate({ ...request, onStep, signal: stop.signal }));
     over++;
   });
-  while (over === 0 && events.some((times) => times.length < 12))
+  while (over === 0 && steps.some((times) => times.length < 24))
     await new Promise((resolve) => setTimeout(resolve, 1));
   const from = performance.now();
   loaded.push(await first());
   const to = performance.now();
   stop.abort();
   await Promise.all(running);
-  for (const times of events) {
+  for (const times of steps) {
     const gaps = times.slice(1).map((time, i) => ({ ms: time - times[i], time }));
+    const longest = (start, end) =>
+      Math.max(...gaps.filter(({ time }) => time >= start && time <= end).map(({ ms }) => ms));
     const usual = quartiles(gaps.filter(({ time }) => time < from).map(({ ms }) => ms)).median;
-    const during = gaps.filter(({ time }) => time >= from && time <= to).map(({ ms }) => ms);
-    if (during.length > 0) stalls.push(Math.max(...during) / usual);
+    if (!gaps.some(({ time }) => time >= from && time <= to)) continue;
+    stalls.push(longest(from, to) / usual);
+    before.push(longest(Math.max(gaps[0].time, from - (to - from)), from) / usual);
   }
 }
 console.log(`first token, idle    ${show(idle, 1)} ms`);
 console.log(
   `first token beside ${users - 1} ${show(loaded, 1)} ms, ${show(loaded.map((ms, i) => ms / idle[i]))} times the idle one`,
 );
-if (stalls.length > 0)
-  console.log(
-    `they stood still for ${show(stalls)} usual gaps at most, worst ${Math.max(...stalls).toFixed(2)}`,
-  );
+const worst = (numbers) => `${show(numbers)}, worst ${Math.max(...numbers).toFixed(2)}`;
+const above = (numbers) => `${numbers.filter((times) => times > 4).length} of ${numbers.length} above 4`;
+if (stalls.length > 0) {
+  console.log(`they stood still for ${worst(stalls)} usual steps at most, ${above(stalls)}`);
+  console.log(`in as long before    ${worst(before)}, ${above(before)}`);
+}
 const keeping = new Service(model);
 const reading = [];
 const copying = [];
