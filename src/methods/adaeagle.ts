@@ -15,7 +15,7 @@ export function adaeagle(options: MethodOptions, threshold?: number): Method {
   const { lengths } = options;
   if (lengths === undefined) throw new Error("internal: adaeagle was made without a length predictor");
   const drafter = modelDrafter(options);
-  const rule = () => (threshold === undefined ? ldlp(lengths) : all(ldlp(lengths), ddd(-threshold)));
+  const rule = () => (threshold === undefined ? ldlp(lengths) : all(ddd(-threshold), ldlp(lengths)));
   return {
     name: "adaeagle",
     learnt: drafter.learnt,

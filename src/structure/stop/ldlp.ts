@@ -10,15 +10,23 @@ export function ldlp(predictor: LengthPredictor): StopRule {
   const [embedding, last] = predictor.taps;
   // No step has shown what the target thought when a text begins.
   let length = predictor.longest;
+  /** What it has not been asked about yet. A prediction takes a few percent of a step, and beside another rule not every step needs it. */
+  let states: [Float32Array, Float32Array] | undefined;
   return {
     taps: predictor.taps,
     begin() {
       length = predictor.longest;
+      states = undefined;
     },
-    continue: ({ levels }) => levels < length,
+    continue({ levels }) {
+      if (states) length = predictor.predict(...states);
+      states = undefined;
+      return levels < length;
+    },
     observe({ pass, path }) {
       const validated = path.at(-1)!;
-      length = predictor.predict(pass.hidden(validated, embedding), pass.hidden(validated, last));
+      // Copies: the pass's memory is the next one's.
+      states = [pass.hidden(validated, embedding).slice(), pass.hidden(validated, last).slice()];
     },
   };
 }

@@ -12,6 +12,7 @@ import { all, any, type StopRule } from "./stop-rule.ts";
 
 /** Every guess has probability 0.7. */
 const even = () => tableDrafter((tree, node) => ({ tokens: [tree.depths[node]!], probs: [0.7] }));
+const PROGRESS = { levels: 0, best: 1, gain: 1, next: 1, price: 0 };
 const lengthOf = async (rule: StopRule) => (await grown([even()], 20, 20, chain(rule))).size - 1;
 
 /** Predicts what `say` has last been given, and notes where it looked. */
@@ -62,9 +63,23 @@ describe("stop rules", () => {
       expect(await lengthOf(rule)).toBe(said);
     }
     rule.observe!(outcome([0], 3));
-    expect(seen).toEqual([...Array(3).fill([20, 22]), [0, 2]]);
+    expect(seen).toEqual(Array(3).fill([20, 22]));
+    await lengthOf(rule);
+    expect(seen.at(-1)).toEqual([0, 2]);
+    expect(seen.length).toBe(4);
     rule.begin!([1, 2]);
     expect(await lengthOf(rule)).toBe(7);
+  });
+
+  test("ldlp predicts only when it is asked, once a step, of the newest states", async () => {
+    const { lengths, seen } = predictor();
+    const rule = all(fixed(3), ldlp(lengths));
+    rule.observe!(outcome([0], 2));
+    rule.observe!(outcome([0, 1], 2));
+    for (let levels = 0; levels < 3; levels++) expect(rule.continue({ ...PROGRESS, levels })).toBe(true);
+    expect(seen).toEqual([]);
+    for (let again = 0; again < 2; again++) expect(rule.continue({ ...PROGRESS, levels: 3 })).toBe(false);
+    expect(seen).toEqual([[10, 12]]);
   });
 
   test("ldlp limits the depth of a tree", async () => {
