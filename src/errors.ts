@@ -28,6 +28,7 @@ export type EspalierErrorCode =
   | "bad-store"
   | "store-changed"
   | "bad-documents"
+  | "bad-trace"
   | "too-large"
   | "bad-model-name"
   | "not-downloaded"

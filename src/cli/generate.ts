@@ -5,6 +5,8 @@ import { text as readAll } from "node:stream/consumers";
 import { type Command, Option } from "commander";
 import { EspalierError } from "../errors.ts";
 import type { GenerateEvent, GenerateRequest } from "../session/api.ts";
+import { checkRequest } from "../session/request.ts";
+import type { StepReport } from "../session/step-report.ts";
 import type { ChatMessage } from "../text/chat-template.ts";
 import { interruptible } from "./interrupt.ts";
 import { allowsColors, dim, type Exit, INTERRUPTED, type Io, writeJson } from "./io.ts";
@@ -13,6 +15,8 @@ import { addModel, shared } from "./options.ts";
 import { Painter } from "./paint.ts";
 import { statsLine } from "./report.ts";
 import { addSampling, type Sampling, samplingOf } from "./sampling.ts";
+import { checkWritable, writeTrace } from "./trace/file.ts";
+import { TraceRecorder } from "./trace/recorder.ts";
 
 interface Options extends ModelOptions, Sampling {
   readonly prompt?: string;
@@ -20,12 +24,14 @@ interface Options extends ModelOptions, Sampling {
   readonly method?: string;
   readonly maxTokens?: number;
   readonly budget?: number;
+  readonly trace?: string;
   readonly color?: true;
 }
 
 const EXAMPLES = `
 Examples:
   espalier generate -m smollm2-135m --prompt "def fibonacci(n):" -n 64 --color
+  espalier generate --prompt "Once upon a time" --trace out.json && espalier trace out.json
   espalier generate -m model.gguf --messages chat.json --temperature 0.7 --seed 42
   git diff | espalier generate -m model.gguf --prompt -
 
@@ -46,29 +52,41 @@ export function addGenerate(program: Command, io: Io, exit: Exit): void {
   addSampling(command)
     .addOption(shared.keptState())
     .addOption(shared.warmStart())
+    .option("--trace <file>", "keep every step here, for espalier trace")
     .addOption(new Option("--color", "show by drafter which tokens were free").conflicts("json"))
     .addOption(shared.json())
     .addHelpText("after", EXAMPLES)
     .action(async (options: Options) => {
       const text = await readRequest(options, io);
-      const end = await withModel(options, io, (model) =>
-        withState(model, options, () =>
-          interruptible(io, (signal) => {
-            const { method, maxTokens, budget } = options;
-            const request: GenerateRequest = {
-              ...text,
-              ...samplingOf(options),
-              ...(method === undefined ? {} : { method }),
-              ...(maxTokens === undefined ? {} : { maxTokens }),
-              ...(budget === undefined ? {} : { budget }),
-              signal,
-            };
-            return show(model.generate(request), options, io);
-          }),
-        ),
-      );
+      if (options.trace !== undefined) await checkWritable(options.trace);
+      const end = await withModel(options, io, async (model) => {
+        const request = { ...text, ...requestOf(options) };
+        const recorder =
+          options.trace === undefined
+            ? undefined
+            : new TraceRecorder(model.parts, checkRequest(request, model.parts, model.contextLength).prompt);
+        const onStep = recorder && { onStep: (step: StepReport) => recorder.add(step) };
+        const end = await withState(model, options, () =>
+          interruptible(io, (signal) => show(model.generate({ ...request, ...onStep, signal }), options, io)),
+        );
+        if (recorder) {
+          await writeTrace(options.trace!, recorder.finish(end));
+          io.stderr.write(`${dim(`espalier trace ${options.trace} shows its steps`, io.stderr, io)}\n`);
+        }
+        return end;
+      });
       if (end.stopReason === "aborted") exit(INTERRUPTED);
     });
+}
+
+function requestOf(options: Options): Omit<GenerateRequest, "prompt" | "messages"> {
+  const { method, maxTokens, budget } = options;
+  return {
+    ...samplingOf(options),
+    ...(method === undefined ? {} : { method }),
+    ...(maxTokens === undefined ? {} : { maxTokens }),
+    ...(budget === undefined ? {} : { budget }),
+  };
 }
 
 async function readRequest(

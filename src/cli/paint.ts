@@ -2,7 +2,8 @@
 
 import type { TextPiece } from "../session/api.ts";
 
-const COLORS = [32, 36, 33, 35, 34, 31];
+/** Colours of drafters, by their place. */
+export const COLORS = [32, 36, 33, 35, 34, 31];
 
 /** Paints answers and counts their tokens by drafter. A drafter keeps its colour from answer to answer. */
 export class Painter {

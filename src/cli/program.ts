@@ -13,6 +13,7 @@ import { Interrupted } from "./interrupt.ts";
 import { FAILED, INTERRUPTED, type Io } from "./io.ts";
 import { errorText } from "./report.ts";
 import { addServe } from "./serve.ts";
+import { addTrace } from "./trace.ts";
 import { addVerify } from "./verify.ts";
 
 const MORE = `
@@ -50,6 +51,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     addVerify,
     addBench,
     addDemo,
+    addTrace,
     addServe,
     addInfo,
     addFetch,

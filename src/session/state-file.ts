@@ -1,14 +1,14 @@
 /**
  * @file What was learnt from a model's texts, as a file that all its methods share. Little-endian: magic, version, SHA-256 of the vocabulary; then for
  * each memory its kind (0: int32, 1: float64), count and length of its name, the name, the numbers; at the end a CRC-32 of all before it.
- * Written beside its place and then moved there, so whoever reads finds one that is whole. Only its user may read it.
+ * Whoever reads finds one that is whole. Only its user may read it.
  */
 
-import { randomUUID } from "node:crypto";
-import { readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import type { Kept, Numbers } from "../draft/learnt.ts";
 import { EspalierError } from "../errors.ts";
+import { writeWhole } from "./whole-file.ts";
 
 const MAGIC = 0x4c505345; // "ESPL"
 const VERSION = 2;
@@ -22,21 +22,11 @@ const NAME = /^[a-z0-9.-]{1,64}$/;
 const MOST_BYTES = 64 << 20;
 
 /**
- * Writes `kept` for models of a vocabulary, given its fingerprint in hex. Throws EspalierError "disk-full" or the file system's own
- * error.
+ * Writes `kept` for models of a vocabulary, given its fingerprint in hex. Throws EspalierError "disk-full" or
+ * "file-unwritable".
  */
 export async function writeState(file: string, fingerprint: string, kept: Kept): Promise<void> {
-  const beside = `${file}.${randomUUID()}.part`;
-  try {
-    await writeFile(beside, encodeState(fingerprint, kept), { mode: 0o600 });
-    await rename(beside, file);
-  } catch (error) {
-    await rm(beside, { force: true });
-    if ((error as NodeJS.ErrnoException).code === "ENOSPC") {
-      throw new EspalierError("disk-full", `no room to write ${file}`, { cause: error });
-    }
-    throw error;
-  }
+  await writeWhole(file, encodeState(fingerprint, kept), 0o600);
 }
 
 /**
