@@ -28,7 +28,8 @@ interface Line {
 /** The signs in front of tokens, and the drafters. */
 export function treeLegend(pen: Pen, width: number): string {
   const signs = "○ newest · ● accepted · ├─ rejected · ◆ the target's own · 0.50 probability";
-  return `${pen.dim(clipped(signs, width))}\n${fitted(pen.legend(), width)}`;
+  const names = pen.letters.length === 0 ? [] : [fitted(pen.legend(), width)];
+  return [pen.dim(clipped(signs, width)), ...names].join("\n");
 }
 
 /** Step `index`, from 0, in lines of at most `width` columns. */
@@ -48,7 +49,7 @@ export function treeText(trace: Trace, index: number, pen: Pen, width: number): 
     const style = (text: string) => (rejected ? pen.dim(text) : pen.bold(text));
     if (node === undefined) return style(starts[i]!);
     const prob = `${" ".repeat(left - widths[i]! + 2)}${step.probs[node]!.toFixed(2)}`;
-    return `${style(starts[i]!)}${rejected ? pen.dim(prob) : prob} ${pen.marks(step.sources[node]!)}`;
+    return `${style(starts[i]!)}${rejected ? pen.dim(prob) : prob} ${pen.marks(step.sources[node]!)}`.trimEnd();
   });
   return [...headOf(trace, index, pen, width), ...drawn].map((line) => fitted(line, width)).join("\n");
 }
