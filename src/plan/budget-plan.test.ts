@@ -184,7 +184,7 @@ function steps(
 describe("BudgetPlan", () => {
   it("stops drafting when drafts do not pay, says so, and starts again when they do", () => {
     const { plan, drafted } = steps(2000, 1.2);
-    expect(plan.off).toMatch(/^off: drafts gave 0\.6\d tokens in the time of a plain one$/);
+    expect(plan.off).toMatch(/^off: drafts gave 0\.[67]\d tokens in the time of a plain one$/);
     expect(drafted).toBeGreaterThan(0);
     expect(drafted).toBeLessThan(0.03);
     expect(steps(2000, 3, plan).drafted).toBeGreaterThan(0.9);

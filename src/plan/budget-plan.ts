@@ -17,6 +17,9 @@ const MEMORY = 1 - 1 / 64;
 const ENOUGH = 24;
 /** Drafted steps before that are not counted: code is cold, and drafters have learnt nothing. */
 const WARM_UP = 24;
+/** What the pace is before anything is known of it, and for how many drafted steps that counts: nobody gives up over a few bad ones. */
+const PRIOR = 1.3;
+const PRIOR_STEPS = 24;
 /** Drafts that take less than this part of a plain pass go on: they give up by the step what is not worth a row. */
 const CHEAP = 0.05;
 /** Drafting stops below this pace, and starts again above that. */
@@ -62,8 +65,8 @@ export interface Spent {
 export class BudgetPlan {
   readonly #cost: CostCurve;
   /** Of drafted steps: tokens, and time in plain passes, both fading. */
-  #tokens = 0;
-  #time = 0;
+  #tokens = PRIOR * PRIOR_STEPS;
+  #time = PRIOR_STEPS;
   #draftTime = 0;
   /** Drafted steps that count, from -WARM_UP. */
   #steps = -WARM_UP;

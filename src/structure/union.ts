@@ -20,6 +20,7 @@ const BRANCHES = 6;
 const WIDTH = 4;
 /** Nodes that are looked at, as a multiple of the budget: questions change which are the best. */
 const LOOKED_AT = 4;
+const ROOT: readonly NodeIndex[] = [0];
 const FREE: Prices = { ms: 0, node: 0 };
 
 /** What all texts of a method share. */
@@ -68,10 +69,9 @@ export class UnionTree implements Structure {
     this.#consult(0, drafters);
     const worth = this.#select(drafters, budget);
     if (model && this.#yields!.asks(worth, prices.ms)) {
-      const start = performance.now();
       const before = [...this.#best];
-      const after = await this.#question(model, drafters, budget);
-      this.#yields!.observe(worth, after - this.#worth(before, prices.node), performance.now() - start);
+      const { questions, worth: after } = await this.#question(model, drafters, budget);
+      this.#yields!.observe(worth, after - this.#worth(before, prices.node), questions);
     }
     this.#copy(tree);
   }
@@ -88,18 +88,19 @@ export class UnionTree implements Structure {
     all.reset(0);
   }
 
-  /** Asks the model level by level; gives what the tree is worth then. */
-  async #question(model: Drafter, drafters: readonly Drafter[], budget: Budget): Promise<number> {
-    const all = this.#all;
+  /** Asks the model level by level; gives how often, and what the tree is worth then. */
+  async #question(model: Drafter, drafters: readonly Drafter[], budget: Budget) {
     const yields = this.#yields!;
     const { prices = FREE } = budget;
     let worth = 0;
-    for (let level = 0; level < budget.depth; level++) {
-      const asked = level === 0 ? [0] : this.#worthAsking();
+    let questions = 0;
+    for (; questions < budget.depth; questions++) {
+      const asked = questions === 0 ? ROOT : this.#worthAsking();
       const value = this.#unnamed(asked);
-      if (asked.length === 0 || (level > 0 && !yields.goesOn(level, value, prices.ms))) break;
+      if (asked.length === 0 || (questions > 0 && !yields.goesOn(questions, value, prices.ms))) break;
       const start = performance.now();
-      const answers = await model.expand(all, asked, BRANCHES);
+      const answers = await model.expand(this.#all, asked, BRANCHES);
+      const ms = performance.now() - start;
       for (const [i, node] of asked.entries()) {
         const opinions = this.#opinions[node]!;
         opinions.asked = true;
@@ -110,9 +111,9 @@ export class UnionTree implements Structure {
       // The tree of before is judged by what is known now.
       const before = this.#worth(this.#best, prices.node);
       worth = this.#select(drafters, budget);
-      if (level > 0) yields.observeLevel(level, value, worth - before, performance.now() - start);
+      yields.observeQuestion(questions, value, worth - before, ms);
     }
-    return worth;
+    return { questions, worth };
   }
 
   #worth(nodes: readonly NodeIndex[], price: number): number {

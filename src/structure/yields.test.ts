@@ -7,7 +7,8 @@ function asked(yields: Yields, { steps = 4000, gain = 0, ms = 1, price = 0.5, wo
   for (let i = 0; i < steps; i++) {
     if (!yields.asks(worth, price)) continue;
     count++;
-    yields.observe(worth, gain, ms);
+    yields.observeQuestion(0, worth, gain, ms);
+    yields.observe(worth, gain, 1);
   }
   return count;
 }
@@ -35,11 +36,23 @@ describe("Yields", () => {
     expect(asked(yields, { gain: 0, steps: 500 })).toBeLessThan(25);
   });
 
+  it("takes no notice of the first slow calls of cold code", () => {
+    const yields = new Yields();
+    for (const ms of [30, 8, 2, 1, 1, 1]) {
+      yields.observeQuestion(0, 0, 0, ms);
+      yields.observe(0.5, 0.8, 1);
+    }
+    expect(yields.asks(0.5, 0.5)).toBe(true);
+    expect(yields.asks(0.5, 0.7)).toBe(true);
+    for (const ms of [1, 40, 1, 1, 40, 1, 1, 1]) yields.observeQuestion(0, 0, 0, ms);
+    expect(yields.asks(0.5, 0.6)).toBe(true);
+  });
+
   it("goes on where a level brought more than a question costs", () => {
     const yields = new Yields();
     for (let i = 0; i < 200; i++) {
-      yields.observeLevel(1, 0.5, 0.4, 1);
-      yields.observeLevel(2, 0.5, 0.01, 1);
+      yields.observeQuestion(1, 0.5, 0.4, 1);
+      yields.observeQuestion(2, 0.5, 0.01, 1);
     }
     expect(yields.goesOn(1, 0.5, 0.2)).toBe(true);
     // Nobody needs to be asked about what is named already.

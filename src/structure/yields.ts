@@ -14,9 +14,19 @@ const TRIALS = 1 / 400;
 const SAVED = 1;
 /** The most that a trial is expected to lose; in one, a model reads what it has missed. */
 const MOST_LOST = SAVED / 2;
+/** Tokens expected of a draft before a model is asked, that are told apart. */
+const BOUNDS = [0, 0.15, 0.35, 0.6, 1, 1.5, 2.2, 3.2, 5];
+/**
+ * Tokens that a question brings for each that is expected behind the nodes it asks about and nobody has named, until many were asked; what that
+ * counts as.
+ */
+const PRIOR = 0.6;
+const PRIOR_COUNT = 12;
+/** Levels that are told apart. */
+const LEVELS = 8;
 
-/** A mean that fades: its value and its count, at `at` and behind it. */
-class Mean {
+/** A value and a count, at `at` of numbers that may be kept. */
+class Estimate {
   readonly #values: Float64Array;
   readonly #at: number;
 
@@ -35,63 +45,75 @@ class Mean {
     return this.#values[this.#at + 1]!;
   }
 
+  /** Moves the value, a mean that fades, towards `value`. */
   add(value: number): void {
     const count = Math.min(MEMORY, this.count + 1);
     this.#values[this.#at] = this.value + (value - this.value) / count;
     this.#values[this.#at + 1] = count;
   }
-}
 
-/** Tokens expected of a draft before a model is asked, that are told apart. */
-const BOUNDS = [0, 0.15, 0.35, 0.6, 1, 1.5, 2.2, 3.2, 5];
-/** Tokens that a question brings for each that is expected behind the nodes it asks about and nobody has named, until many were asked; what that counts as. */
-const PRIOR = 0.6;
-const PRIOR_COUNT = 12;
-/** Levels that are told apart. */
-const LEVELS = 8;
+  /** Moves the value, a median, which the slow first calls of cold code hardly move, towards `value` > 0; at first to the least. */
+  addToMedian(value: number): void {
+    const count = Math.min(MEMORY, this.count + 1);
+    const factor = 1 + 1 / (1 + count / 3);
+    if (this.count === 0) this.#values[this.#at] = value;
+    else if (value > this.value) this.#values[this.#at] = Math.min(value, this.value * factor);
+    else this.#values[this.#at] = count <= FIRST ? value : Math.max(value, this.value / factor);
+    this.#values[this.#at + 1] = count;
+  }
+}
 
 /** Of one model, for all texts of a method. */
 export class Yields implements Memory {
-  /** Means, each a value and a count. */
-  readonly values = new Float64Array(2 * (2 * BOUNDS.length + 2 * LEVELS + 1));
+  /** Estimates, each a value and a count. */
+  readonly values = new Float64Array(2 * (2 * BOUNDS.length + 2 * LEVELS + 2));
   #next = 0;
-  readonly #gains = BOUNDS.map(() => this.#mean());
-  readonly #times = BOUNDS.map(() => this.#mean());
+  /** Of a step, by what its draft was worth before: tokens gained, and questions asked. */
+  readonly #gains = BOUNDS.map(() => this.#estimate());
+  readonly #questions = BOUNDS.map(() => this.#estimate());
   /** By level below the first: tokens gained, and what was expected behind the nodes asked about. */
   readonly #levels = Array.from({ length: LEVELS }, () => ({
-    gain: this.#mean(PRIOR, PRIOR_COUNT),
-    value: this.#mean(1, PRIOR_COUNT),
+    gain: this.#estimate(PRIOR, PRIOR_COUNT),
+    value: this.#estimate(1, PRIOR_COUNT),
   }));
-  readonly #question = this.#mean();
+  /** Milliseconds of a step's first question, in which the model also reads what is new in the text, and of one behind it. */
+  readonly #firstMs = this.#estimate();
+  readonly #nextMs = this.#estimate();
   #credit = 0;
 
   /** Whether to ask in a step whose draft so far is worth `tokens`, where a millisecond is worth `price` tokens. */
   asks(tokens: number, price: number): boolean {
     const kind = kindOf(tokens);
-    const [gain, time] = [this.#gains[kind]!, this.#times[kind]!];
+    const [gain, questions] = [this.#gains[kind]!, this.#questions[kind]!];
     this.#credit = Math.min(SAVED, this.#credit + TRIALS);
     if (gain.count < FIRST) return true;
-    return this.#pays(gain.value, price * time.value);
+    const ms = this.#firstMs.value + (questions.value - 1) * this.#nextMs.value;
+    return this.#pays(gain.value, price * ms);
   }
 
-  /** A step whose draft was worth `tokens` before was worth `gain` more after `ms` milliseconds of questions. */
-  observe(tokens: number, gain: number, ms: number): void {
+  /** A step whose draft was worth `tokens` before was worth `gain` more after `questions` questions. */
+  observe(tokens: number, gain: number, questions: number): void {
     const kind = kindOf(tokens);
     this.#gains[kind]!.add(gain);
-    this.#times[kind]!.add(ms);
+    this.#questions[kind]!.add(questions);
   }
 
   /** Whether to ask once more, about nodes of which `value` tokens are expected, `level` questions after the first. */
   goesOn(level: number, value: number, price: number): boolean {
     const known = this.#levels[Math.min(level, LEVELS) - 1]!;
-    return this.#pays((known.gain.value / known.value.value) * value, price * this.#question.value);
+    return this.#pays((known.gain.value / known.value.value) * value, price * this.#nextMs.value);
   }
 
-  observeLevel(level: number, value: number, gain: number, ms: number): void {
+  /** A question, `level` questions after the first, took `ms` milliseconds; of a later one, what it was about and brought. */
+  observeQuestion(level: number, value: number, gain: number, ms: number): void {
+    if (level === 0) {
+      this.#firstMs.addToMedian(ms);
+      return;
+    }
     const known = this.#levels[Math.min(level, LEVELS) - 1]!;
     known.gain.add(gain);
     known.value.add(value);
-    this.#question.add(ms);
+    this.#nextMs.addToMedian(ms);
   }
 
   accepts(values: Numbers): boolean {
@@ -101,10 +123,10 @@ export class Yields implements Memory {
     );
   }
 
-  #mean(value?: number, count?: number): Mean {
+  #estimate(value?: number, count?: number): Estimate {
     const at = this.#next;
     this.#next += 2;
-    return new Mean(this.values, at, value, count);
+    return new Estimate(this.values, at, value, count);
   }
 
   /** Whether `gain` is more than `cost`, or there is a trial. */
