@@ -11,8 +11,8 @@ import { cpus } from "node:os";
  * For the parent: starts a worker and waits until it has loaded. `file`: a module that calls {@link serve}; `options`: for its load function,
  * anything that JSON can say. Gives its settings, and `ask(task, options)`, which answers what the task returned or throws what it threw.
  */
-export async function startWorker(name, file, options, env = process.env) {
-  const child = fork(file, [JSON.stringify(options)], { stdio: ["ignore", 2, 2, "ipc"], env });
+export async function startWorker(name, file, options, { env = process.env, execArgv = [] } = {}) {
+  const child = fork(file, [JSON.stringify(options)], { stdio: ["ignore", 2, 2, "ipc"], env, execArgv });
   const gone = new Promise((_, reject) =>
     child.once("exit", (code, signal) => reject(new Error(`${name} ended with ${code ?? signal}`))),
   );
@@ -37,7 +37,8 @@ export async function startWorker(name, file, options, env = process.env) {
 
 /**
  * For the child: calls `load` with the options it was started with, says so, and then does one task at a time: the functions of what `load` gave,
- * by name, and "cpuMs", the processor time that the process has had (and `load`'s own `childCpuMs()`, if it has one).
+ * by name, and "cpuMs", the processor time that the process has had (and `load`'s own `childCpuMs()`, if it has one). With --expose-gc what a task
+ * has left is collected before the answer goes out, and not in the others' turns.
  */
 export function serve(load) {
   const loaded = Promise.resolve().then(() => load(JSON.parse(process.argv[2])));
@@ -48,8 +49,11 @@ export function serve(load) {
   process.on("message", async ({ task, given }) => {
     try {
       const side = await loaded;
-      if (task !== "cpuMs") process.send({ result: await side[task](given) });
-      else {
+      if (task !== "cpuMs") {
+        const result = await side[task](given);
+        globalThis.gc?.();
+        process.send({ result });
+      } else {
         const { user, system } = process.cpuUsage();
         process.send({ result: (user + system) / 1000 + ((await side.childCpuMs?.()) ?? 0) });
       }

@@ -27,7 +27,7 @@ interface Answer {
 const root = join(import.meta.dirname, "..");
 const workers = join(root, "bench/compare/workers");
 let folder: string;
-let startWorker: (name: string, file: string, options: object, env?: object) => Promise<Worker>;
+let startWorker: (name: string, file: string, options: object, more?: object) => Promise<Worker>;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "espalier-compare-test-"));
@@ -131,7 +131,7 @@ export const AutoModelForCausalLM = { from_pretrained: async (name, options) => 
 
   const start = (name: string, env: object = process.env) => {
     const options = { folder: join(folder, name), dtype: "q4", threads: 2 };
-    return startWorker("transformers.js", join(workers, "transformers.mjs"), options, env);
+    return startWorker("transformers.js", join(workers, "transformers.mjs"), options, { env });
   };
 
   /** An environment in which the package's name leads to `target`, or nowhere. */
@@ -236,6 +236,8 @@ describe("the commands", () => {
     expect(new Set(after.map(({ id }) => id)).size).toBe(after.length);
     expect(after.length).toBeGreaterThan(before.length);
     const rendered = command("main.mjs", "--render", `${out}.jsonl`);
+    // No turn has more than all of the machine taken by others.
+    expect(command("main.mjs", "--render", `${out}.jsonl`, "--busy", "100")).toBe(rendered);
     expect(rendered).toBe(readFileSync(`${out}.md`, "utf8"));
     expect(readFileSync(`${out}.svg`, "utf8")).toContain("Espalier, recycle-lookup");
   });
@@ -274,6 +276,7 @@ describe("the commands", () => {
       "--llama is fast; give one of plain, lookup, draft",
     ],
     ["main.mjs", ["--model", "espalier-tiny", "--lookup-pattern", "3-1"], "--lookup-pattern is 3-1"],
+    ["main.mjs", ["--render", "a.jsonl", "--busy", "most"], "--busy is most"],
     ["main.mjs", ["--render", "missing.jsonl"], "missing.jsonl"],
     ["never-slower.mjs", ["--temperatures", "0,hot"], "--temperatures is hot; give a number"],
   ])("%s %j is refused", (file, args, message) => {

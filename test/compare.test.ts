@@ -138,6 +138,8 @@ describe("figures", () => {
     expect(countedRounds([...records.rounds, short])).toEqual(records.rounds);
     const enough = round("qa", "d", [turn("plain", 100), turn("auto", 100, { tokens: 9, first: 1 })]);
     expect(countedRounds([enough])).toEqual([enough]);
+    expect(countedRounds([enough], 0.01)).toEqual([enough]);
+    expect(countedRounds([enough], 0.009)).toEqual([]);
   });
 });
 
@@ -220,9 +222,11 @@ describe("the report of a comparison", () => {
 
   test("says when texts are not equal, or the machine was busy", () => {
     const wrong = turn("auto", 200, { same: false, alike: 17, others: 0.3 });
-    const text = comparisonText({ runs: [run], rounds: [round("rag", "a", [turn("plain", 100), wrong])] });
+    const rounds = [round("rag", "a", [turn("plain", 100), wrong, turn("lookup", 90, { off: "off: why" })])];
+    const text = comparisonText({ runs: [run], rounds });
     expect(text).toContain("**Texts are not equal**: auto on a (temperature 0) after 17 tokens");
-    expect(text).toContain("more than 3.0 % in 1 of 2 turns; **measure again**");
+    expect(text).toContain("more than 3.0 % in 1 of 3 turns; **measure again**");
+    expect(text).toContain("Had stopped to draft by the end, of 1 prompts: lookup on 1.");
   });
 
   test("does without other programs, and without a prompt", () => {

@@ -18,8 +18,8 @@ import { runRounds, warmUp } from "./rounds.mjs";
 const USAGE = `usage: npm run bench:compare -- --model M [--draft-model D] [--methods a,b|all] [--prompts 12] [--tokens 128] [--minutes 20]
   [--categories a,b] [--data FOLDER | --files F,G] [--llama plain,lookup,draft|none] [--lookup-pattern 1-3] [--lookup-prediction 1-1]
   [--draft-tokens 1-4] [--draft-confidence 0.6] [--transformers FOLDER [--transformers-dtype q4]] [--ik LLAMA-SERVER [--ik-args "-rtr"]]
-  [--threads 2] [--weights file|q4] [--head FILE|none] [--exit FILE|none] [--featured METHOD] [--out NAME]
-  or: npm run bench:compare -- --render A.jsonl,B.jsonl [--featured METHOD] [--out NAME]`;
+  [--threads 2] [--weights file|q4] [--head FILE|none] [--exit FILE|none] [--featured METHOD] [--busy PERCENT] [--out NAME]
+  or: npm run bench:compare -- --render A.jsonl,B.jsonl [--featured METHOD] [--busy PERCENT] [--out NAME]`;
 const MODES = ["plain", "lookup", "draft"];
 
 function readOptions() {
@@ -133,11 +133,11 @@ async function main() {
           place: options.out && placeOf(options.out),
           results: readResults(listOf("render", options.render)),
         };
-  const text = comparisonText(results, options.featured);
+  const text = comparisonText(results, options.featured, options.busy);
   process.stdout.write(`${text}\n`);
   if (place !== undefined) {
     writeFileSync(`${place}.md`, `${text}\n`);
-    writeFileSync(`${place}.svg`, comparisonChart(results, options.featured));
+    writeFileSync(`${place}.svg`, comparisonChart(results, options.featured, options.busy));
     process.stderr.write(`written: ${place}.jsonl (unless only rendered), .md and .svg\n`);
   }
   if (unequal(results.runs, results.rounds).length > 0) process.exitCode = 1;

@@ -24,7 +24,7 @@ const { ownOf, unequal } = await compiled("conditions");
 const USAGE = `usage: npm run bench:never-slower -- [--models smollm2-135m,espalier-tiny] [--methods a,b|all] [--featured auto] [--prompts 3] [--again 6]
   [--tokens 128] [--contexts 100,1000,4000] [--temperatures 0,0.8] [--categories a,b] [--data FOLDER] [--minutes N] [--seed 1]
   [--threads 2] [--weights file|q4] [--head FILE|none] [--exit FILE|none] [--out NAME]
-  or: npm run bench:never-slower -- --render A.jsonl [--featured METHOD]
+  or: npm run bench:never-slower -- --render A.jsonl [--featured METHOD] [--busy PERCENT]
   The categories are ${[...CATEGORIES, ...ADVERSARIAL].join(", ")}.`;
 
 function readOptions() {
@@ -119,7 +119,7 @@ async function measure(name, options) {
     };
     await runRounds(workers, await promptsOf(cells, 0, prompts), runs);
     const flagged = new Set(
-      verdicts(results, featured)
+      verdicts(results, featured, options.busy)
         .filter(({ slower, behind }) => slower !== "no" || behind !== "no")
         .map(cellKey),
     );
@@ -132,8 +132,8 @@ async function measure(name, options) {
   }
 }
 
-function report({ place, results }, { featured }) {
-  const text = gridText(results, featured);
+function report({ place, results }, { featured, busy }) {
+  const text = gridText(results, featured, busy);
   process.stdout.write(`${text}\n\n`);
   if (place !== undefined) writeFileSync(`${place}.md`, `${text}\n`);
   if (unequal(results.runs, results.rounds).length > 0) process.exitCode = 1;

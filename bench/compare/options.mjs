@@ -11,6 +11,7 @@ export const shared = {
   seed: { type: "string", default: "1" },
   minutes: { type: "string" },
   featured: { type: "string" },
+  busy: { type: "string", default: "100" },
   out: { type: "string" },
   render: { type: "string" },
 };
@@ -59,6 +60,7 @@ export function readShared(values) {
     categories: categories === undefined ? undefined : listOf("categories", categories),
     threads: countOf("threads", values.threads),
     seed: countOf("seed", values.seed, 0),
+    busy: decimalOf("busy", values.busy) / 100,
     minutes: minutes === undefined ? Number.POSITIVE_INFINITY : countOf("minutes", minutes),
     weights: oneOf("weights", values.weights, ["file", "q4"]),
   };

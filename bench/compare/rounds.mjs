@@ -52,7 +52,8 @@ async function round(order, workers, { tokens, maxTokens, temperature, seed }) {
   for (const worker of order) {
     const answer = await worker.ask("generate", { tokens, maxTokens, temperature, seed });
     const after = await processorTime(workers);
-    const all = after.all - before.all;
+    // Clocks of cores tick a hundred times a second: a turn may be over between two ticks.
+    const all = Math.max(1, after.all - before.all);
     const waiting = workers.reduce(
       (sum, other, i) => sum + (other === worker ? 0 : after.byWorker[i] - before.byWorker[i]),
       0,

@@ -6,9 +6,9 @@ import { allContenders, distinct, ownOf } from "./conditions.ts";
 import { PLAIN } from "./figures.ts";
 import type { Records } from "./records.ts";
 
-export function comparisonChart(records: Records, wanted?: string): string {
+export function comparisonChart(records: Records, wanted?: string, busy?: number): string {
   const featured = featuredMethod(ownOf(allContenders(records.runs)), wanted);
-  const lines = headlines(records, featured);
+  const lines = headlines(records, featured, busy);
   const [{ model, machine, threads } = undefined!] = records.runs;
   const bars = [
     ...(lines.some(({ best }) => best !== undefined) ? (["best"] as const) : []),

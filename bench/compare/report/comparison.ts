@@ -47,11 +47,12 @@ export interface Headline {
   readonly overBest: Spread | undefined;
   /** The same with the prompt's time in it, over node-llama-cpp's best mode by that. */
   readonly wholeOverBest: Spread | undefined;
+  readonly accepted: number | undefined;
 }
 
-export function headlines(records: Records, featured: string): Headline[] {
+export function headlines(records: Records, featured: string, busy?: number): Headline[] {
   const peers = peersOf(allContenders(records.runs), PEER);
-  return [...byCategory(countedRounds(records.rounds))].map(([category, rounds]) => {
+  return [...byCategory(countedRounds(records.rounds, busy))].map(([category, rounds]) => {
     const best = fastest(rounds, peers);
     const bestWhole = fastest(rounds, peers, wholeRate);
     return {
@@ -66,16 +67,18 @@ export function headlines(records: Records, featured: string): Headline[] {
       overPlain: ratio(rounds, featured, PLAIN),
       overBest: best === undefined ? undefined : ratio(rounds, featured, best),
       wholeOverBest: bestWhole === undefined ? undefined : ratio(rounds, featured, bestWhole, wholeRate),
+      accepted: meanAccepted(rounds, featured),
     };
   });
 }
 
-export function comparisonText(records: Records, wanted?: string): string {
+/** `wanted`: the method to feature; `busy`: the part of the machine that others may have taken in a turn that counts. */
+export function comparisonText(records: Records, wanted?: string, busy?: number): string {
   const contenders = allContenders(records.runs);
   const own = ownOf(contenders);
   const featured = featuredMethod(own, wanted);
   const names = contenders.map(({ name }) => name);
-  const counted = countedRounds(records.rounds);
+  const counted = countedRounds(records.rounds, busy);
   const categories = byCategory(counted);
   const peers = peersOf(contenders, PEER);
   const cells = (title: string, text: (rounds: readonly Round[], name: string) => string, mean?: Mean) =>
@@ -97,7 +100,7 @@ export function comparisonText(records: Records, wanted?: string): string {
     return best === undefined ? undefined : ratio(rounds, name, best, rate);
   };
   return [
-    headlineTable(headlines(records, featured), featured),
+    headlineTable(headlines(records, featured, busy), featured),
     conditionsText(records, counted),
     DEFINITION,
     cells("Tokens/s", (rounds, name) => medianCell(rateOf(rounds, name))),
@@ -118,8 +121,8 @@ export function comparisonText(records: Records, wanted?: string): string {
 type Mean = (rounds: readonly Round[], name: string) => number | undefined;
 
 function headlineTable(lines: readonly Headline[], featured: string): string {
-  const mean = (some: readonly Headline[], of: (line: Headline) => Spread | undefined) => {
-    const values = some.map((line) => of(line)?.mean).filter((value) => value !== undefined);
+  const mean = (some: readonly Headline[], of: (line: Headline) => number | undefined) => {
+    const values = some.map(of).filter((value) => value !== undefined);
     return values.length === 0 ? figure(undefined) : meanOf(values).toFixed(2);
   };
   const ratios = [
@@ -132,7 +135,8 @@ function headlineTable(lines: readonly Headline[], featured: string): string {
     title,
     String(some.reduce((total, { prompts }) => total + prompts, 0)),
     ...["", "", ""],
-    ...ratios.map((of) => mean(some, of)),
+    ...ratios.map((of) => mean(some, (line) => of(line)?.mean)),
+    mean(some, ({ accepted }) => accepted),
   ];
   return markdownTable([
     [
@@ -143,7 +147,8 @@ function headlineTable(lines: readonly Headline[], featured: string): string {
       `Espalier, ${featured}`,
       `${featured} / ${PLAIN}`,
       `${featured} / ${PEER}`,
-      "with prompts",
+      `${featured} / ${PEER}, prompts included`,
+      `MAT, ${featured}`,
     ],
     ...lines.map((line) => [
       line.category,
@@ -152,6 +157,7 @@ function headlineTable(lines: readonly Headline[], featured: string): string {
       medianCell(line.rates.plain),
       medianCell(line.rates.featured),
       ...ratios.map((of) => meanCell(of(line))),
+      figure(line.accepted),
     ]),
     sum("mean", lines),
     ...(copying.length > 1 && copying.length < lines.length

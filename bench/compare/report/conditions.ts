@@ -45,12 +45,14 @@ export function conditionsText({ runs, rounds }: Records, counted: readonly Roun
       .map(({ name, settings }) => `${name}: ${settingsText(settings)}.`),
     quietText(rounds),
     equalText(runs, rounds),
+    ...offText(rounds),
   ];
   const dropped = rounds.length - counted.length;
-  if (dropped > 0)
+  if (dropped > 0) {
     lines.push(
-      `${dropped} of ${rounds.length} prompts are left out: an answer had fewer than ${FEWEST} tokens behind the first.`,
+      `${dropped} of ${rounds.length} prompts are left out: an answer had fewer than ${FEWEST} tokens behind the first, or others took more of the machine than was asked for.`,
     );
+  }
   return lines.join("\n");
 }
 
@@ -70,6 +72,17 @@ function quietText(rounds: readonly Round[]): string {
   const busy = turns.filter((turn) => turn.others > BUSY).length;
   const again = others > BUSY ? "; **measure again**" : "";
   return `Other programs took ${percent(others)} of the machine (more than ${percent(BUSY)} in ${busy} of ${turns.length} turns${again}), contenders that waited ${percent(waiting)}.`;
+}
+
+/** Which methods had stopped to draft, by their own account. */
+function offText(rounds: readonly Round[]): string[] {
+  const counts = new Map<string, number>();
+  for (const { contender, off } of rounds.flatMap(({ turns }) => turns)) {
+    if (off !== undefined) counts.set(contender, (counts.get(contender) ?? 0) + 1);
+  }
+  if (counts.size === 0) return [];
+  const each = [...counts].map(([name, count]) => `${name} on ${count}`);
+  return [`Had stopped to draft by the end, of ${rounds.length} prompts: ${each.join(", ")}.`];
 }
 
 /** Texts of Espalier's methods must be its plain ones; those of other programs may round otherwise. */

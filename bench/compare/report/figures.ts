@@ -45,9 +45,11 @@ export function turnOf(round: Round, contender: string): Turn | undefined {
   return round.turns.find((turn) => turn.contender === contender);
 }
 
-/** Rounds in which everybody's answer was long enough to be timed. */
-export function countedRounds(rounds: readonly Round[]): Round[] {
-  return rounds.filter(({ turns }) => turns.every(({ tokens, first }) => tokens - first >= FEWEST));
+/** Rounds in which everybody's answer was long enough to be timed, and other programs took at most the part `busy` of the machine in each turn. */
+export function countedRounds(rounds: readonly Round[], busy = 1): Round[] {
+  return rounds.filter(({ turns }) =>
+    turns.every(({ tokens, first, others }) => tokens - first >= FEWEST && others <= busy),
+  );
 }
 
 /** Values by category, in the order in which categories came. */

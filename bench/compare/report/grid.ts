@@ -31,10 +31,10 @@ export function flagOf(ratio: Spread | undefined, least: number): Flag {
   return ratio.count > 1 && ratio.mean + 2 * ratio.error < least ? "sure" : "perhaps";
 }
 
-export function verdicts(records: Records, featured: string): Verdict[] {
+export function verdicts(records: Records, featured: string, busy?: number): Verdict[] {
   const singles = ownOf(allContenders(records.runs)).filter((name) => name !== featured);
   const cells = new Map<string, Round[]>();
-  for (const round of countedRounds(records.rounds)) {
+  for (const round of countedRounds(records.rounds, busy)) {
     if (round.context === null) continue;
     cells.set(cellKey(round), [...(cells.get(cellKey(round)) ?? []), round]);
   }
@@ -57,9 +57,9 @@ export function verdicts(records: Records, featured: string): Verdict[] {
 
 const MARKS: Readonly<Record<Flag, string>> = { no: "", perhaps: "?", sure: "!" };
 
-export function gridText(records: Records, wanted?: string): string {
+export function gridText(records: Records, wanted?: string, busy?: number): string {
   const featured = featuredMethod(ownOf(allContenders(records.runs)), wanted);
-  const cells = verdicts(records, featured).sort(
+  const cells = verdicts(records, featured, busy).sort(
     (a, b) =>
       a.category.localeCompare(b.category, "en") || a.temperature - b.temperature || a.context - b.context,
   );
@@ -114,7 +114,7 @@ export function gridText(records: Records, wanted?: string): string {
     `${cells.length} cells. Below ${LEAST_OF_PLAIN} of ${PLAIN}'s tokens/s: ${count((cell) => cell.slower)}. More than ${((1 - LEAST_OF_BEST) * 100).toFixed(0)} % behind the cell's best single method: ${count((cell) => cell.behind)}. ` +
       "The best of several is partly the luckiest, so cells of few prompts stand worse here than they are. " +
       `*First token*: time to it, over ${PLAIN}'s. \`!\`: more than two standard errors below the limit, \`?\`: below it.`,
-    conditionsText(records, countedRounds(records.rounds)),
+    conditionsText(records, countedRounds(records.rounds, busy)),
     DEFINITION,
   ].join("\n\n");
 }
