@@ -46,10 +46,13 @@ export function contenders({ parts, contextLength }, firsts, store) {
     ...(store && { "retrieval, store": alone(bestFirst, retriever(own(store))) }),
   };
   if (drafts) {
-    methods.union = fused(Number.POSITIVE_INFINITY, own(store));
-    for (const most of firsts) {
-      if (store) methods[`rasd:${most}, no store`] = fused(most, own());
-      methods[`rasd:${most}`] = fused(most, own(store));
+    const all = new Map([
+      ["union", Number.POSITIVE_INFINITY],
+      ...firsts.map((most) => [`rasd:${most}`, most]),
+    ]);
+    for (const [name, most] of all) {
+      if (store) methods[`${name}, no store`] = fused(most, own());
+      methods[name] = fused(most, own(store));
     }
   }
   return new Map(Object.entries(methods).map(([name, compose]) => [name, { name, compose }]));

@@ -16,7 +16,7 @@ import { loadModel, openDatastore } from "../../dist/index.js";
 import { contenders } from "./contenders.mjs";
 
 const USAGE = `usage: npm run bench:rasd -- --model M [--head FILE] --prompts FILES [--limit N] [--max-tokens N] [--budgets N,N]
-  [--firsts K,K] [--datastore FILE] [--answers FILE] [--timed]`;
+  [--firsts K,K] [--datastore FILE] [--answers FILE] [--methods NAME;NAME] [--timed]`;
 
 function readOptions() {
   const { values } = parseArgs({
@@ -30,6 +30,7 @@ function readOptions() {
       firsts: { type: "string", default: "16" },
       datastore: { type: "string" },
       answers: { type: "string" },
+      methods: { type: "string" },
       threads: { type: "string" },
       timed: { type: "boolean", default: false },
     },
@@ -45,6 +46,7 @@ function readOptions() {
   return {
     ...values,
     prompts: values.prompts.split(","),
+    methods: values.methods?.split(";"),
     limit: numbers("limit")[0],
     maxTokens: numbers("max-tokens")[0],
     budgets: numbers("budgets"),
@@ -61,8 +63,13 @@ class Sums {
   add(category, method, answers) {
     for (const name of [category, "all"]) {
       const methods = this.#byCategory.get(name) ?? new Map();
-      const sums = methods.get(method) ?? Object.fromEntries(FIELDS.map((field) => [field, 0]));
+      const sums = methods.get(method) ?? {
+        ...Object.fromEntries(FIELDS.map((field) => [field, 0])),
+        speeds: [],
+      };
       for (const { stats } of answers) for (const field of FIELDS) sums[field] += stats[field];
+      const total = (field) => answers.reduce((sum, { stats }) => sum + stats[field], 0);
+      sums.speeds.push((1000 * total("tokens")) / total("decodeMs"));
       this.#byCategory.set(name, methods.set(method, sums));
     }
   }
@@ -72,7 +79,7 @@ class Sums {
       const head = [title, ...methods];
       const body = [...this.#byCategory].map(([category, by]) => [
         category,
-        ...methods.map((name) => of(by.get(name))),
+        ...methods.map((name) => of(by.get(name), name, by)),
       ]);
       console.log(`${table([head, ...body], { numbersFrom: 1 })}\n`);
     };
@@ -81,7 +88,27 @@ class Sums {
     rows("nodes a pass", ({ nodes, passes }) => (nodes / passes).toFixed(1));
     if (!timed) return;
     rows("tokens/s", ({ tokens, decodeMs }) => ((1000 * tokens) / decodeMs).toFixed(0));
+    rows("by prompt: quartiles", ({ speeds }) =>
+      [0.25, 0.5, 0.75].map((part) => quantile(speeds, part).toFixed(0)).join(" "),
+    );
+    for (const base of [methods[0], ...methods.filter((name) => name.endsWith(", no store"))]) {
+      rows(`over ${base}, by prompt`, (_, name, by) =>
+        [0.25, 0.5, 0.75]
+          .map((part) =>
+            quantile(
+              by.get(name).speeds.map((speed, i) => speed / by.get(base).speeds[i]),
+              part,
+            ).toFixed(2),
+          )
+          .join(" "),
+      );
+    }
   }
+}
+
+function quantile(values, part) {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(part * (sorted.length - 1))];
 }
 
 async function writeAnswers(model, prompts, { answers: file, maxTokens }) {
@@ -95,9 +122,17 @@ async function writeAnswers(model, prompts, { answers: file, maxTokens }) {
   process.stderr.write("\n");
 }
 
+/** Those of the names, if any are given. */
+function chosen(methods, names) {
+  for (const name of names ?? [])
+    if (!methods.has(name))
+      throw new RangeError(`--methods has "${name}"; here are ${[...methods.keys()].join("; ")}`);
+  return names === undefined ? methods : new Map(names.map((name) => [name, methods.get(name)]));
+}
+
 async function measure(model, prompts, options, budget) {
   const { maxTokens, firsts, timed, store } = options;
-  const methods = contenders(model, firsts, store);
+  const methods = chosen(contenders(model, firsts, store), options.methods);
   const own = model.method.bind(model);
   model.method = (name) => (methods.has(name) ? { ...own("plain"), method: methods.get(name) } : own(name));
   const names = [...(timed ? ["plain"] : []), ...methods.keys()];
