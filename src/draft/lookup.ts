@@ -8,7 +8,6 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../types.ts";
 import { Calibration } from "./calibrate.ts";
 import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
-import type { Learnt } from "./learnt.ts";
 import { LONGEST_NGRAM, NgramIndex } from "./ngram-index.ts";
 
 /** Tokens of a match that are counted; longer ones are as good as this. */
@@ -25,10 +24,11 @@ const LENGTH_CLASS = Int32Array.from({ length: LONGEST_MATCH + 1 }, (_, length) 
 /** First guesses at the chance of the best continuation by length class; each further one gets a third of it. */
 const LENGTH_PRIORS = [0.18, 0.45, 0.55, 0.65, 0.7, 0.8, 0.85, 0.9];
 
-/** How often lookups have been right. Class = length class * BRANCHES + place among the candidates. */
+/**
+ * How often lookups have been right. Texts differ in that more than the priors are wrong: started with what other texts had taught, drafts
+ * cost more than they gave, so it is not kept. Class = length class * BRANCHES + place among the candidates.
+ */
 export class LookupOdds extends Calibration {
-  readonly learnt: Learnt = { "lookup.odds": this };
-
   constructor() {
     super(LENGTH_PRIORS.flatMap((prior) => Array.from({ length: BRANCHES }, (_, rank) => prior / 3 ** rank)));
   }

@@ -72,6 +72,26 @@ describe("RecycleDrafter", () => {
     expect(known(none, 1)).toEqual([]);
   });
 
+  it("counts rows of other texts, of the prompt and of the text itself apart", () => {
+    const matrix = new RecycleMatrix(1000);
+    const expectedOf = (drafter: RecycleDrafter) => drafter.expand(new DraftTree(1, 1), [0], 1)[0]!.probs[0]!;
+    const prior = matrix.odds.probs[0]!;
+    const own = new RecycleDrafter(matrix);
+    for (let i = 0; i < 500; i++) {
+      own.observePrompt([1], passOfRows([row(20)]));
+      own.observe(outcomeOf(new DraftTree(1, 1), [0], 20));
+    }
+    expect(expectedOf(own)).toBeGreaterThan(0.9);
+    const other = new RecycleDrafter(matrix);
+    expect(expectedOf(other)).toBe(prior);
+    other.observe(outcomeOf(new DraftTree(1, 1), [0], 500));
+    expect(expectedOf(new RecycleDrafter(matrix))).toBeLessThan(prior);
+    const prompted = new RecycleDrafter(matrix);
+    prompted.begin([1, 30]);
+    expect(expectedOf(prompted)).toBe(prior);
+    expect(expectedOf(own)).toBeGreaterThan(0.9);
+  });
+
   it("takes under 2 MB at a vocabulary of 32k", () => {
     expect(new RecycleMatrix(32_000).rows.byteLength).toBeLessThan(2e6);
   });

@@ -19,13 +19,19 @@ const UNSEEN = -1;
 const BEST_PRIORS = [0.3, 0.45, 0.5, 0.55, 0.6, 0.6];
 const OTHER_PRIORS = [0.11, 0.05, 0.035, 0.025, 0.02, 0.015, 0.01];
 
+/** Who wrote a row: an earlier text or another one that runs now, this text's prompt, or this text as it was written. */
+const ORIGINS = ["others", "prompt", "text"] as const;
+const [OTHERS, PROMPT, TEXT] = ORIGINS.map((_, origin) => origin) as [number, number, number];
+
 /** vocabSize x 8 candidates, and how often each rank has been right. */
 export class RecycleMatrix {
   readonly vocabSize: number;
   /** Row `token` starts at token * 8; best first. */
   readonly rows: Int32Array;
-  /** Class rank + 8 * (depth - 1), where depth is the candidate's. */
-  readonly odds = new Calibration(BEST_PRIORS.flatMap((best) => [best, ...OTHER_PRIORS]));
+  /** Class rank + 8 * (depth - 1) + 48 * origin of the row, where depth is the candidate's. */
+  readonly odds = new Calibration(
+    ORIGINS.flatMap(() => BEST_PRIORS.flatMap((best) => [best, ...OTHER_PRIORS])),
+  );
   readonly learnt: Learnt;
 
   constructor(vocabSize: number) {
@@ -33,7 +39,7 @@ export class RecycleMatrix {
     this.rows = new Int32Array(vocabSize * RECYCLE_WIDTH).fill(UNSEEN);
     this.learnt = {
       "recycle.matrix": { values: this.rows, accepts: (rows) => areRows(rows, vocabSize) },
-      "recycle.odds": this.odds,
+      "recycle.odds-by-origin": this.odds,
     };
   }
 
@@ -58,6 +64,8 @@ export class RecycleDrafter implements Drafter {
   readonly rows: { readonly pass: number; readonly prompt: number };
   readonly #matrix: RecycleMatrix;
   readonly #seeding: PromptSeeding;
+  /** By token, the origin of its row. */
+  readonly #origins: Uint8Array;
 
   /**
    * `seeding` is what the prompt gives: its own pairs of neighbours (default; free), the target's rows (these cost the head
@@ -66,6 +74,7 @@ export class RecycleDrafter implements Drafter {
   constructor(matrix: RecycleMatrix, seeding: PromptSeeding = "bigrams") {
     this.#matrix = matrix;
     this.#seeding = seeding;
+    this.#origins = new Uint8Array(matrix.vocabSize);
     this.rows = { pass: RECYCLE_WIDTH, prompt: seeding === "rows" ? RECYCLE_WIDTH : 0 };
   }
 
@@ -75,7 +84,7 @@ export class RecycleDrafter implements Drafter {
   }
 
   observePrompt(tokens: readonly TokenId[], pass: Pass): void {
-    for (let row = 0; row < tokens.length; row++) this.#matrix.write(tokens[row]!, pass, row);
+    for (let row = 0; row < tokens.length; row++) this.#write(tokens[row]!, pass, row);
   }
 
   expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Candidates[] {
@@ -92,7 +101,7 @@ export class RecycleDrafter implements Drafter {
     const tokens: TokenId[] = [];
     const probs: number[] = [];
     const from = token * RECYCLE_WIDTH;
-    const classes = classOf(depth);
+    const classes = classOf(this.#origins[token]!, depth);
     for (let rank = 0; rank < RECYCLE_WIDTH && rank < width && rows[from + rank]! !== UNSEEN; rank++) {
       tokens.push(rows[from + rank]!);
       probs.push(odds.probs[classes + rank]!);
@@ -105,8 +114,9 @@ export class RecycleDrafter implements Drafter {
     const { rows, odds } = this.#matrix;
     const { tree, path } = outcome;
     for (let i = 0; i < path.length; i++) {
-      const from = tree.tokens[path[i]!]! * RECYCLE_WIDTH;
-      const classes = classOf(i);
+      const token = tree.tokens[path[i]!]!;
+      const from = token * RECYCLE_WIDTH;
+      const classes = classOf(this.#origins[token]!, i);
       const picked = pickedAt(outcome, i);
       for (let rank = 0; rank < RECYCLE_WIDTH && rows[from + rank]! !== UNSEEN; rank++) {
         odds.observe(classes + rank, rows[from + rank] === picked);
@@ -120,10 +130,15 @@ export class RecycleDrafter implements Drafter {
     for (let node = 1; node < tree.size; node++) deepest = Math.max(deepest, tree.depths[node]!);
     for (let depth = deepest; depth >= 0; depth--) {
       for (let node = tree.size - 1; node >= 0; node--) {
-        if (tree.depths[node] === depth) this.#matrix.write(tree.tokens[node]!, pass, node);
+        if (tree.depths[node] === depth) this.#write(tree.tokens[node]!, pass, node);
       }
     }
-    for (const node of path) this.#matrix.write(tree.tokens[node]!, pass, node);
+    for (const node of path) this.#write(tree.tokens[node]!, pass, node);
+  }
+
+  #write(token: TokenId, pass: Pass, node: NodeIndex): void {
+    this.#matrix.write(token, pass, node);
+    this.#origins[token] = TEXT;
   }
 
   /** Puts `next` first in the row of `token`. */
@@ -134,6 +149,7 @@ export class RecycleDrafter implements Drafter {
     while (rank < RECYCLE_WIDTH - 1 && rows[from + rank] !== next) rank++;
     rows.copyWithin(from + 1, from, from + rank);
     rows[from] = next;
+    if (this.#origins[token] === OTHERS) this.#origins[token] = PROMPT;
   }
 }
 
@@ -150,6 +166,6 @@ function areRows(rows: Numbers, vocabSize: number): boolean {
 }
 
 /** The class of rank 0 below a node of `depth`. */
-function classOf(depth: number): number {
-  return Math.min(depth, BEST_PRIORS.length - 1) * RECYCLE_WIDTH;
+function classOf(origin: number, depth: number): number {
+  return (origin * BEST_PRIORS.length + Math.min(depth, BEST_PRIORS.length - 1)) * RECYCLE_WIDTH;
 }

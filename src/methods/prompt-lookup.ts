@@ -8,7 +8,6 @@ export function promptLookup(): Method {
   const odds = new LookupOdds();
   return {
     name: "prompt-lookup",
-    learnt: odds.learnt,
     compose: () => ({ structure: new BestFirst(), drafters: [new LookupDrafter(odds)] }),
   };
 }

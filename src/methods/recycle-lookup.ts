@@ -10,7 +10,7 @@ export function recycleLookup({ vocabSize }: MethodOptions): Method {
   const odds = new LookupOdds();
   return {
     name: "recycle-lookup",
-    learnt: { ...matrix.learnt, ...odds.learnt },
+    learnt: matrix.learnt,
     compose: () => ({
       structure: new BestFirst(),
       drafters: [new LookupDrafter(odds), new RecycleDrafter(matrix)],

@@ -112,9 +112,7 @@ test("methods that learn name what can be kept, alike where it is alike", () => 
         "eagle.odds",
       ],
       "plain": [],
-      "prompt-lookup": [
-        "lookup.odds",
-      ],
+      "prompt-lookup": [],
       "rasd": [
         "eagle.odds",
         "retrieval.odds",
@@ -122,15 +120,14 @@ test("methods that learn name what can be kept, alike where it is alike", () => 
       ],
       "recycle-lookup": [
         "recycle.matrix",
-        "recycle.odds",
-        "lookup.odds",
+        "recycle.odds-by-origin",
       ],
       "retrieval": [
         "retrieval.odds",
       ],
       "token-recycling": [
         "recycle.matrix",
-        "recycle.odds",
+        "recycle.odds-by-origin",
       ],
     }
   `);

@@ -42,6 +42,7 @@ describe("saved state", () => {
     const both = fresh();
     await collect(both.generate({ prompt: "12", maxTokens: 40, method: "recycle-lookup" }));
     await both.saveState(file, "recycle-lookup");
+    await collect(both.generate({ prompt: "12", maxTokens: 40, method: "retrieval" }));
     const one = fresh();
     await one.loadState(file, "token-recycling");
     expect(valuesIn(one, "token-recycling", "recycle.matrix")).toEqual(
@@ -49,13 +50,15 @@ describe("saved state", () => {
     );
     await collect(one.generate({ prompt: "34", maxTokens: 40, method: "token-recycling" }));
     await one.saveState(file, "token-recycling");
+    await both.saveState(file, "retrieval");
     const other = fresh();
     await other.loadState(file, "recycle-lookup");
     expect(valuesIn(other, "recycle-lookup", "recycle.matrix")).toEqual(
       valuesIn(one, "token-recycling", "recycle.matrix"),
     );
-    expect(valuesIn(other, "recycle-lookup", "lookup.odds")).toEqual(
-      valuesIn(both, "recycle-lookup", "lookup.odds"),
+    await other.loadState(file, "retrieval");
+    expect(valuesIn(other, "retrieval", "retrieval.odds")).toEqual(
+      valuesIn(both, "retrieval", "retrieval.odds"),
     );
   });
 
@@ -101,10 +104,14 @@ describe("a keeper", () => {
       await collect(model.generate(request));
       await vi.advanceTimersByTimeAsync(3_600_000);
       expect(told.kept).toHaveLength(1);
-      await collect(model.generate({ ...request, method: "prompt-lookup" }));
+      await collect(model.generate({ ...request, method: "retrieval" }));
       await model[Symbol.asyncDispose]();
       expect(told.kept).toHaveLength(2);
-      expect([...told.kept[1]!.keys()]).toEqual(["recycle.matrix", "recycle.odds", "lookup.odds"]);
+      expect([...told.kept[1]!.keys()]).toEqual([
+        "recycle.matrix",
+        "recycle.odds-by-origin",
+        "retrieval.odds",
+      ]);
       await vi.advanceTimersByTimeAsync(3_600_000);
       expect(told.kept).toHaveLength(2);
     } finally {
@@ -139,10 +146,10 @@ describe("a keeper", () => {
       const { learnt } = next.model.method(name).method;
       expect(learnt!["recycle.matrix"]!.values).toEqual(kept!.get("recycle.matrix"));
     }
-    const wrong = keptModel(new Map([...kept!, ["recycle.odds", new Float64Array(3)]]));
+    const wrong = keptModel(new Map([...kept!, ["recycle.odds-by-origin", new Float64Array(3)]]));
     const cold = await collect(keptModel().model.generate(request));
     const { tokens, end } = await collect(wrong.model.generate(request));
-    expect(wrong.told.refused).toEqual(["recycle.odds"]);
+    expect(wrong.told.refused).toEqual(["recycle.odds-by-origin"]);
     expect([tokens, end.stats.passes]).toEqual([cold.tokens, cold.end.stats.passes]);
   });
 

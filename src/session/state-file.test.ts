@@ -15,7 +15,7 @@ afterAll(() => rm(folder, { recursive: true }));
 const FINGERPRINT = "a1".repeat(32);
 const SOME: Kept = new Map<string, Int32Array | Float64Array>([
   ["recycle.matrix", Int32Array.from({ length: 320 }, (_, i) => i * 7 - 1)],
-  ["lookup.odds", Float64Array.of(0.1, 1 / 3, 1e-300)],
+  ["some.odds", Float64Array.of(0.1, 1 / 3, 1e-300)],
   ["nothing", new Float64Array(0)],
 ]);
 

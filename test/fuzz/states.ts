@@ -5,8 +5,8 @@
 
 import { crc32 } from "node:zlib";
 import { valuesOf } from "../../src/draft/learnt.ts";
-import { LookupOdds } from "../../src/draft/lookup.ts";
 import { RECYCLE_WIDTH, RecycleMatrix } from "../../src/draft/recycle.ts";
+import { RetrievalOdds } from "../../src/draft/retrieval-odds.ts";
 import { readCosts } from "../../src/engine/kept-costs.ts";
 import type { Model } from "../../src/session/model.ts";
 import { encodeState } from "../../src/session/state-file.ts";
@@ -20,7 +20,7 @@ const HEADER = 40;
 
 function validState(chance: Chance): Buffer {
   const matrix = new RecycleMatrix(VOCAB);
-  const odds = new LookupOdds();
+  const odds = new RetrievalOdds();
   for (let token = 0; token < VOCAB; token++) {
     const first = chance.below(VOCAB);
     for (let rank = 0; rank < chance.below(RECYCLE_WIDTH + 1); rank++)
