@@ -65,7 +65,7 @@ test("methods that learn name what can be kept, alike where it is alike", () => 
       ],
       "auto": [
         "recycle.matrix",
-        "recycle.odds",
+        "recycle.odds-by-origin",
         "retrieval.odds",
         "eagle.odds",
         "auto.eagle.mixer-0",
