@@ -13,8 +13,11 @@ import { clipped, clippedBefore, visible, visibleToken } from "./visible.ts";
 const MARGIN = 20;
 const HEAD = 66;
 const FOOT = 34;
-/** Widths of characters, of labels and of notes. */
+/** The least width, as of the texts above a tree. */
+const LEAST = 600;
+/** Widths of characters: of labels, of the legend, and of notes. */
 const CHARACTER = 8;
+const MIDDLING = 7;
 const SMALL = 6;
 const BOX = { height: 38, padding: 9, gapX: 26, gapY: 10 };
 /** Longest texts, in characters. */
@@ -38,18 +41,20 @@ export function treeSvg(trace: Trace, index: number): string {
   const step = trace.steps[index]!;
   const { boxes, edges, width, height } = layOut(trace, step);
   const letters = lettersOf(trace.drafters);
-  const wide = Math.max(width + 2 * MARGIN, 640);
-  const columns = Math.floor((wide - 2 * MARGIN) / CHARACTER);
+  const names = trace.drafters.map((name, i) => `${letters[i]} ${clipped(visible(name), NAME)}`);
+  const signs = ["bold: accepted", "◆ the model's own token", "0.50: probability"];
+  const legend = [
+    ...names.map((name, i) => `<tspan class="d${i % LIGHT.length}">${escaped(name)}</tspan>`),
+    ...signs,
+  ].join(" · ");
+  const inner = Math.max(width, LEAST, stringWidth([...names, ...signs].join(" · ")) * MIDDLING);
+  const wide = inner + 2 * MARGIN;
+  const columns = Math.floor(inner / CHARACTER);
   const context = contextOf(trace, step);
   const given = clipped(context.given, Math.floor((columns * 2) / 3));
   const before = clippedBefore(context.before, columns - stringWidth(given));
   const title = titleOf(trace, index);
   const bottom = HEAD + height + FOOT;
-  const names = trace.drafters.map(
-    (name, i) =>
-      `<tspan class="d${i % LIGHT.length}">${letters[i]} ${escaped(clipped(visible(name), NAME))}</tspan>`,
-  );
-  const legend = [...names, "bold: accepted", "◆ the model's own token", "0.50: probability"].join(" · ");
   return `${[
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${wide} ${bottom}" width="${wide}" height="${bottom}" role="img">`,
     `<title>${escaped(title)}</title>`,
