@@ -25,7 +25,7 @@ export function installLlama() {
   execFileSync("npm", ["install", "--no-save", "--ignore-scripts"], { cwd: bench, stdio: ["ignore", 2, 2] });
 }
 
-/** Loads models with one number of threads: `open(path)` gives a model and a context for it. `module`: the package itself. */
+/** Loads models with one number of threads: `open(path)` gives a model and a context for it, of several sequences if asked. `module`: the package itself. */
 export async function openLlama({ threads, contextSize }) {
   const module = await import("node-llama-cpp");
   const llama = await module.getLlama({
@@ -36,10 +36,11 @@ export async function openLlama({ threads, contextSize }) {
     logLevel: "error",
     maxThreads: threads,
   });
-  async function open(modelPath) {
+  async function open(modelPath, sequences = 1) {
     const model = await llama.loadModel({ modelPath });
     const context = await model.createContext({
       contextSize,
+      sequences,
       batchSize: 512,
       flashAttention: true,
       threads: { ideal: threads, min: threads },
