@@ -1,6 +1,7 @@
 /** @file `espalier serve`: the model behind an address, in the shape of OpenAI's API. */
 
 import { type Command, Option } from "commander";
+import wrapAnsi from "wrap-ansi";
 import { version } from "../engine/version.ts";
 import { type AppOptions, createApp } from "../server/app.ts";
 import { listen } from "../server/listen.ts";
@@ -136,6 +137,13 @@ function logLine({ route, status, seconds, code, stats, stopReason }: LogEntry):
   return `${new Date().toISOString()} ${status} ${route} ${seconds.toFixed(2)} s ${what}`.trimEnd();
 }
 
+const INDENT = " ".repeat(12);
+const COLUMNS = 80;
+
+function indented(text: string): string {
+  return wrapAnsi(text, COLUMNS - INDENT.length).replaceAll(/^/gm, INDENT);
+}
+
 /** What somebody sees who has started it. */
 function screen(url: string, model: Model, options: Options, { apiKey }: Partial<AppOptions>): string {
   const { parallel, queue } = options;
@@ -149,7 +157,8 @@ function screen(url: string, model: Model, options: Options, { apiKey }: Partial
   address   ${url}/v1${apiKey === undefined ? "" : ", with a key"}
   model     ${model.name}, context of ${model.contextLength} tokens
   engine    ${isa}, ${threads} ${threads === 1 ? "thread" : "threads"}
-  drafting  ${model.defaultMethod}; a request may ask for ${others.join(", ")}
+  drafting  ${model.defaultMethod}
+${indented(`a request may ask for ${others.join(", ")}`)}
   places    ${parallel} ${parallel === 1 ? "text" : "texts"} at once, ${queue} waiting
 
   curl ${url}/v1/chat/completions${key} -H "Content-Type: application/json" -d '${data}'

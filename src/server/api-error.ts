@@ -82,7 +82,8 @@ export function schemaError({ issues }: z.ZodError): ApiError {
     });
   }
   const missing = issue.code === "invalid_type" && issue.message.endsWith("received undefined");
-  const message = missing ? `${param} is missing` : `${param === "" ? "the body" : param}: ${issue.message}`;
+  const what = param === "" ? "the body" : param;
+  const message = missing ? `${what} is missing` : `${what}: ${issue.message}`;
   return new ApiError(400, message, {
     param: param === "" ? undefined : param,
     code: missing ? "missing_required_parameter" : "invalid_value",

@@ -85,7 +85,7 @@ describe("a chat completion", () => {
       message: { content: text.slice(0, text.indexOf(stop)) },
       finish_reason: "stop",
     });
-    const open = await read(serving().chat({ max_tokens: null, max_completion_tokens: null }));
+    const open = await read(serving().chat({ max_tokens: null, max_completion_tokens: null, tools: null }));
     const free = await said({ messages: [USER], maxTokens: 508 });
     expect(free.end.stopReason).toBe("end-token");
     expect(open.body.choices[0]).toMatchObject({ message: { content: free.text }, finish_reason: "stop" });
@@ -229,6 +229,7 @@ describe("what is refused", () => {
   const long = "A".repeat(600);
   const chat: [string, unknown, number, string | null, string, string][] = [
     ["no JSON", "{", 400, null, "invalid_json", "not JSON"],
+    ["nothing", "null", 400, null, "missing_required_parameter", "the body is missing"],
     ["no object", [], 400, null, "invalid_value", "the body"],
     ["nothing", {}, 400, "model", "missing_required_parameter", "model is missing"],
     ["another model", { ...CHAT, model: "gpt" }, 404, "model", "model_not_found", 'give "toy"'],
@@ -620,7 +621,7 @@ describe("what it tells of itself", () => {
     const { body } = await read(ask("/v1/models"));
     expect(body).toMatchObject({
       object: "list",
-      data: [{ id: "toy", object: "model", owned_by: "espalier" }],
+      data: [{ id: "toy", object: "model", owned_by: "espalier", max_model_len: 512 }],
     });
     expect((await read(ask("/v1/models/toy"))).body).toEqual(body.data[0]);
     expect(await read(ask("/v1/models/gpt"))).toMatchObject({

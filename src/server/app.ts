@@ -61,7 +61,8 @@ export function createApp(generator: Generator, options: AppOptions): App {
   const metrics = new Metrics();
   const places = new OpenTexts(maxOpen);
   const created = Math.floor(Date.now() / 1000);
-  const model = { id: generator.name, object: "model", created, owned_by: "espalier" };
+  const { name, contextLength } = generator;
+  const model = { id: name, object: "model", created, owned_by: "espalier", max_model_len: contextLength };
   const document = openApi(generator, { version, needsKey: apiKey !== undefined });
   const texts = new Texts(generator, { places, metrics, onLog, onFault });
   const app = new Hono<Env>();
@@ -170,7 +171,8 @@ async function bodyOf<T>(c: Context, schema: z.ZodType<T>): Promise<T> {
   }
   let value: unknown;
   try {
-    value = JSON.parse(await c.req.text());
+    // null stands for the default, as clients that write all they know have it: also for what is not supported.
+    value = JSON.parse(await c.req.text(), (_, entry) => entry ?? undefined);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new ApiError(400, `the body is not JSON: ${error.message.slice(0, 200)}`, { code: "invalid_json" });

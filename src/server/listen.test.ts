@@ -39,6 +39,13 @@ describe("a client", () => {
     }
   });
 
+  test("that has been answered may keep its connection for longer than clients do", async () => {
+    const server = await listen(serving().app, LOCAL);
+    const { headers } = await fetch(`${server.url}/health`);
+    expect(headers.get("keep-alive")).toBe("timeout=75");
+    await server.close();
+  });
+
   test("that sends no headers is dropped", async () => {
     const server = await listen(serving().app, { ...LOCAL, headersMs: 100 });
     const socket = connect(Number(new URL(server.url).port), "127.0.0.1");

@@ -10,6 +10,8 @@ import type { App } from "./app.ts";
 /** Milliseconds that a client has for the headers of a request, and for all of it. */
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 60_000;
+/** Milliseconds that a connection without a request is kept: longer than clients keep theirs, who would send into a closed one. */
+const IDLE_MS = 75_000;
 /** How often these are looked at. */
 const CHECK_MS = 1_000;
 const MOST_HEADER_BYTES = 16 << 10;
@@ -43,6 +45,7 @@ export async function listen(
     serverOptions: {
       headersTimeout: headersMs,
       requestTimeout: REQUEST_MS,
+      keepAliveTimeout: IDLE_MS,
       connectionsCheckingInterval: Math.min(CHECK_MS, headersMs),
       maxHeaderSize: MOST_HEADER_BYTES,
     },

@@ -113,6 +113,7 @@ export const modelSchema = z.object({
   object: z.literal("model"),
   created: count,
   owned_by: z.string(),
+  max_model_len: count.describe("Most tokens of prompt and answer together. Not OpenAI's."),
 });
 export const modelsSchema = z.object({ object: z.literal("list"), data: z.array(modelSchema) });
 
