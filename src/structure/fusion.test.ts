@@ -55,6 +55,19 @@ describe("Fusion", () => {
     expect(pathsOf(tree)).toEqual(["", "1", "1 2", "1 2 3", "1 2 4", "1 2 4 5"]);
   });
 
+  it("asks the model about what only tables found, as far as it is asked at all", async () => {
+    const model = tableDrafter((tree, node) =>
+      node === 0 ? { tokens: [1], probs: [0.5] } : { tokens: [tree.tokens[node]! + 1], probs: [0.9] },
+    );
+    const table = tableDrafter((_, node) =>
+      node === 0 ? { tokens: [5], probs: [0.9] } : { tokens: [], probs: [] },
+    );
+    const of = async (levels: number) =>
+      pathsOf(await grown([model, table], 9, 3, fusion(Number.POSITIVE_INFINITY, levels)));
+    expect(await of(2)).toEqual(["", "1", "1 2", "5", "5 6"]);
+    expect(await of(1)).toEqual(["", "1", "5"]);
+  });
+
   it("drops what tables begin with none of the model's first tokens, unless the model says nothing", async () => {
     const model = tableDrafter(() => ({ tokens: [1, 2, 3], probs: [0.5, 0.3, 0.1] }));
     const table = tableDrafter((_, node) =>
