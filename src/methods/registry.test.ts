@@ -141,9 +141,9 @@ test("methods that learn name what can be kept, alike where it is alike", () => 
 });
 
 test.each([
-  ["magic", "the methods are auto, plain, "],
-  ["toString", "the methods are auto, plain, "],
-  ["", "the methods are auto, plain, "],
+  ["magic", "the methods are plain, "],
+  ["toString", "the methods are plain, "],
+  ["", "the methods are plain, "],
   ["plain:3", "plain takes no number"],
   ["chain:", "behind chain: goes a length in tokens, a whole number from 0 to 64"],
   ["chain:1.5", "a whole number from 0 to 64"],

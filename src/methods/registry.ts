@@ -55,8 +55,8 @@ const LENGTH = { what: "a length in tokens", most: 64, whole: true };
 const LOGARITHM = { what: "minus the logarithm of a probability", most: 20 };
 
 const METHODS: Readonly<Record<string, Entry>> = {
-  auto: { make: auto },
   plain: { make: plain },
+  auto: { make: auto },
   "token-recycling": { make: tokenRecycling },
   "prompt-lookup": { make: promptLookup },
   "recycle-lookup": { make: recycleLookup },
