@@ -44,7 +44,7 @@ describe("a request that makes no sense", () => {
       "an unknown method",
       { prompt: "1", method: "magic" },
       RangeError,
-      "plain, token-recycling, prompt-lookup",
+      "plain, auto, token-recycling, prompt-lookup",
     ],
     ["a method out of Object", { prompt: "1", method: "toString" }, RangeError, 'method is "toString"'],
   ];
