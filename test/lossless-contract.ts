@@ -10,6 +10,7 @@ import { History } from "../src/sampling/history.ts";
 import { samplingSettings } from "../src/sampling/options.ts";
 import { createSampler } from "../src/sampling/sampler.ts";
 import type { GenerateRequest, SamplingOptions } from "../src/session/api.ts";
+import { Attendance } from "../src/session/attendance.ts";
 import type { Model } from "../src/session/model.ts";
 import { step, wantOf } from "../src/session/step.ts";
 import type { Structure } from "../src/structure/structure.ts";
@@ -329,6 +330,7 @@ async function decode(
     sampler,
     structure,
     drafters: [witness],
+    attendance: new Attendance([witness], structure),
     tree,
     want: wantOf(sampler, [witness], structure),
   };

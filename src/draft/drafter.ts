@@ -33,6 +33,8 @@ export interface Drafter extends Partial<AsyncDisposable> {
   readonly rows: { readonly pass: number; readonly prompt: number };
   /** The target's layers whose hidden states it reads in every row, of passes and of the prompt (0: the embedding). Default: none. */
   readonly taps?: readonly number[];
+  /** Whether it need not see every step: before it is asked again, {@link Drafter.begin} tells it all of the text. Default: no. */
+  readonly mayMiss?: boolean;
   /** Whether it could say `token` at all. Default: any. */
   names?(token: TokenId): boolean;
   /** Why it guessed nothing in the latest step, for people; undefined when it was willing to. */

@@ -88,6 +88,7 @@ export class EagleDrafter implements Drafter {
 
   /** Runs the new rows, root last; false when there is none. */
   async #start(topK: number): Promise<boolean> {
+    await this.#rows.catchUp();
     const { features, text, sequence } = this.#rows;
     if (features.length === 0) return false;
     this.#answers.clear();

@@ -101,6 +101,7 @@ export class ExitDrafter implements Drafter {
 
   /** Runs the root, and with it what is new in the text. */
   async #start(topK: number): Promise<void> {
+    await this.#rows.catchUp();
     const { features, text, sequence } = this.#rows;
     this.#answers.clear();
     this.#tree.reset(text.at(-1)!);

@@ -10,6 +10,8 @@ import { pickedAt, type StepOutcome } from "./drafter.ts";
 
 /** New rows beyond this are read in passes of their own, so that nodes find room in the step's. */
 const CATCH_UP = 16;
+/** Rows that wait at most while nobody asks: the more at once, the cheaper. */
+const WAITING = 64;
 
 export class HeadRows {
   readonly #head: DraftHead;
@@ -63,7 +65,7 @@ export class HeadRows {
 
   async observePrompt(pass: Pass, position: Position): Promise<void> {
     for (let row = this.#known - position; row < pass.size; row++) this.#keep(pass, row);
-    await this.#catchUp();
+    if (this.#features.length > WAITING) await this.catchUp();
   }
 
   /** The tokens of the next `rows` rows. */
@@ -84,7 +86,7 @@ export class HeadRows {
       if (i >= done) this.#keep(outcome.pass, node);
       this.#text.push(pickedAt(outcome, i));
     }
-    await this.#catchUp();
+    if (this.#features.length > WAITING) await this.catchUp();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -104,8 +106,8 @@ export class HeadRows {
     this.#features.push(feature);
   }
 
-  /** Reads the new rows but for the last when they have become many. */
-  async #catchUp(): Promise<void> {
+  /** Reads the new rows but for the last when they have become many, so that a question about the last finds room. */
+  async catchUp(): Promise<void> {
     if (this.#features.length <= CATCH_UP) return;
     const features = this.#features;
     const last = features.pop()!;

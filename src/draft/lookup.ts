@@ -37,6 +37,7 @@ export class LookupOdds extends Calibration {
 export class LookupDrafter implements Drafter {
   readonly name: "lookup" | "prediction";
   readonly rows = { pass: 0, prompt: 0 };
+  readonly mayMiss = true;
   readonly #odds: LookupOdds;
   /** The text so far. */
   readonly #text = new NgramIndex();

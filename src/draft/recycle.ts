@@ -61,6 +61,7 @@ export type PromptSeeding = "rows" | "bigrams" | "none";
 /** Drafts one text from a matrix that may be shared with other texts. */
 export class RecycleDrafter implements Drafter {
   readonly name = "recycle";
+  readonly mayMiss = true;
   readonly rows: { readonly pass: number; readonly prompt: number };
   readonly #matrix: RecycleMatrix;
   readonly #seeding: PromptSeeding;

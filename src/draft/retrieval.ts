@@ -40,6 +40,7 @@ type Follower = Omit<Evidence, "place" | "matched" | "longest"> & { readonly tok
 export class RetrievalDrafter implements Drafter {
   readonly name = "retrieval";
   readonly rows = { pass: 0, prompt: 0 };
+  readonly mayMiss = true;
   readonly #places: RetrievalPlaces;
   readonly #odds: RetrievalOdds;
   #text: TokenId[] = [];

@@ -10,6 +10,7 @@ import { RecycleDrafter, RecycleMatrix } from "../draft/recycle.ts";
 import { RetrievalDrafter } from "../draft/retrieval.ts";
 import { RetrievalOdds } from "../draft/retrieval-odds.ts";
 import { TextMemory } from "../draft/text-memory.ts";
+import { TableWorth } from "../structure/table-worth.ts";
 import { UnionTree } from "../structure/union.ts";
 import { Yields } from "../structure/yields.ts";
 import type { Method, MethodOptions } from "./method.ts";
@@ -25,6 +26,7 @@ export function auto(options: MethodOptions): Method {
   const mixers = TEMPERATURES.map(() => new Mixer());
   const mixer = (temperature: number) => mixers[TEMPERATURES.findLastIndex((least) => least <= temperature)]!;
   const yields = model && new Yields();
+  const tables = [new TableWorth(), new TableWorth()];
   return {
     name: "auto",
     learnt: {
@@ -34,7 +36,7 @@ export function auto(options: MethodOptions): Method {
       ...ownLearnt(mixers, yields, model?.kind),
     },
     compose: () => ({
-      structure: new UnionTree({ mixer, yields }),
+      structure: new UnionTree({ mixer, yields, tables }),
       drafters: [...(model ? [model.make()] : []), new RetrievalDrafter(places), new RecycleDrafter(matrix)],
     }),
   };

@@ -64,6 +64,9 @@ class TimedDrafter implements Required<Omit<Drafter, typeof Symbol.asyncDispose>
   get off(): string | undefined {
     return this.#drafter.off;
   }
+  get mayMiss(): boolean {
+    return this.#drafter.mayMiss ?? false;
+  }
   get passes(): number {
     return this.#drafter.passes ?? 0;
   }

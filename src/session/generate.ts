@@ -11,6 +11,7 @@ import { History } from "../sampling/history.ts";
 import { createSampler } from "../sampling/sampler.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { GenerateEvent, StopReason } from "./api.ts";
+import { Attendance } from "./attendance.ts";
 import type { Cache } from "./cache.ts";
 import { DrafterClock } from "./drafter-clock.ts";
 import { LogProbReader } from "./log-probs.ts";
@@ -59,7 +60,18 @@ export async function* generate(
   // Who names a number of nodes gets that many; what their draft may cost is still measured.
   const prices = plans && { ...plans.at().prices(), node: 0 };
   const tree = new DraftTree(0, budget);
-  const decoding: Decoding = { sequence, history, sampler, structure, drafters, want, tree, plans: chosen };
+  const attendance = new Attendance(drafters, structure);
+  const decoding: Decoding = {
+    sequence,
+    history,
+    sampler,
+    structure,
+    drafters,
+    attendance,
+    want,
+    tree,
+    plans: chosen,
+  };
   const output = new Output(model.tokenizer, request.stop, request);
   const reader =
     request.logProbs === undefined

@@ -8,6 +8,7 @@ import type { Sampler } from "../sampling/sampler.ts";
 import type { Budget, Structure } from "../structure/structure.ts";
 import type { TargetSequence, Want } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
+import type { Attendance } from "./attendance.ts";
 import { verify } from "./verify.ts";
 
 /** All that takes part in the steps of one text. The last token of `history` is the root: not in the cache yet. */
@@ -17,6 +18,7 @@ export interface Decoding {
   readonly sampler: Sampler;
   readonly structure: Structure;
   readonly drafters: readonly Drafter[];
+  readonly attendance: Attendance;
   /** What sampler and drafters read of a row, together. */
   readonly want: Want;
   /** Used again for every step. */
@@ -41,7 +43,7 @@ export interface Step extends StepOutcome {
 }
 
 export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
-  const { sequence, history, sampler, structure, drafters, want, tree, plans } = decoding;
+  const { sequence, history, sampler, structure, drafters, attendance, want, tree, plans } = decoding;
   const position = sequence.length;
   const plan = plans?.at(sequence.company);
   const turn = plan?.next(sequence.company);
@@ -50,8 +52,10 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
   sequence.announce?.();
   tree.reset(history.tokens[position]!);
   const start = performance.now();
-  if (turn?.kind !== "plain")
+  if (turn?.kind !== "plain") {
+    await attendance.gather(history.tokens);
     await structure.grow(tree, drafters, turn ? { ...budget, prices: turn.prices } : budget);
+  }
   const grown = tree.size;
   if (plan && turn) tree.truncate(plan.choose(turn, tree.values, tree.size));
   const drafted = performance.now();
@@ -62,12 +66,7 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
 
   const outcome = { tree, pass, path, bonus, position };
   const learning = performance.now();
-  for (const drafter of drafters) {
-    const learnt = drafter.observe(outcome);
-    if (learnt) await learnt;
-  }
-  structure.stop?.observe?.(outcome);
-  structure.observe?.(outcome);
+  await attendance.observe(outcome, off !== null && turn?.kind === "plain");
   const draftMs = drafted - start + performance.now() - learning;
   if (plan && turn) {
     const { company } = sequence;

@@ -12,6 +12,7 @@ import type { NodeIndex } from "../types.ts";
 import { Frontier } from "./frontier.ts";
 import { NOTHING, Opinions } from "./opinions.ts";
 import type { Budget, Prices, Structure } from "./structure.ts";
+import type { TableWorth } from "./table-worth.ts";
 import type { Yields } from "./yields.ts";
 
 /** The most candidates of one drafter below a node. */
@@ -29,6 +30,8 @@ export interface UnionMemory {
   mixer(temperature: number): Mixer;
   /** What asking the model has brought; undefined where there is none. */
   readonly yields?: Yields | undefined;
+  /** Of the first tables, what they have brought; others are asked always. */
+  readonly tables?: readonly TableWorth[];
 }
 
 /** With `yields` the first drafter is a model, all others are tables. */
@@ -36,6 +39,8 @@ export class UnionTree implements Structure {
   readonly #memory: UnionMemory;
   readonly #yields: Yields | undefined;
   #mixer: Mixer;
+  /** The first drafter that is a table. */
+  readonly #firstTable: number;
   readonly #frontier = new Frontier();
   /** Every node that was looked at in this step. */
   #all = new DraftTree(0, 1);
@@ -46,11 +51,17 @@ export class UnionTree implements Structure {
   /** By node of `#all`, where it is in the tree. */
   readonly #places: NodeIndex[] = [];
   readonly #ask: NodeIndex[] = [0];
+  /** By drafter, milliseconds of its answers in this step. */
+  readonly #ms: number[] = [];
+  /** What a millisecond of this step is worth, in tokens. */
+  #price = 0;
+  #grown = false;
 
   constructor(memory: UnionMemory) {
     this.#memory = memory;
     this.#yields = memory.yields;
     this.#mixer = memory.mixer(0);
+    this.#firstTable = this.#yields ? 1 : 0;
   }
 
   begin(temperature: number): void {
@@ -66,6 +77,9 @@ export class UnionTree implements Structure {
     else this.#all.reset(tree.root);
     const { prices = FREE } = budget;
     const model = this.#yields && drafters[0];
+    this.#grown = true;
+    this.#price = prices.ms;
+    this.#ms.length = 0;
     this.#consult(0, drafters);
     const worth = this.#select(drafters, budget);
     if (model && this.#yields!.asks(worth, prices.ms)) {
@@ -76,7 +90,12 @@ export class UnionTree implements Structure {
     this.#copy(tree);
   }
 
-  observe(outcome: StepOutcome): void {
+  asks(drafter: number): boolean {
+    return this.#memory.tables?.[drafter - this.#firstTable]?.asked ?? true;
+  }
+
+  observe(outcome: StepOutcome, learning: readonly number[] = []): void {
+    this.#judge(learning);
     const all = this.#all;
     let node: NodeIndex = 0;
     for (let i = 0; i < outcome.path.length && node >= 0; i++) {
@@ -86,6 +105,23 @@ export class UnionTree implements Structure {
     }
     // A step without a draft learns nothing from the one before.
     all.reset(0);
+  }
+
+  /** What each table was worth in a step with a draft. */
+  #judge(learning: readonly number[]): void {
+    if (!this.#grown) return;
+    this.#grown = false;
+    for (const [at, table] of (this.#memory.tables ?? []).entries()) {
+      const i = this.#firstTable + at;
+      if (!table.asked) {
+        table.pass();
+        continue;
+      }
+      let tokens = 0;
+      for (const node of this.#best)
+        if (this.#all.sources[node] === 1 << i) tokens += this.#all.values[node]!;
+      table.observe(tokens, (this.#ms[i] ?? 0) + (learning[i] ?? 0), this.#price);
+    }
   }
 
   /** Asks the model level by level; gives how often, and what the tree is worth then. */
@@ -168,8 +204,11 @@ export class UnionTree implements Structure {
     const opinions = this.#opinions[node];
     opinions.clear();
     this.#ask[0] = node;
-    for (let i = this.#yields ? 1 : 0; i < drafters.length; i++) {
+    for (let i = this.#firstTable; i < drafters.length; i++) {
+      if (!this.asks(i)) continue;
+      const start = performance.now();
       const answers = drafters[i]!.expand(this.#all, this.#ask, BRANCHES);
+      this.#ms[i] = (this.#ms[i] ?? 0) + performance.now() - start;
       if (answers instanceof Promise) throw new Error(`internal: ${drafters[i]!.name} is no table`);
       opinions.add(answers[0]!, i);
     }

@@ -55,12 +55,17 @@ class Estimate {
   /** Moves the value, a median, which the slow first calls of cold code hardly move, towards `value` > 0; at first to the least. */
   addToMedian(value: number): void {
     const count = Math.min(MEMORY, this.count + 1);
-    const factor = 1 + 1 / (1 + count / 3);
-    if (this.count === 0) this.#values[this.#at] = value;
-    else if (value > this.value) this.#values[this.#at] = Math.min(value, this.value * factor);
-    else this.#values[this.#at] = count <= FIRST ? value : Math.max(value, this.value / factor);
+    this.#values[this.#at] = towardsMedian(this.value, value, count);
     this.#values[this.#at + 1] = count;
   }
+}
+
+/** `median` after sample `count` (from 1), which is `sample` > 0. */
+export function towardsMedian(median: number, sample: number, count: number): number {
+  if (count === 1) return sample;
+  const factor = 1 + 1 / (1 + count / 3);
+  if (sample > median) return Math.min(sample, median * factor);
+  return count <= FIRST ? sample : Math.max(sample, median / factor);
 }
 
 /** Of one model, for all texts of a method. */

@@ -1,0 +1,53 @@
+import { expect, it } from "vitest";
+import { outcomeOf } from "../../test/outcomes.ts";
+import type { Drafter } from "../draft/drafter.ts";
+import type { Structure } from "../structure/structure.ts";
+import { DraftTree } from "../tree/draft-tree.ts";
+import { Attendance } from "./attendance.ts";
+
+/** Notes what it is told. */
+function listener(mayMiss: boolean) {
+  const heard: string[] = [];
+  const drafter: Drafter = {
+    name: "listener",
+    rows: { pass: 0, prompt: 0 },
+    mayMiss,
+    begin: (tokens) => void heard.push(`begin ${tokens.length}`),
+    expand: (_tree, nodes) => nodes.map(() => ({ tokens: [], probs: [] })),
+    observe: ({ position }) => void heard.push(`step ${position}`),
+  };
+  return { drafter, heard };
+}
+
+it("who may miss steps rests when nothing is drafted, or nobody asks, and then reads what it has missed", async () => {
+  const [always, table, other] = [listener(false), listener(true), listener(true)];
+  const asked = [true, true, true];
+  const observed: number[] = [];
+  const structure: Structure = {
+    grow() {},
+    asks: (i) => asked[i]!,
+    observe: ({ position }, ms) => {
+      observed.push(position);
+      expect(ms).toHaveLength(3);
+    },
+  };
+  const attendance = new Attendance([always.drafter, table.drafter, other.drafter], structure);
+  const step = (position: number, rest: boolean) =>
+    attendance.observe(outcomeOf(new DraftTree(0, 1), [0], 1, position), rest);
+  await step(1, false);
+  asked[2] = false;
+  await step(2, false);
+  await step(3, true);
+  await attendance.gather([1, 2, 3, 4]);
+  await step(4, false);
+  asked[2] = true;
+  // It has missed steps: nothing more is learnt before it has caught up.
+  await step(5, false);
+  await attendance.gather([1, 2, 3, 4, 5, 6]);
+  await attendance.gather([1, 2, 3, 4, 5, 6]);
+  await step(6, false);
+  expect(always.heard).toEqual(["step 1", "step 2", "step 3", "step 4", "step 5", "step 6"]);
+  expect(table.heard).toEqual(["step 1", "step 2", "begin 4", "step 4", "step 5", "step 6"]);
+  expect(other.heard).toEqual(["step 1", "begin 6", "step 6"]);
+  expect(observed).toEqual([1, 2, 3, 4, 5, 6]);
+});

@@ -1,0 +1,48 @@
+/**
+ * @file What a table has brought: the tokens expected of nodes that nobody else proposed, and its time. On a small model even a table's time
+ * counts. One that costs more than it brings is left out for a while, every time for longer, and tried again.
+ */
+
+import { towardsMedian } from "./yields.ts";
+
+/** Steps from which on a table is judged, and of every trial. */
+const ENOUGH = 40;
+/** Steps that decide. */
+const MEMORY = 1 - 1 / 64;
+/** Steps that a table is left out for, at first and at most. */
+const FIRST_NAP = 256;
+const LONGEST_NAP = 8192;
+
+/** Of one table, for all texts of a method. */
+export class TableWorth {
+  #steps = 0;
+  #tokens = 0;
+  #ms = 0;
+  #nap = FIRST_NAP;
+  /** Steps that it is still left out for. */
+  #left = 0;
+
+  /** Whether the next draft asks it. */
+  get asked(): boolean {
+    return this.#left === 0;
+  }
+
+  /** A step has begun without it. */
+  pass(): void {
+    if (this.#left > 0 && --this.#left === 0) this.#steps = 0;
+  }
+
+  /** It took `ms` for a step that it alone was worth `tokens`, where a millisecond is worth `price` tokens. */
+  observe(tokens: number, ms: number, price: number): void {
+    this.#steps++;
+    this.#tokens += Math.max(1 - MEMORY, 1 / this.#steps) * (tokens - this.#tokens);
+    this.#ms = towardsMedian(this.#ms, ms, Math.min(ENOUGH, this.#steps));
+    if (this.#steps < ENOUGH) return;
+    if (this.#tokens >= price * this.#ms) {
+      this.#nap = FIRST_NAP;
+      return;
+    }
+    this.#left = this.#nap;
+    this.#nap = Math.min(LONGEST_NAP, 2 * this.#nap);
+  }
+}
