@@ -551,6 +551,23 @@ static napi_value cache_bytes(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/* () -> {used, kept}, bytes of all that the engine has taken in this process; null where that is not counted */
+static napi_value memory_bytes(napi_env env, napi_callback_info info) {
+  (void)info;
+  EspMemory memory;
+  napi_value result, used, kept;
+  if (!esp_memory(&memory)) {
+    CALL(env, napi_get_null(env, &result));
+    return result;
+  }
+  CALL(env, napi_create_object(env, &result));
+  CALL(env, napi_create_double(env, (double)memory.used, &used));
+  CALL(env, napi_create_double(env, (double)memory.kept, &kept));
+  CALL(env, napi_set_named_property(env, result, "used", used));
+  CALL(env, napi_set_named_property(env, result, "kept", kept));
+  return result;
+}
+
 /* (cache, from, known, length) -> status */
 static napi_value cache_copy(napi_env env, napi_callback_info info) {
   napi_value values[4];
@@ -912,6 +929,7 @@ NAPI_MODULE_INIT(/* env, exports */) {
       {"cacheRollback", cache_rollback},
       {"cacheTruncate", cache_truncate},
       {"cacheBytes", cache_bytes},
+      {"memoryBytes", memory_bytes},
       {"cacheCopy", cache_copy},
       {"prepareCache", prepare_cache},
       {"forward", forward},

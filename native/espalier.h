@@ -35,6 +35,16 @@ void esp_pool_run(EspPool *pool, int threads, void (*body)(void *context, int th
 /* To be called by every thread of a running body: returns when all have arrived. */
 void esp_barrier(EspPool *pool);
 
+/* ---- memory.c --------------------------------------------------------------------------------------------------- */
+
+/* Bytes that are in use, and those of freed blocks that are kept for who asks next; of all that the engine has in this process. */
+typedef struct {
+  size_t used, kept;
+} EspMemory;
+
+/* False where nobody counts them. */
+bool esp_memory(EspMemory *memory);
+
 /* ---- matrix.c: weights ------------------------------------------------------------------------------------------ */
 
 /* Kinds of weights as GGUF numbers them. */

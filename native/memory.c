@@ -10,6 +10,7 @@
  */
 #define _DEFAULT_SOURCE
 #define ESP_MEMORY_C
+#include "espalier.h"
 #include "memory.h"
 
 #include <stdint.h>
@@ -18,6 +19,7 @@
 #include <malloc.h>
 #elif defined(__linux__)
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #endif
 
@@ -31,14 +33,18 @@ static size_t round_up(size_t size, size_t unit) { return (size + unit - 1) / un
 typedef struct {
   void *start;
   size_t mapped; /* bytes from the system; 0: from the allocator */
+  size_t taken; /* bytes from either */
 } Origin;
+
+/* Bytes of blocks that are in use. */
+static atomic_size_t used;
 
 static Origin *origin(void *memory) { return (Origin *)((uint8_t *)memory - LINE); }
 
 static void *from_allocator(size_t size) {
   uint8_t *start = aligned_alloc(LINE, LINE + size);
   if (!start) return NULL;
-  *origin(start + LINE) = (Origin){.start = start};
+  *origin(start + LINE) = (Origin){.start = start, .taken = LINE + size};
   return memset(start + LINE, 0, size);
 }
 
@@ -90,27 +96,45 @@ static void *from_system(size_t size, size_t unit) {
   if (start > all) munmap(all, (size_t)(start - all));
   if (all + taken > end) munmap(end, (size_t)(all + taken - end));
   if (unit == LARGE_PAGE) madvise(memory, size, MADV_HUGEPAGE); /* advice: nothing is lost when it is not taken */
-  *origin(memory) = (Origin){.start = start, .mapped = PAGE + size};
+  *origin(memory) = (Origin){.start = start, .mapped = PAGE + size, .taken = PAGE + size};
   return memory;
 }
 
-void *esp_alloc(size_t bytes) {
-  if (bytes > SIZE_MAX / 2) return NULL;
+static void *find(size_t bytes) {
   if (bytes < 2 * PAGE) return from_allocator(bytes ? round_up(bytes, LINE) : LINE);
   const size_t unit = bytes < LARGE_PAGE ? PAGE : LARGE_PAGE, size = round_up(bytes, unit);
   void *memory = unit == LARGE_PAGE ? from_kept(size) : NULL;
   return memory ? memory : from_system(size, unit);
 }
 
+void *esp_alloc(size_t bytes) {
+  void *memory = bytes > SIZE_MAX / 2 ? NULL : find(bytes);
+  if (memory) atomic_fetch_add_explicit(&used, origin(memory)->taken, memory_order_relaxed);
+  return memory;
+}
+
+bool esp_memory(EspMemory *memory) {
+  pthread_mutex_lock(&kept.lock);
+  *memory = (EspMemory){.used = atomic_load_explicit(&used, memory_order_relaxed), .kept = kept.bytes};
+  pthread_mutex_unlock(&kept.lock);
+  return true;
+}
+
 void esp_free(void *memory) {
   if (!memory) return;
   const Origin from = *origin(memory);
+  atomic_fetch_sub_explicit(&used, from.taken, memory_order_relaxed);
   if (!from.mapped) free(from.start);
   else if (from.mapped < LARGE_PAGE || from.mapped > LARGEST_KEPT) munmap(from.start, from.mapped);
   else keep(from);
 }
 
 #else
+
+bool esp_memory(EspMemory *memory) {
+  (void)memory;
+  return false;
+}
 
 void *esp_alloc(size_t bytes) {
   if (bytes > SIZE_MAX / 2) return NULL;

@@ -96,6 +96,7 @@ beforeAll(async () => {
     cacheRollback: () => [cache],
     cacheTruncate: () => [cache, 0],
     cacheBytes: () => [cache],
+    memoryBytes: () => [],
     cacheCopy: () => [cache, binding.createCache(stack, 100, true), 0, 0],
     prepareCache: () => [{ cache: binding.createCache(stack, 100, true), length: 70 }],
     forward: () => [pass()],

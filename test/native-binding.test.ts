@@ -339,6 +339,21 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
     expect(binding.cacheLength(other)).toBe(20);
   });
 
+  it("counts the bytes that are in use, and those of freed caches that are kept", async () => {
+    // On other systems, and under sanitizers, nobody counts.
+    if (process.platform !== "linux" || process.env.ESPALIER_NATIVE) return;
+    const used = () => binding.memoryBytes()!.used;
+    const before = used();
+    const cache = newCache(10_000);
+    await binding.prepareCache({ cache, length: 10_000 });
+    const bytes = binding.cacheBytes(cache);
+    expect(bytes).toBeGreaterThan(2 ** 20);
+    expect(used() - before).toBeGreaterThanOrEqual(bytes);
+    binding.release(cache);
+    expect(used()).toBe(before);
+    expect(binding.memoryBytes()!.kept).toBeLessThanOrEqual(96 * 2 ** 20);
+  });
+
   it("brings a cache's memory before a text is read, and keeps what is there", async () => {
     const [cache, plain] = [newCache(300), newCache(300)];
     const text = randomTokens(next, 83, 60);

@@ -37,7 +37,7 @@ describe("eight users at once", () => {
 
   const ids = (results: readonly { tokens: readonly TokenId[] }[]) => results.map(({ tokens }) => tokens);
 
-  it.each(["plain", "draft-model", "recycle-lookup", "opt-tree"])("with %s", async (method) => {
+  it.each(["plain", "auto", "draft-model", "recycle-lookup", "opt-tree"])("with %s", async (method) => {
     const together = USERS.map((request) => collect(model.generate({ ...request, method })));
     expect(ids(await Promise.all(together))).toEqual(ids(alone));
   });
@@ -72,6 +72,8 @@ describe("eight users at once", () => {
     }
     expect(Math.max(...cached)).toBeGreaterThan(16);
     expect(service.load).toMatchObject({ running: 0, waiting: 0 });
-    expect(service.load.prefixes).toBeGreaterThan(0);
+    const { prefixes, prefixBytes, engineBytes = Number.POSITIVE_INFINITY } = service.load;
+    expect(prefixes).toBeGreaterThan(0);
+    expect(engineBytes).toBeGreaterThan(prefixBytes);
   });
 });

@@ -1,8 +1,10 @@
 /**
  * @file `npm run soak -- --minutes 30`: mixed load on a server, over loopback, for as long as asked. More users than it has places for come and go:
  * short and long prompts that begin alike, second turns, methods, seeds, streams and whole replies; some abort, some leave, some are slow,
- * some are refused. Fails when a text differs from that of the same request before, when one stands still, when a reply is no success and no
- * refusal, or when resident memory grows by more than 5 %. Time in which the process itself was stopped does not count.
+ * some are refused. Fails when a text is not the one of plain decoding alone, when one stands still, when a reply is no success and no
+ * refusal, or when resident memory grows by more than 5 %. Says what the parts of it take, so that a leak can be told from something that fills
+ * up to its bound. Time in which the process itself was stopped does not count. `--prefixes` are the megabytes of past texts' caches, `--method` is one
+ * for all requests that name one.
  */
 
 import { parseArgs } from "node:util";
@@ -18,9 +20,11 @@ const { values } = parseArgs({
     minutes: { type: "string", default: "30" },
     users: { type: "string", default: "14" },
     seed: { type: "string", default: "1" },
+    prefixes: { type: "string", default: "48" },
+    method: { type: "string" },
   },
 });
-const [minutes, users] = [values.minutes, values.users].map(Number);
+const [minutes, users, prefixes] = [values.minutes, values.users, values.prefixes].map(Number);
 if (!(minutes > 0)) throw new RangeError(`--minutes is ${values.minutes}; give a number above 0`);
 if (!(Number.isInteger(users) && users >= 1))
   throw new RangeError(`--users is ${values.users}; give an integer`);
@@ -40,7 +44,7 @@ const random = (below) => {
 };
 
 const model = await loadModel(values.model);
-const service = new Service(model, { running: 8, waiting: 4, prefixBytes: 48 * 2 ** 20 });
+const service = new Service(model, { running: 8, waiting: 4, prefixBytes: prefixes * 2 ** 20 });
 /** A connection for each request, as most clients of a day have: kept ones would run out of time while the process is stopped. */
 const dispatcher = new Agent({ pipelining: 0, headersTimeout: 0, bodyTimeout: 0 });
 let failure;
@@ -57,7 +61,7 @@ const longest = Math.floor(model.contextLength / 2);
 /** The request of a number: always the same. */
 function requestOf(kind) {
   const prompt = STORY.repeat(1 + (kind % 4)) + words[kind % words.length];
-  const methods = model.methodNames;
+  const methods = values.method === undefined ? model.methodNames : [values.method];
   return {
     model: model.name,
     prompt,
@@ -68,23 +72,30 @@ function requestOf(kind) {
   };
 }
 
-const known = new Map();
+const secondTurn = (prompt, text) => `${prompt}${text} And then`;
+/** By request, the text that it gets alone, in plain decoding. */
+const alone = new Map();
+for (let kind = 0; kind < KINDS; kind++) {
+  const { prompt, max_tokens: maxTokens, temperature, seed } = requestOf(kind);
+  const settings = { maxTokens, temperature, ...(seed !== undefined && { seed }), method: "plain" };
+  const write = async (prompt) => {
+    for await (const event of model.generate({ ...settings, prompt }))
+      if (event.type === "end") return event.text;
+  };
+  alone.set(`${kind}`, await write(prompt));
+  alone.set(`${kind}+`, await write(secondTurn(prompt, alone.get(`${kind}`))));
+}
 /** Milliseconds that the process was stopped. */
 let stopped = 0;
 const counts = { texts: 0, passes: 0, aborted: 0, cut: 0, left: 0, refused: 0, reused: 0 };
 const alive = new Map();
 let end = performance.now() + minutes * 60_000;
 
-/** A text must be that of the same request before, or begin it or go on from it when one of them was cut off. */
+/** A text must be the one that its request gets alone, or begin it when it was cut off. */
 function check(key, text, whole) {
-  const before = known.get(key);
-  const length = Math.min(before?.text.length ?? 0, text.length);
-  const same = before === undefined || before.text.slice(0, length) === text.slice(0, length);
-  if (!same || (whole && before?.whole && before.text !== text)) {
-    throw new Error(`request ${key} had another text before`);
-  }
-  if (before === undefined || whole || (!before.whole && text.length > before.text.length))
-    known.set(key, { text, whole });
+  const right = alone.get(key);
+  if (whole ? text !== right : !right.startsWith(text))
+    throw new Error(`request ${key} has another text alone`);
 }
 
 /** The replies of a stream, or the one there is. */
@@ -165,17 +176,30 @@ async function come(user) {
     const text = await one(user, `${kind}`, request);
     // A second turn, which what the first one read serves again.
     if (text !== undefined && random(2) === 0)
-      await one(user, `${kind}+`, { ...request, prompt: `${request.prompt}${text} And then` });
+      await one(user, `${kind}+`, { ...request, prompt: secondTurn(request.prompt, text) });
   }
 }
 
-async function megabytes() {
+/**
+ * Megabytes by what takes them. Engine: weights, caches (those of past texts up to their bound) and buffers. Kept: freed caches for the next
+ * texts, at most 96. Rest: Node's program, its allocator with what it holds in reserve, code, stacks; and, negative, memory that was taken and not touched.
+ */
+async function memory() {
   for (let i = 0; i < 3; i++) {
     globalThis.gc();
     await new Promise((resolve) => setImmediate(resolve));
   }
-  return process.memoryUsage.rss() / 2 ** 20;
+  const { rss: resident, heapUsed, heapTotal, arrayBuffers: buffers } = process.memoryUsage();
+  const { prefixBytes: prefixes, engineBytes: engine = 0, engineKeptBytes: kept = 0 } = service.load;
+  const rest = resident - heapTotal - buffers - engine - kept;
+  const parts = { resident, heap: heapTotal, "heap in use": heapUsed, buffers, engine, prefixes, kept, rest };
+  return Object.fromEntries(Object.entries(parts).map(([name, bytes]) => [name, bytes / 2 ** 20]));
 }
+
+const shown = (parts) =>
+  Object.entries(parts)
+    .map(([name, mb]) => `${name} ${mb.toFixed(1)}`)
+    .join(", ");
 
 const samples = [];
 const every = Math.max(1000, (minutes * 60_000) / 60);
@@ -192,12 +216,27 @@ const heart = setInterval(() => {
     if (now - time > STUCK) fail(new Error(`the text of user ${user} stands still`));
   }
 }, BEAT);
+/** Bytes of freed caches that the engine keeps at most (native/memory.c). */
+const KEPT = 96 * 2 ** 20;
+
+/** Brings what the engine keeps of freed caches to its bound, beside what the load has, so that what grows from then on is a leak. */
+async function fill() {
+  const caches = [];
+  for (let bytes = 0; bytes < KEPT; bytes += caches.at(-1).bytes)
+    caches.push(await model.parts.target.createSequence({ capacity: longest, length: longest }));
+  for (const cache of caches) await cache[Symbol.asyncDispose]();
+}
+
+const filling = setTimeout(() => fill().catch(fail), 11.5 * every);
 const watch = setInterval(async () => {
-  samples.push(await megabytes());
-  if (samples.length % 6 === 0)
-    console.error(samples.at(-1).toFixed(1), "MB", JSON.stringify({ ...counts, ...service.load }));
+  samples.push(await memory());
+  if (samples.length % 6 === 0) {
+    const { running, waiting } = service.load;
+    console.error(shown(samples.at(-1)), JSON.stringify({ ...counts, running, waiting }));
+  }
 }, every);
 
+await alone();
 await Promise.race([
   Promise.all(Array.from({ length: users }, (_, user) => come(user).catch(fail))),
   // Whoever is stuck does not come back to say so.
@@ -213,6 +252,7 @@ if (!failure)
   ]);
 clearInterval(heart);
 clearInterval(watch);
+clearTimeout(filling);
 if (failure) {
   console.error(`soak: ${failure.message}`);
   process.exit(1);
@@ -221,15 +261,22 @@ const { running, waiting } = service.load;
 if (running + waiting > 0) throw new Error(`${running} texts run and ${waiting} wait when all are over`);
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
 const fifth = Math.max(1, Math.floor(samples.length / 5));
-// The first fifth warms up.
-const [before, after] = [samples.slice(fifth, 2 * fifth), samples.slice(-fifth)].map(median);
+// The first fifth warms up, and ends with all bounds reached.
+const fifths = [1, 2, 3, 4].map((i) => samples.slice(i * fifth, (i + 1) * fifth));
+fifths[3] = samples.slice(-fifth);
+const parts = Object.keys(samples[0]).map((name) => [
+  name,
+  fifths.map((of) => median(of.map((mb) => mb[name]))),
+]);
+const [before, , , after] = parts[0][1];
 const growth = after / before - 1;
 await service[Symbol.asyncDispose]();
 await model[Symbol.asyncDispose]();
 console.log(
   `${minutes} minutes (stopped for ${(stopped / 60_000).toFixed(1)} more), ${users} users, ${model.name}: ${JSON.stringify(counts)}`,
 );
-console.log(
-  `${before.toFixed(1)} MB in the second fifth, ${after.toFixed(1)} MB in the last (${(100 * growth).toFixed(1)} %)`,
-);
+console.log("MB by part, medians of the second fifth to the last:");
+for (const [name, megabytes] of parts)
+  console.log(`  ${name.padEnd(12)}${megabytes.map((mb) => mb.toFixed(1).padStart(8)).join("")}`);
+console.log(`resident memory grew by ${(100 * growth).toFixed(1)} %`);
 process.exit(growth <= MOST_GROWTH ? 0 : 1);

@@ -173,6 +173,8 @@ export interface Binding {
   cacheRollback(cache: Cache): void;
   cacheTruncate(cache: Cache, length: number): boolean;
   cacheBytes(cache: Cache): number;
+  /** Of all that the engine has in this process: bytes in use, and of freed blocks that it keeps. null on systems where it does not count them. */
+  memoryBytes(): { readonly used: number; readonly kept: number } | null;
   /** Makes `cache` hold the first `length` tokens of `from`, the first `known` of which it has from there; a status as of cacheCommit. */
   cacheCopy(cache: Cache, from: Cache, known: number, length: number): number;
   /**

@@ -108,6 +108,9 @@ export class NativeTarget implements Target {
   get contextLength(): number {
     return this.config.contextLength;
   }
+  get memory(): { readonly used: number; readonly kept: number } | undefined {
+    return this.binding.memoryBytes() ?? undefined;
+  }
   /** The instruction set that passes use. */
   get isa(): string {
     return this.binding.currentIsa();

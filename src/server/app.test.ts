@@ -658,6 +658,12 @@ describe("what it tells of itself", () => {
     expect(values.get("espalier_generation_seconds_count")).toBe(2);
     expect(values.get('espalier_generation_seconds_bucket{le="+Inf"}')).toBe(2);
     expect(values.get("espalier_open_texts")).toBe(0);
+    const [resident, heap] = ["espalier_resident_bytes", "espalier_heap_bytes"].map(
+      (name) => values.get(name)!,
+    );
+    expect(heap).toBeGreaterThan(0);
+    expect(resident).toBeGreaterThan(heap!);
+    expect(values.has("espalier_buffer_bytes")).toBe(true);
     expect(values.has('espalier_drafted_tokens_total{drafter="lookup"}')).toBe(true);
     for (const name of new Set(
       [...values.keys()].map((key) => key.replace(/(_bucket|_sum|_count)?({.*)?$/, "")),

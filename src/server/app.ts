@@ -98,7 +98,9 @@ export function createApp(generator: Generator, options: AppOptions): App {
   app.get("/health", (c) =>
     places.closing ? c.json({ status: "shutting down" }, 503) : c.json({ status: "ok" }),
   );
-  app.get("/metrics", (c) => c.text(metrics.text({ openTexts: places.open, ...generator.load })));
+  app.get("/metrics", (c) =>
+    c.text(metrics.text({ openTexts: places.open, ...generator.load, ...processMemory() })),
+  );
   app.get("/openapi.json", (c) => c.json(document));
   app.get("/v1/models", (c) => c.json({ object: "list", data: [model] }));
   app.get("/v1/models/:model", (c) => {
@@ -158,6 +160,12 @@ export function createApp(generator: Generator, options: AppOptions): App {
       system_fingerprint: `espalier-${version}`,
     };
   }
+}
+
+/** Bytes of the process, of JavaScript's heap in it, and of buffers beside the heap. */
+function processMemory() {
+  const { rss: residentBytes, heapTotal: heapBytes, arrayBuffers: bufferBytes } = process.memoryUsage();
+  return { residentBytes, heapBytes, bufferBytes };
 }
 
 /** The body as `schema` wants it. Throws ApiError. */

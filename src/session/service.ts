@@ -26,6 +26,12 @@ export interface ServiceLoad {
   /** Past texts whose caches are held, and the bytes that they take. */
   readonly prefixes: number;
   readonly prefixBytes: number;
+  /**
+   * Bytes that the engine has in use (weights, caches, those of past texts among them, and buffers), and those of freed caches that it keeps
+   * for the next texts, at most 96 MiB; of all models in the process. Absent where the engine cannot tell.
+   */
+  readonly engineBytes?: number;
+  readonly engineKeptBytes?: number;
 }
 
 export class Service implements AsyncDisposable {
@@ -66,7 +72,14 @@ export class Service implements AsyncDisposable {
 
   get load(): ServiceLoad {
     const { taken: running, waiting } = this.#places;
-    return { running, waiting, prefixes: this.#prefixes.size, prefixBytes: this.#prefixes.bytes };
+    const { memory } = this.#model.parts.target;
+    return {
+      running,
+      waiting,
+      prefixes: this.#prefixes.size,
+      prefixBytes: this.#prefixes.bytes,
+      ...(memory && { engineBytes: memory.used, engineKeptBytes: memory.kept }),
+    };
   }
 
   /** Seconds, whole and at least 1, after which a request is likely not to be refused. */

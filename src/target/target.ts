@@ -110,6 +110,11 @@ export interface Target extends AsyncDisposable {
   /** The most nodes one pass may have. */
   readonly maxNodes: number;
   /**
+   * Bytes of weights, caches and buffers that are in use, and of freed ones that are kept for the next text: of all models of this engine in the
+   * process. For targets that can tell.
+   */
+  readonly memory?: { readonly used: number; readonly kept: number } | undefined;
+  /**
    * A sequence for texts of at most `capacity` tokens; memory for `length` of them, which come at once, is ready with it, so that no
    * pass waits for that. Throws EspalierError "out-of-memory" when there is none.
    */
