@@ -68,4 +68,15 @@ describe("Mixer", () => {
       expect(one.accepts(wrong)).toBe(false);
     }
   });
+
+  it("priors are what a set begins with, and are learnt away", () => {
+    const set = Mixer.setOf(0b10, true);
+    const odds = Float64Array.of(0, 1.5, 0, 0, 0);
+    const mixer = new Mixer([{ set, drafters: [1, 2], rival: 0.5, bias: -1 }]);
+    expect(mixer.mix(set, odds, 0, -1)).toBeCloseTo(1 / (1 + Math.exp(-(2 * 1.5 - 0.5 - 1))), 12);
+    const other = Mixer.setOf(0b10, false);
+    expect(mixer.mix(other, odds, 0, -1)).toBe(new Mixer().mix(other, odds, 0, -1));
+    for (let i = 0; i < 500; i++) mixer.learn(set, odds, 0, -1, mixer.mix(set, odds, 0, -1), i % 4 === 0);
+    expect(mixer.mix(set, odds, 0, -1)).toBeCloseTo(0.25, 1);
+  });
 });

@@ -21,6 +21,9 @@ const TOGETHER = 0.7;
 /** What the odds of the likeliest other token say against one, until it is learnt. */
 const AGAINST = 0.35;
 
+/** Observations that a prior is worth. */
+const KNOWN = 100;
+
 /** Weights of a set: one a drafter, then that of the strongest rival, then the bias. */
 const RIVAL = MIXED;
 const BIAS = MIXED + 1;
@@ -35,6 +38,16 @@ export function logOdds(prob: number): number {
   return odds > MOST_ODDS ? MOST_ODDS : odds > -MOST_ODDS ? odds : -MOST_ODDS;
 }
 
+/** Weights of a set that were learnt before. */
+export interface MixerPrior {
+  /** {@link Mixer.setOf} */
+  readonly set: number;
+  /** By drafter; those left out do not matter in the set. */
+  readonly drafters: readonly number[];
+  readonly rival: number;
+  readonly bias: number;
+}
+
 /** Mixes and learns; texts of one target may share it. */
 export class Mixer implements Memory {
   /** Row `set` holds the weights for tokens which the drafters of the bit set `set % 2^MIXED` proposed; see {@link Mixer.setOf}. */
@@ -44,7 +57,8 @@ export class Mixer implements Memory {
   /** Weights, then counts. */
   readonly values = new Float64Array(SETS * (WEIGHTS + 1));
 
-  constructor() {
+  /** `priors`: what to begin with in some sets, where something is known of the drafters. */
+  constructor(priors: readonly MixerPrior[] = []) {
     this.weights = this.values.subarray(0, SETS * WEIGHTS);
     this.counts = this.values.subarray(SETS * WEIGHTS);
     for (let set = 0; set < SETS; set++) {
@@ -53,6 +67,13 @@ export class Mixer implements Memory {
       const from = set * WEIGHTS;
       this.weights.fill(alone ? ALONE : TOGETHER, from, from + MIXED);
       this.weights[from + RIVAL] = AGAINST;
+    }
+    for (const { set, drafters, rival, bias } of priors) {
+      const from = set * WEIGHTS;
+      this.weights.set(drafters, from);
+      this.weights[from + RIVAL] = rival;
+      this.weights[from + BIAS] = bias;
+      this.counts[set] = KNOWN;
     }
   }
 

@@ -6,6 +6,7 @@
 
 import type { Learnt } from "../draft/learnt.ts";
 import { Mixer } from "../draft/mixer.ts";
+import { MODEL_AND_TABLES, TABLES } from "../draft/mixer-priors.ts";
 import { RecycleDrafter, RecycleMatrix } from "../draft/recycle.ts";
 import { RetrievalDrafter } from "../draft/retrieval.ts";
 import { RetrievalOdds } from "../draft/retrieval-odds.ts";
@@ -23,7 +24,7 @@ export function auto(options: MethodOptions): Method {
   const model = (options.head ?? options.draftModel) === undefined ? undefined : modelDrafter(options);
   const matrix = new RecycleMatrix(options.vocabSize);
   const places = { odds: new RetrievalOdds(), earlier: new TextMemory(), store: options.datastore };
-  const mixers = TEMPERATURES.map(() => new Mixer());
+  const mixers = TEMPERATURES.map(() => new Mixer(model ? MODEL_AND_TABLES : TABLES));
   const mixer = (temperature: number) => mixers[TEMPERATURES.findLastIndex((least) => least <= temperature)]!;
   const yields = model && new Yields();
   const tables = [new TableWorth(), new TableWorth()];
@@ -44,6 +45,6 @@ export function auto(options: MethodOptions): Method {
 
 /** Which drafter is which depends on whether there is a model, and what one brings on which. */
 function ownLearnt(mixers: readonly Mixer[], yields: Yields | undefined, kind = "tables"): Learnt {
-  const named = mixers.map((mixer, i) => [`auto.${kind}.mixer-${i}`, mixer] as const);
+  const named = mixers.map((mixer, i) => [`auto.${kind}.opinions-${i}`, mixer] as const);
   return { ...Object.fromEntries(named), ...(yields && { [`auto.${kind}.yields`]: yields }) };
 }

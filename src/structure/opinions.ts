@@ -23,15 +23,19 @@ export class Opinions {
   readonly probs = new Float64Array(ENTRIES);
   /** The node of each entry; -1 as long as there is none. */
   readonly nodes = new Int32Array(ENTRIES);
+  /** Probability that the model gives to the tokens it named. */
+  #named = 0;
 
   clear(): void {
     this.size = 0;
     this.asked = false;
+    this.#named = 0;
   }
 
   /** Takes in what drafter `i` says. */
   add({ tokens, probs }: Candidates, i: number): void {
     const column = Math.min(i, MIXED - 1);
+    if (this.asked && i === 0) this.#named = probs.reduce((sum, prob) => sum + prob, 0);
     for (let rank = 0; rank < tokens.length; rank++) {
       const entry = this.#entryOf(tokens[rank]!);
       if (entry === NOTHING) return;
@@ -53,7 +57,9 @@ export class Opinions {
     }
     let sum = 0;
     for (let entry = 0; entry < this.size; entry++) {
-      const rival = this.largest[entry] === best ? second : best;
+      const unnamed = this.asked && (this.sources[entry]! & 1) === 0;
+      // What a model that was asked does not name can only have what it leaves.
+      const rival = unnamed ? Math.min(1, this.#named) : this.largest[entry] === best ? second : best;
       this.rivals[entry] = Math.max(-MOST_ODDS, Math.log(1 - rival));
       const prob = mixer.mix(this.#setOf(entry), this.odds, entry * MIXED, this.rivals[entry]!);
       this.probs[entry] = prob;
