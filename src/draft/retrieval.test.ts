@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { outcomeOf } from "../../test/outcomes.ts";
 import { EspalierError } from "../errors.ts";
+import { uniform } from "../random.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { TokenId } from "../types.ts";
 import type { Continuations, RetrievalSource } from "./continuations.ts";
@@ -54,6 +55,44 @@ describe("RetrievalDrafter", () => {
     // 3 5 stood twice before, and went on differently.
     expect(guesses(drafter, 3, [5]).tokens).toEqual([8, 9]);
     expect(guesses(drafter, 3, [77]).tokens).toEqual([]);
+  });
+
+  it("finds after any steps what one finds that reads the text anew, however often and in whatever order it is asked", () => {
+    let drawn = 0;
+    const random = (below: number) => Math.floor(below * uniform(7, drawn++));
+    const places = {
+      odds: new RetrievalOdds(),
+      earlier: new TextMemory(),
+      store: new OneAnswer(CONTINUATIONS),
+    };
+    const text = Array.from({ length: 120 }, () => random(9));
+    places.earlier.remember(text.slice(0, 70));
+    const drafter = drafterOf(places);
+    drafter.begin(text);
+    let answers = 0;
+    for (let step = 0; step < 80; step++) {
+      const tree = new DraftTree(text.at(-1)!, 12);
+      while (tree.size < 12) {
+        const [parent, token] = [random(tree.size), random(9)];
+        if (tree.child(parent, token) < 0) tree.push(parent, token, 0.5);
+      }
+      const asked = Array.from({ length: 16 }, () => random(tree.size));
+      const anew = drafterOf(places);
+      const expected = asked.map((node) => {
+        anew.begin(text);
+        return anew.expand(tree, [node], 8)[0]!;
+      });
+      expect(drafter.expand(tree, asked, 8)).toEqual(expected);
+      answers += expected.filter(({ tokens }) => tokens.length > 0).length;
+      // What is verified may be a part of the tree, its nodes in other places.
+      const path = tree.path(random(tree.size)).map((node) => tree.tokens[node]!);
+      const kept = new DraftTree(path[0]!, 12);
+      for (const [i, token] of path.slice(1).entries()) kept.push(i, token, 0.5);
+      const picked = random(9);
+      drafter.observe(outcomeOf(kept, [...path.keys()], picked));
+      text.push(...path.slice(1), picked);
+    }
+    expect(answers).toBeGreaterThan(1000);
   });
 
   it("goes round in a text that repeats itself", () => {

@@ -8,14 +8,13 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import type { Continuations, RetrievalSource } from "./continuations.ts";
 import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
-import { type Evidence, type Place, RetrievalOdds } from "./retrieval-odds.ts";
+import { type Follower, followersOf } from "./followers.ts";
+import { type Place, RetrievalOdds } from "./retrieval-odds.ts";
 import { LONGEST_MATCH, longestMatch, type Match, SuffixAutomaton, TextReader } from "./suffix-automaton.ts";
 import type { TextMemory } from "./text-memory.ts";
 
 /** Continuations of one node. */
 const BRANCHES = 4;
-/** Followers of a match that are looked at, those that were new last. */
-const FOLLOWERS = 64;
 /** The least that must match in the text itself, and in earlier ones. */
 const LEAST = { text: 1, earlier: 2 };
 
@@ -35,7 +34,21 @@ interface Found {
   readonly classes: number[];
 }
 
-type Follower = Omit<Evidence, "place" | "matched" | "longest"> & { readonly token: TokenId };
+/** The text and a path behind it; each is looked for once a step, however often it is asked about. */
+interface Spot {
+  readonly depth: number;
+  /** Where it ends in each automaton. */
+  readonly matches: readonly Match[];
+  /** Where it ends among the store's continuations: -1 at the root of them, undefined where they do not go on so. */
+  readonly stored: number | undefined;
+  found?: Found;
+  readonly next: Map<TokenId, Spot>;
+}
+
+interface Searched {
+  readonly automaton: SuffixAutomaton;
+  readonly place: "text" | "earlier";
+}
 
 export class RetrievalDrafter implements Drafter {
   readonly name = "retrieval";
@@ -46,9 +59,10 @@ export class RetrievalDrafter implements Drafter {
   #text: TokenId[] = [];
   #own = new SuffixAutomaton();
   #reader = new TextReader(this.#own);
-  /** Where the text ends in automata, as far as it was looked for in this step. */
-  readonly #matches = new Map<SuffixAutomaton, Match>();
-  /** What the store says behind the root; asked once a step. */
+  /** Where to search in this step, and where the text ends there; looked for with the first question. */
+  #searched: readonly Searched[] = [];
+  #root: Spot | undefined;
+  /** What the store says behind the root. */
   #continuations: Continuations | undefined;
   #storeIsLost = false;
 
@@ -68,8 +82,7 @@ export class RetrievalDrafter implements Drafter {
       this.#reader = new TextReader(this.#own);
     }
     for (const token of tokens.slice(this.#text.length)) this.#push(token);
-    this.#matches.clear();
-    this.#continuations = undefined;
+    this.#root = undefined;
   }
 
   expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Candidates[] {
@@ -92,8 +105,7 @@ export class RetrievalDrafter implements Drafter {
       for (const [at, token] of tokens.entries()) this.#odds.observe(classes[at]!, token === picked);
       this.#push(picked);
     }
-    this.#matches.clear();
-    this.#continuations = undefined;
+    this.#root = undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -107,74 +119,84 @@ export class RetrievalDrafter implements Drafter {
   }
 
   #search(tree: DraftTree, node: NodeIndex): Found {
-    const path = tree
-      .path(node)
-      .slice(1)
-      .map((at) => tree.tokens[at]!);
+    const spot = this.#spotOf(tree, node);
+    if (spot.found) return spot.found;
     const found: Found = { tokens: [], classes: [] };
-    const { text = true, earlier } = this.#places;
-    if (text) this.#searchIn(this.#own, "text", path, found);
-    for (const automaton of earlier?.automata ?? []) this.#searchIn(automaton, "earlier", path, found);
-    this.#searchStore(path, found);
+    for (const [i, { automaton, place }] of this.#searched.entries())
+      this.#searchIn(automaton, place, spot.matches[i]!, found);
+    this.#searchStore(spot, found);
+    spot.found = found;
     return found;
   }
 
-  /** Adds what followed the longest match, and then what followed shorter ones, until there is enough. */
-  #searchIn(
-    automaton: SuffixAutomaton,
-    place: "text" | "earlier",
-    path: readonly TokenId[],
-    found: Found,
-  ): void {
-    let matched = 0;
-    const most = found.tokens.length + BRANCHES;
-    for (
-      let match: Match | undefined = path.reduce(
-        (at, token) => automaton.step(at, token),
-        this.#matchOf(automaton),
-      );
-      match !== undefined && match.length >= LEAST[place] && found.tokens.length < most;
-      match = automaton.shorter(match)
-    ) {
-      const followers = followersOf(automaton, match);
-      if (followers.length === 0) continue;
-      const longest = matched === 0;
-      if (longest) matched = match.length;
-      this.#add(found, followers, { place, matched, longest });
+  #spotOf(tree: DraftTree, node: NodeIndex): Spot {
+    if (node === 0) {
+      this.#root ??= this.#end();
+      return this.#root;
     }
+    const before = this.#spotOf(tree, tree.parents[node]!);
+    const token = tree.tokens[node]!;
+    let spot = before.next.get(token);
+    if (spot === undefined) {
+      spot = {
+        depth: before.depth + 1,
+        matches: before.matches.map((match, i) => this.#searched[i]!.automaton.step(match, token)),
+        stored: this.#storedBehind(before.stored, token),
+        next: new Map(),
+      };
+      before.next.set(token, spot);
+    }
+    return spot;
   }
 
   /** The end of the text. */
-  #matchOf(automaton: SuffixAutomaton): Match {
-    let match = this.#matches.get(automaton);
-    if (match === undefined) {
-      match = longestMatch(automaton, this.#text.slice(-LONGEST_MATCH));
-      this.#matches.set(automaton, match);
-    }
-    return match;
+  #end(): Spot {
+    const { text = true, earlier, store } = this.#places;
+    const automata = earlier?.automata ?? [];
+    this.#searched = [
+      ...(text ? [{ automaton: this.#own, place: "text" as const }] : []),
+      ...automata.map((automaton) => ({ automaton, place: "earlier" as const })),
+    ];
+    this.#continuations = store && this.#ask(store);
+    const tail = this.#text.slice(-LONGEST_MATCH);
+    const matches = this.#searched.map(({ automaton }) => longestMatch(automaton, tail));
+    return { depth: 0, matches, stored: store && -1, next: new Map() };
   }
 
-  /** Those of the continuations that go on behind `path`. */
-  #searchStore(path: readonly TokenId[], found: Found): void {
-    const { store } = this.#places;
-    if (store === undefined) return;
-    this.#continuations ??= this.#ask(store);
-    const { matched, hits, tokens, parents, counts } = this.#continuations;
-    let at = -1;
-    let total = hits;
-    let first = 0;
-    for (const token of path) {
-      const parent = at;
-      at = tokens.findIndex((other, i) => i >= first && parents[i] === parent && other === token);
-      if (at < 0) return;
-      total = counts[at]!;
-      first = at + 1;
+  /** Adds what followed the longest match, and then what followed shorter ones, until there is enough. */
+  #searchIn(automaton: SuffixAutomaton, place: "text" | "earlier", end: Match, found: Found): void {
+    let matched = 0;
+    const most = found.tokens.length + BRANCHES;
+    for (
+      let match: Match | undefined = end;
+      match !== undefined && match.length >= LEAST[place] && found.tokens.length < most;
+      match = automaton.shorter(match)
+    ) {
+      const followers = followersOf(automaton, match, BRANCHES);
+      if (followers.length === 0) continue;
+      const longest = matched === 0;
+      if (longest) matched = match.length;
+      this.#add(found, followers, place, matched, longest);
     }
+  }
+
+  #storedBehind(at: number | undefined, token: TokenId): number | undefined {
+    if (at === undefined) return undefined;
+    const { tokens, parents } = this.#continuations!;
+    for (let i = at + 1; i < tokens.length; i++) if (parents[i] === at && tokens[i] === token) return i;
+    return undefined;
+  }
+
+  /** Those of the continuations that go on behind the spot. */
+  #searchStore({ stored, depth }: Spot, found: Found): void {
+    if (stored === undefined) return;
+    const { matched, hits, tokens, parents, counts } = this.#continuations!;
+    const total = stored < 0 ? hits : counts[stored]!;
     const followers: Follower[] = [];
-    for (let i = first; i < tokens.length && followers.length < BRANCHES; i++) {
-      if (parents[i] === at) followers.push({ token: tokens[i]!, count: counts[i]!, total, last: false });
+    for (let i = stored + 1; i < tokens.length && followers.length < BRANCHES; i++) {
+      if (parents[i] === stored) followers.push({ token: tokens[i]!, count: counts[i]!, total, last: false });
     }
-    this.#add(found, followers, { place: "store", matched: matched + path.length, longest: true });
+    this.#add(found, followers, "store", matched + depth, true);
   }
 
   /** A store whose file is changed while it is open is not asked again. */
@@ -191,10 +213,12 @@ export class RetrievalDrafter implements Drafter {
   #add(
     { tokens, classes }: Found,
     followers: readonly Follower[],
-    match: { readonly place: Place; readonly matched: number; readonly longest: boolean },
+    place: Place,
+    matched: number,
+    longest: boolean,
   ): void {
-    for (const { token, ...follower } of followers) {
-      const index = RetrievalOdds.classOf({ ...match, ...follower });
+    for (const { token, count, total, last } of followers) {
+      const index = RetrievalOdds.classOf({ place, matched, longest, count, total, last });
       const at = tokens.indexOf(token);
       if (at < 0) {
         tokens.push(token);
@@ -211,15 +235,3 @@ const NOTHING: Continuations = {
   parents: new Int32Array(0),
   counts: new Int32Array(0),
 };
-
-/** What followed most often, of equals last. */
-function followersOf(automaton: SuffixAutomaton, { state }: Match): Follower[] {
-  const all: { token: TokenId; count: number; latest: number }[] = [];
-  automaton.followers(state, FOLLOWERS, (token, count, latest) => all.push({ token, count, latest }));
-  const total = all.reduce((sum, { count }) => sum + count, 0);
-  const last = all.reduce((latest, follower) => Math.max(latest, follower.latest), 0);
-  return all
-    .sort((a, b) => b.count - a.count || b.latest - a.latest)
-    .slice(0, BRANCHES)
-    .map(({ token, count, latest }) => ({ token, count, total, last: latest === last }));
-}
