@@ -23,6 +23,14 @@
 
 enum { SPINS_AT_BARRIER = 400, SPINS_BETWEEN_RUNS = 400 };
 
+/*
+ * A thread that sleeps takes 50 to 100 us to wake, a large part of a small pass. So where runs follow each other at once, as the target's
+ * follows those that drafted for it, threads spin about as long as such gaps are: up to twice the usual one, if that is below this.
+ */
+#define LONGEST_SPIN_NS 800e3
+/* Gaps are averaged over about this many. */
+enum { GAPS = 8 };
+
 /* The share of their time that threads lose to waiting is averaged over about this long; less while one more is tried. */
 #define MEMORY_NS 40e6
 #define TRY_MEMORY_NS 10e6
@@ -59,6 +67,8 @@ struct EspPool {
   bool trying;
   double share; /* of their time that threads lost of late */
   double since, patience; /* ns: when `advised` was last thought about, and how long to leave it */
+  double ended, gap; /* ns: when the last run ended, and how long it usually is until the next; gaps count as at most LONGEST_SPIN_NS */
+  _Atomic double spin; /* ns that workers wait for the next run before they sleep; 0: SPINS_BETWEEN_RUNS turns */
   Worker workers[ESP_MAX_THREADS]; /* 0 is whoever calls */
 };
 
@@ -128,11 +138,14 @@ static int threads_of(unsigned long long run) { return (int)(run & ((1u << RUN_S
 static unsigned long long wait_for_run(Worker *worker, unsigned long long seen) {
   EspPool *pool = worker->pool;
   unsigned long long run;
-  for (int spins = 0; spins < SPINS_BETWEEN_RUNS; spins++) {
-    run = atomic_load_explicit(&pool->run, memory_order_acquire);
-    if (run >> RUN_SHIFT != seen >> RUN_SHIFT && worker->index < threads_of(run)) return run;
-    RELAX();
-  }
+  const double until = esp_now() + atomic_load_explicit(&pool->spin, memory_order_relaxed);
+  do {
+    for (int spins = 0; spins < SPINS_BETWEEN_RUNS; spins++) {
+      run = atomic_load_explicit(&pool->run, memory_order_acquire);
+      if (run >> RUN_SHIFT != seen >> RUN_SHIFT && worker->index < threads_of(run)) return run;
+      RELAX();
+    }
+  } while (esp_now() < until);
   esp_lock(&worker->lock);
   atomic_store(&worker->asleep, true);
   for (;;) {
@@ -189,6 +202,14 @@ static void learn(EspPool *pool, int threads, double began) {
   }
 }
 
+/* Learns how long it was until the run that began at `began`. */
+static void learn_gap(EspPool *pool, double began) {
+  const double gap = began - pool->ended < LONGEST_SPIN_NS ? began - pool->ended : LONGEST_SPIN_NS;
+  pool->gap += (gap - pool->gap) / GAPS;
+  const double spin = 2 * pool->gap;
+  atomic_store_explicit(&pool->spin, spin < LONGEST_SPIN_NS ? spin : 0, memory_order_relaxed);
+}
+
 int esp_pool_advise(EspPool *pool) {
   esp_lock(&pool->one_run);
   const int advised = pool->advised;
@@ -199,12 +220,16 @@ int esp_pool_advise(EspPool *pool) {
 void esp_pool_run(EspPool *pool, int threads, void (*body)(void *, int), void *context) {
   esp_lock(&pool->one_run);
   const double began = esp_now();
+  if (pool->threads > 1) learn_gap(pool, began);
   pool->body = body;
   pool->context = context;
   begin(pool, threads);
   take_part(pool, 0, threads);
   pool->passed = here.barriers;
-  if (pool->threads > 1) learn(pool, threads, began);
+  if (pool->threads > 1) {
+    learn(pool, threads, began);
+    pool->ended = esp_now();
+  }
   esp_unlock(&pool->one_run);
 }
 
@@ -212,7 +237,7 @@ EspPool *esp_pool_create(int threads) {
   if (threads < 1 || threads > ESP_MAX_THREADS) return NULL;
   EspPool *pool = esp_alloc(sizeof *pool);
   if (!pool) return NULL;
-  *pool = (EspPool){.threads = threads, .advised = threads, .patience = TRY_NS};
+  *pool = (EspPool){.threads = threads, .advised = threads, .patience = TRY_NS, .gap = LONGEST_SPIN_NS};
   esp_lock_init(&pool->one_run);
   for (int i = 1; i < threads; i++) {
     Worker *worker = &pool->workers[i];

@@ -108,7 +108,6 @@ describe("a model with a head", () => {
 
   test("drafts where it is named, and counts its passes", async () => {
     expect(model.methodNames).toContain("eagle");
-    expect(model.defaultMethod).not.toBe("eagle");
     const request = { prompt: "the theory of the", maxTokens: 60 };
     const plain = await collect(model.generate({ ...request, method: "plain" }));
     const drafted = await collect(model.generate({ ...request, method: "eagle", budget: 20 }));

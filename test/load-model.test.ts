@@ -169,14 +169,13 @@ describe("a draft model", () => {
   it("drafts where no method is named, is counted, and changes no token", async () => {
     const draftModel = await put("draft.gguf", speakingLlama({ layers: 1 }));
     await using model = await loadModel(path, { draftModel });
-    expect(model.defaultMethod).toBe("draft-model");
     expect(model.methodNames).toContain("draft-model");
     const request = { prompt: "abababab", maxTokens: 60, budget: 8 };
     const plain = await collect(model.generate({ ...request, method: "plain" }));
     const drafted = await collect(model.generate(request));
     expect(drafted.tokens).toEqual(plain.tokens);
     const { method, byDrafter, passes, draftMs, passMs, decodeMs } = drafted.end.stats;
-    expect(method).toBe("draft-model");
+    expect(method).toBe("auto");
     expect(byDrafter.model!.drafted).toBeGreaterThan(byDrafter.model!.accepted);
     expect(byDrafter.model!.passes).toBeGreaterThanOrEqual(passes - 1);
     expect(draftMs).toBeGreaterThan(0);
@@ -191,7 +190,7 @@ describe("a draft model", () => {
 
   it("that is the model itself is right all the time", async () => {
     await using model = await loadModel(path, { draftModel: path, passTimes: false });
-    const request = { prompt: "abababab", maxTokens: 90, budget: 64 };
+    const request = { prompt: "abababab", maxTokens: 90, budget: 64, method: "draft-model" };
     const { stats } = (await collect(model.generate(request))).end;
     // A step drafts 8 levels; now and then the right path is not among the most valuable of a level.
     expect(stats.mat).toBeGreaterThan(6);
@@ -275,7 +274,6 @@ describe("a datastore", () => {
     };
     const { fingerprint } = alone.parts.tokenizer as Tokenizer;
     await using model = await loadModel(path, { datastore: { fingerprint, match } });
-    expect(model.defaultMethod).toBe("retrieval");
     const request = { tokens: [1, 2, 3], maxTokens: 20 };
     const plain = await collect(alone.generate({ ...request, method: "plain" }));
     expect((await collect(model.generate(request))).tokens).toEqual(plain.tokens);

@@ -333,6 +333,7 @@ async function decode(
     attendance: new Attendance([witness], structure),
     tree,
     want: wantOf(sampler, [witness], structure),
+    restWant: wantOf(sampler, [witness], structure),
   };
   while (history.length < prompt.length + length) {
     await step(decoding, { nodes: 32, depth: 8 });

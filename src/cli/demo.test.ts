@@ -36,7 +36,7 @@ test("elsewhere than on a terminal: three texts, their figures, and one table", 
   const drafted = /\ndrafted +\d+ +(\d+) +(\d+\.\d+)\n\nsame text: yes\n/.exec(stdout)!;
   expect(Number(drafted[1])).toBeLessThan(passes);
   expect(Number(drafted[2])).toBeCloseTo(passes / Number(drafted[1]), 1);
-  expect(stdout).toMatch(/\ntoy, recycle-lookup, .*, 1 threads, none\n$/);
+  expect(stdout).toMatch(/\ntoy, auto, .*, 1 threads, none\n$/);
 });
 
 test("on a terminal: both texts grow side by side", async () => {

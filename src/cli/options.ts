@@ -86,7 +86,7 @@ export const shared = {
   method: () =>
     new Option(
       "--method <name>",
-      `how to draft: ${methodNames().join(", ")} (default: ${defaultMethod}; with --draft-model, draft-model)`,
+      `how to draft: ${methodNames().join(", ")} (default: ${defaultMethod})`,
     ).argParser(methodName),
   /** For commands that go on from earlier use. */
   warmStart: () =>

@@ -51,7 +51,7 @@ test("shows where it is and answers until ctrl-C", async () => {
   expect(stdout).toMatch(/model +toy, context of 512 tokens\n/);
   expect(stdout).toMatch(/engine +none, 1 thread\n/);
   expect(stdout).toMatch(
-    /drafting +recycle-lookup\n +a request may ask for plain, auto, token-recycling, prompt-lookup,\n +retrieval\n/,
+    /drafting +auto\n +a request may ask for plain, token-recycling, prompt-lookup,\n +recycle-lookup, retrieval\n/,
   );
   expect(stdout).toMatch(/places +8 texts at once, 64 waiting\n/);
   const command = /curl \S+ -H "Content-Type: application\/json" -d '(.*)'/.exec(stdout)![1]!;

@@ -15,13 +15,13 @@ import { TableWorth } from "../structure/table-worth.ts";
 import { UnionTree } from "../structure/union.ts";
 import { Yields } from "../structure/yields.ts";
 import type { Method, MethodOptions } from "./method.ts";
-import { modelDrafter } from "./model-drafter.ts";
+import { modelDrafter, type SomeDrafter } from "./model-drafter.ts";
 
 /** Temperatures that are told apart, by the least. */
 const TEMPERATURES = [0, 1e-6, 0.6, 1.1];
 
 export function auto(options: MethodOptions): Method {
-  const model = (options.head ?? options.draftModel) === undefined ? undefined : modelDrafter(options);
+  const model = bestModel(options);
   const matrix = new RecycleMatrix(options.vocabSize);
   const places = { odds: new RetrievalOdds(), earlier: new TextMemory(), store: options.datastore };
   const mixers = TEMPERATURES.map(() => new Mixer(model ? MODEL_AND_TABLES : TABLES));
@@ -41,6 +41,12 @@ export function auto(options: MethodOptions): Method {
       drafters: [...(model ? [model.make()] : []), new RetrievalDrafter(places), new RecycleDrafter(matrix)],
     }),
   };
+}
+
+/** A draft model is there because somebody chose it for this target, so it comes before the head that targets bring. */
+function bestModel({ head, ...others }: MethodOptions): SomeDrafter | undefined {
+  if (others.draftModel) return modelDrafter(others);
+  return head && modelDrafter({ ...others, head });
 }
 
 /** Which drafter is which depends on whether there is a model, and what one brings on which. */

@@ -4,7 +4,7 @@ import type { RetrievalSource } from "../draft/continuations.ts";
 import type { LengthPredictor } from "../target/length-predictor.ts";
 import { ToyTarget } from "../target/toy.ts";
 import type { MethodOptions } from "./method.ts";
-import { createMethod, defaultMethodOf, methodNames, usableMethods } from "./registry.ts";
+import { createMethod, defaultMethod, methodNames, usableMethods } from "./registry.ts";
 
 const alone = { vocabSize: 48, contextLength: 64 };
 const draftModel = new ToyTarget();
@@ -47,12 +47,9 @@ test("methods that draft with a model are for those who have one", () => {
   ]) {
     expect(createMethod(name, all).name).toBe(name);
   }
-  for (const options of [all, alone, { ...alone, draftModel }, { ...alone, head }]) {
-    expect(usableMethods(options)).toContain(defaultMethodOf(options));
-    expect(usableMethods(options)).toContain(defaultMethodOf({ ...options, datastore }));
+  for (const options of [all, alone, { ...alone, draftModel }, { ...alone, head }, { ...alone, datastore }]) {
+    expect(usableMethods(options)).toContain(defaultMethod);
   }
-  expect(defaultMethodOf({ ...alone, datastore })).toBe("retrieval");
-  expect(defaultMethodOf({ ...alone, head, datastore })).toBe("rasd");
 });
 
 test("methods that learn name what can be kept, alike where it is alike", () => {
@@ -67,12 +64,12 @@ test("methods that learn name what can be kept, alike where it is alike", () => 
         "recycle.matrix",
         "recycle.odds-by-origin",
         "retrieval.odds",
-        "eagle.odds",
-        "auto.eagle.opinions-0",
-        "auto.eagle.opinions-1",
-        "auto.eagle.opinions-2",
-        "auto.eagle.opinions-3",
-        "auto.eagle.yields",
+        "model.odds",
+        "auto.model.opinions-0",
+        "auto.model.opinions-1",
+        "auto.model.opinions-2",
+        "auto.model.opinions-3",
+        "auto.model.yields",
       ],
       "beta-ts": [
         "eagle.odds",

@@ -75,8 +75,8 @@ const METHODS: Readonly<Record<string, Entry>> = {
   adaeagle: { make: adaeagle, needs: "lengths", takes: LOGARITHM },
 };
 
-/** The method used when none is named and there is neither a datastore nor a draft model. */
-export const defaultMethod = "recycle-lookup";
+/** The method of requests that name none. */
+export const defaultMethod = "auto";
 
 /** The names of all methods. Those that draft with a model are for models that were loaded with one. */
 export function methodNames(): string[] {
@@ -86,12 +86,6 @@ export function methodNames(): string[] {
 /** The names of the methods that work with what there is. */
 export function usableMethods(options: MethodOptions): string[] {
   return methodNames().filter((name) => isUsable(METHODS[name]!, options));
-}
-
-/** The method for requests that name none: whoever brings a datastore or a draft model wants it used. */
-export function defaultMethodOf({ datastore, draftModel, head }: MethodOptions): string {
-  if (datastore !== undefined) return (head ?? draftModel) === undefined ? "retrieval" : "rasd";
-  return draftModel === undefined ? defaultMethod : "draft-model";
 }
 
 /** A new method with nothing learnt. Throws RangeError for a name that is not known, or without what the method needs. */

@@ -15,8 +15,12 @@ const USUAL_ROWS = 8;
 /** Drafted steps that the pace remembers, and how many it takes to be believed. */
 const MEMORY = 1 - 1 / 64;
 const ENOUGH = 24;
-/** Drafted steps before that are not counted: code is cold, and drafters have learnt nothing. */
+/**
+ * Drafted steps before that are not counted: code is cold, and drafters have learnt nothing. Of a small model they are over in no time, so
+ * as many more do not count until drafting has taken so many milliseconds.
+ */
 const WARM_UP = 24;
+const WARM_UP_MS = 20;
 /** What the pace is before anything is known of it, and for how many drafted steps that counts: nobody gives up over a few bad ones. */
 const PRIOR = 1.3;
 const PRIOR_STEPS = 24;
@@ -68,8 +72,10 @@ export class BudgetPlan {
   #tokens = PRIOR * PRIOR_STEPS;
   #time = PRIOR_STEPS;
   #draftTime = 0;
-  /** Drafted steps that count, from -WARM_UP. */
-  #steps = -WARM_UP;
+  /** Drafted steps that count, from -2 * WARM_UP. */
+  #steps = -2 * WARM_UP;
+  /** Milliseconds of drafting that do not count. */
+  #coldMs = 0;
   #off = false;
   /** What trials may still lose, in plain passes. */
   #allowance = 0;
@@ -133,12 +139,20 @@ export class BudgetPlan {
     const catchesUp = this.#off && this.#left === ROUND;
     if (this.#left > 0) this.#left--;
     if (catchesUp || (turn.trial && !this.#off)) return;
-    if (++this.#steps <= 0) return;
+    if (this.#isCold(draftMs)) return;
     this.#tokens = this.#tokens * MEMORY + tokens;
     this.#time = this.#time * MEMORY + time;
     this.#draftTime += (draft - this.#draftTime) * (1 - MEMORY);
     if (this.#steps >= ENOUGH) this.#off = this.#draftTime > CHEAP && this.#pace < (this.#off ? START : STOP);
     if (!this.#off) this.#left = 0;
+  }
+
+  /** Whether a drafted step that took `draftMs` comes too early to count. */
+  #isCold(draftMs: number): boolean {
+    this.#coldMs += draftMs;
+    this.#steps++;
+    if (this.#steps >= -WARM_UP && this.#steps < 0 && this.#coldMs >= WARM_UP_MS) this.#steps = 0;
+    return this.#steps <= 0;
   }
 
   /** Tokens of drafted steps in the time of a plain pass. */

@@ -42,7 +42,7 @@ describe("a chat completion", () => {
       choices: [{ message: { role: "assistant", content: text }, finish_reason: "length", logprobs: null }],
       usage: { prompt_tokens: 4, completion_tokens: 12, total_tokens: 16 },
       x_espalier: {
-        method: "recycle-lookup",
+        method: "auto",
         passes: end.stats.passes,
         mat: end.stats.mat,
         off: null,
@@ -664,7 +664,7 @@ describe("what it tells of itself", () => {
     expect(heap).toBeGreaterThan(0);
     expect(resident).toBeGreaterThan(heap!);
     expect(values.has("espalier_buffer_bytes")).toBe(true);
-    expect(values.has('espalier_drafted_tokens_total{drafter="lookup"}')).toBe(true);
+    expect(values.has('espalier_drafted_tokens_total{drafter="retrieval"}')).toBe(true);
     for (const name of new Set(
       [...values.keys()].map((key) => key.replace(/(_bucket|_sum|_count)?({.*)?$/, "")),
     )) {

@@ -53,7 +53,7 @@ export async function* generate(
   const usual = request.sampling.temperature > 0 ? planned.plans?.sampled : planned.plans;
   // How well predictions do tells nothing of the method without them.
   const plans = prediction ? usual?.fork() : usual;
-  const want = wantOf(sampler, drafters, structure, request.logProbs);
+  const attending = drafters.filter(({ mayMiss }) => !mayMiss);
   const drafts = drafters.length > 0;
   const chosen = drafts && request.budget === undefined ? plans : undefined;
   const budget = drafts ? (request.budget ?? plans?.most ?? DEFAULT_BUDGET) : 1;
@@ -68,7 +68,8 @@ export async function* generate(
     structure,
     drafters,
     attendance,
-    want,
+    want: wantOf(sampler, drafters, structure, request.logProbs),
+    restWant: wantOf(sampler, attending, structure, request.logProbs),
     tree,
     plans: chosen,
   };

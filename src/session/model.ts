@@ -3,7 +3,7 @@
 import { type Kept, type Learnt, restore, valuesOf } from "../draft/learnt.ts";
 import { EspalierError } from "../errors.ts";
 import type { MethodOptions } from "../methods/method.ts";
-import { createMethod, defaultMethodOf, usableMethods } from "../methods/registry.ts";
+import { createMethod, defaultMethod, usableMethods } from "../methods/registry.ts";
 import { CostCurve } from "../plan/cost.ts";
 import { LoadPlans } from "../plan/load-plans.ts";
 import { SharedTarget } from "../target/shared-target.ts";
@@ -74,12 +74,9 @@ export class Model implements AsyncDisposable {
     return usableMethods(this.#options);
   }
 
-  /**
-   * The method of requests that name none: with a datastore "rasd" or, without anything that drafts, "retrieval"; with a draft model
-   * "draft-model"; else `defaultMethod`.
-   */
+  /** The method of requests that name none. */
   get defaultMethod(): string {
-    return defaultMethodOf(this.#options);
+    return defaultMethod;
   }
 
   /** The longest text, prompt included, in tokens. */

@@ -138,7 +138,7 @@ describe("Model.generate", () => {
     }
     for (const [name, count] of Object.entries(counts))
       expect(accepted).toMatchObject({ [name]: { accepted: count } });
-    expect(Object.keys(counts).sort()).toEqual(["lookup", "recycle"]);
+    expect(Object.keys(counts).sort()).toEqual(["recycle", "retrieval"]);
   });
 
   it("includes the end token in the ids, not in the text", async () => {
@@ -339,6 +339,6 @@ describe("a prediction", () => {
     const model = toyModel({}, endless);
     await collect(model.generate({ prompt: "1234", maxTokens: 20, prediction: "567" }));
     const { end } = await collect(model.generate({ prompt: "1234", maxTokens: 20 }));
-    expect(Object.keys(end.stats.byDrafter).sort()).toEqual(["lookup", "recycle"]);
+    expect(Object.keys(end.stats.byDrafter).sort()).toEqual(["recycle", "retrieval"]);
   });
 });

@@ -21,6 +21,8 @@ export interface Decoding {
   readonly attendance: Attendance;
   /** What sampler and drafters read of a row, together. */
   readonly want: Want;
+  /** The same without drafters that may miss the step. */
+  readonly restWant: Want;
   /** Used again for every step. */
   readonly tree: DraftTree;
   /** Say whether to draft, and cut each tree to what its pass is worth; without them, trees take all of their budget. */
@@ -43,11 +45,12 @@ export interface Step extends StepOutcome {
 }
 
 export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
-  const { sequence, history, sampler, structure, drafters, attendance, want, tree, plans } = decoding;
+  const { sequence, history, sampler, structure, drafters, attendance, tree, plans } = decoding;
   const position = sequence.length;
   const plan = plans?.at(sequence.company);
   const turn = plan?.next(sequence.company);
   const off = plan?.off ?? null;
+  const rests = off !== null && turn?.kind === "plain";
 
   sequence.announce?.();
   tree.reset(history.tokens[position]!);
@@ -59,14 +62,14 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
   const grown = tree.size;
   if (plan && turn) tree.truncate(plan.choose(turn, tree.values, tree.size));
   const drafted = performance.now();
-  const pass = await sequence.forward(tree, want);
+  const pass = await sequence.forward(tree, rests ? decoding.restWant : decoding.want);
   const passMs = performance.now() - drafted;
   const { path, bonus } = verify(tree, pass, sampler, history);
   sequence.commit(path);
 
   const outcome = { tree, pass, path, bonus, position };
   const learning = performance.now();
-  await attendance.observe(outcome, off !== null && turn?.kind === "plain");
+  await attendance.observe(outcome, rests);
   const draftMs = drafted - start + performance.now() - learning;
   if (plan && turn) {
     const { company } = sequence;

@@ -7,8 +7,10 @@ import type { Memory, Numbers } from "../draft/learnt.ts";
 
 /** Observations of one kind that decide. */
 const MEMORY = 96;
-/** Steps of a kind in which a model is asked whatever it brings, before that is known. */
-const FIRST = 3;
+/** Questions of each kind that are asked whatever they bring, and of whose times the least is taken: code is cold. */
+const COLD = 12;
+/** Tokens that asking in a step brings until that is known, by how it ends: a hope, so that nobody gives up over a few bad answers; what it counts as. */
+const HOPE = { gain: 1.2, questions: 2, count: 6 };
 /** Tokens a step that trials may lose, and the most that is saved up for them. */
 const TRIALS = 1 / 400;
 const SAVED = 1;
@@ -63,9 +65,9 @@ class Estimate {
 /** `median` after sample `count` (from 1), which is `sample` > 0. */
 export function towardsMedian(median: number, sample: number, count: number): number {
   if (count === 1) return sample;
+  if (count <= COLD) return Math.min(sample, median);
   const factor = 1 + 1 / (1 + count / 3);
-  if (sample > median) return Math.min(sample, median * factor);
-  return count <= FIRST ? sample : Math.max(sample, median / factor);
+  return sample > median ? Math.min(sample, median * factor) : Math.max(sample, median / factor);
 }
 
 /** Of one model, for all texts of a method. */
@@ -74,8 +76,8 @@ export class Yields implements Memory {
   readonly values = new Float64Array(2 * (2 * BOUNDS.length + 2 * LEVELS + 2));
   #next = 0;
   /** Of a step, by what its draft was worth before: tokens gained, and questions asked. */
-  readonly #gains = BOUNDS.map(() => this.#estimate());
-  readonly #questions = BOUNDS.map(() => this.#estimate());
+  readonly #gains = BOUNDS.map(() => this.#estimate(HOPE.gain, HOPE.count));
+  readonly #questions = BOUNDS.map(() => this.#estimate(HOPE.questions, HOPE.count));
   /** By level below the first: tokens gained, and what was expected behind the nodes asked about. */
   readonly #levels = Array.from({ length: LEVELS }, () => ({
     gain: this.#estimate(PRIOR, PRIOR_COUNT),
@@ -91,7 +93,7 @@ export class Yields implements Memory {
     const kind = kindOf(tokens);
     const [gain, questions] = [this.#gains[kind]!, this.#questions[kind]!];
     this.#credit = Math.min(SAVED, this.#credit + TRIALS);
-    if (gain.count < FIRST) return true;
+    if (this.#firstMs.count < COLD) return true;
     const ms = this.#firstMs.value + (questions.value - 1) * this.#nextMs.value;
     return this.#pays(gain.value, price * ms);
   }
@@ -105,6 +107,7 @@ export class Yields implements Memory {
 
   /** Whether to ask once more, about nodes of which `value` tokens are expected, `level` questions after the first. */
   goesOn(level: number, value: number, price: number): boolean {
+    if (this.#nextMs.count < COLD) return true;
     const known = this.#levels[Math.min(level, LEVELS) - 1]!;
     return this.#pays((known.gain.value / known.value.value) * value, price * this.#nextMs.value);
   }
