@@ -14,7 +14,7 @@ import type { NodeIndex, Position, TokenId } from "../types.ts";
 import { Answers, NOTHING } from "./answers.ts";
 import type { Calibration } from "./calibrate.ts";
 import type { Candidates, Drafter, StepOutcome } from "./drafter.ts";
-import { HeadRows, joined } from "./head-rows.ts";
+import { HeadRows } from "./head-rows.ts";
 import { PendingDraft } from "./pending.ts";
 
 export class EagleDrafter implements Drafter {
@@ -89,15 +89,15 @@ export class EagleDrafter implements Drafter {
   /** Runs the new rows, root last; false when there is none. */
   async #start(topK: number): Promise<boolean> {
     await this.#rows.catchUp();
-    const { features, text, sequence } = this.#rows;
-    if (features.length === 0) return false;
+    const { waiting, text, sequence } = this.#rows;
+    if (waiting === 0) return false;
     this.#answers.clear();
     const { tree } = this.#pending;
-    this.#pending.begin(this.#rows.tokens(features.length), this.#contextLength - text.length);
+    this.#pending.begin(this.#rows.tokens(waiting), this.#contextLength - text.length);
     const pass = await sequence.forward({
       tree,
       first: 0,
-      input: joined(features),
+      input: this.#rows.features(),
       from: "target",
       topK,
       lastOnly: true,

@@ -14,7 +14,7 @@ import type { NodeIndex, Position, TokenId } from "../types.ts";
 import { Answers, NOTHING } from "./answers.ts";
 import type { Calibration } from "./calibrate.ts";
 import type { Candidates, Drafter, StepOutcome } from "./drafter.ts";
-import { HeadRows, joined } from "./head-rows.ts";
+import { HeadRows } from "./head-rows.ts";
 import { PendingDraft } from "./pending.ts";
 
 export class ExitDrafter implements Drafter {
@@ -102,13 +102,13 @@ export class ExitDrafter implements Drafter {
   /** Runs the root, and with it what is new in the text. */
   async #start(topK: number): Promise<void> {
     await this.#rows.catchUp();
-    const { features, text, sequence } = this.#rows;
+    const { waiting, text, sequence } = this.#rows;
     this.#answers.clear();
     this.#tree.reset(text.at(-1)!);
     const root = await this.#sequence.forwardFirst(this.#tree, this.#block.exitLayer);
-    const chain = this.#rows.tokens(features.length + 1);
+    const chain = this.#rows.tokens(waiting + 1);
     this.#pending.begin(chain, this.#longest - text.length);
-    const input = joined([...features, root]);
+    const input = this.#rows.features(root);
     const { tree } = this.#pending;
     const pass = await sequence.forward({ tree, first: 0, input, from: "target", topK, lastOnly: true });
     this.#passes++;

@@ -10,8 +10,10 @@ import { pickedAt, type StepOutcome } from "./drafter.ts";
 
 /** New rows beyond this are read in passes of their own, so that nodes find room in the step's. */
 const CATCH_UP = 16;
-/** Rows that wait at most while nobody asks: the more at once, the cheaper. */
-const WAITING = 64;
+/** Rows that wait at most while nobody asks: the more at once, the cheaper, up to what one pass takes. */
+const WAITING = 128;
+/** Rows that memory is first taken for. */
+const FIRST = 32;
 
 export class HeadRows {
   readonly #head: DraftHead;
@@ -20,8 +22,12 @@ export class HeadRows {
   #sequence: HeadSequence | undefined;
   /** All of the text, root included. */
   #text: TokenId[] = [];
-  /** Of the positions whose row is not in the sequence yet, from the first on. */
-  #features: Float32Array[] = [];
+  /**
+   * Of the positions whose row is not in the sequence yet, from the first on: featureSize values each. One array for all, because JavaScript collects
+   * its garbage more often the more of it lies in arrays of their own.
+   */
+  #features = new Float32Array(0);
+  #waiting = 0;
 
   /** Row i holds token i + `shift`. `contextLength`: the longest text, in tokens. */
   constructor(head: DraftHead, contextLength: number, shift: 0 | 1) {
@@ -39,8 +45,16 @@ export class HeadRows {
     return this.#text;
   }
 
-  get features(): readonly Float32Array[] {
-    return this.#features;
+  /** Positions whose row is not in the sequence yet. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Their features, and `more` behind them. Valid until one is added or read. */
+  features(more?: Float32Array): Float32Array {
+    const size = this.#waiting * this.#head.featureSize;
+    if (more) this.#place(this.#waiting).set(more);
+    return this.#features.subarray(0, size + (more?.length ?? 0));
   }
 
   /** Goes to the text `tokens`; gives of how many positions the features need not come again. */
@@ -55,17 +69,16 @@ export class HeadRows {
     const rows = Math.max(0, Math.min(same, tokens.length - 1) - this.#shift);
     if (rows < sequence.length) {
       sequence.truncate(rows);
-      this.#features.length = 0;
+      this.#waiting = 0;
     } else {
       const known = Math.min(same, tokens.length - 1) - sequence.length;
-      if (known < this.#features.length) this.#features.length = Math.max(0, known);
+      this.#waiting = Math.max(0, Math.min(this.#waiting, known));
     }
     return this.#known;
   }
 
   async observePrompt(pass: Pass, position: Position): Promise<void> {
-    for (let row = this.#known - position; row < pass.size; row++) this.#keep(pass, row);
-    if (this.#features.length > WAITING) await this.catchUp();
+    for (let row = this.#known - position; row < pass.size; row++) await this.#keep(pass, row);
   }
 
   /** The tokens of the next `rows` rows. */
@@ -77,16 +90,13 @@ export class HeadRows {
   /** Commits pending rows, those of all features that wait among them. */
   commit(path: readonly NodeIndex[]): void {
     this.sequence.commit(path);
-    this.#features.length = 0;
+    this.#waiting = 0;
   }
 
   /** The text goes on as a step did; of the path's nodes the first `done` have their rows. */
   async observe(outcome: StepOutcome, done: number): Promise<void> {
-    for (const [i, node] of outcome.path.entries()) {
-      if (i >= done) this.#keep(outcome.pass, node);
-      this.#text.push(pickedAt(outcome, i));
-    }
-    if (this.#features.length > WAITING) await this.catchUp();
+    for (const i of outcome.path.keys()) this.#text.push(pickedAt(outcome, i));
+    for (const node of outcome.path.slice(done)) await this.#keep(outcome.pass, node);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -95,33 +105,38 @@ export class HeadRows {
 
   /** Positions whose features need not come again. */
   get #known(): number {
-    return this.sequence.length + this.#features.length;
+    return this.sequence.length + this.#waiting;
   }
 
   /** Keeps the feature of the next position. */
-  #keep(pass: Pass, row: NodeIndex): void {
-    const { taps, featureSize, hiddenSize } = this.#head;
-    const feature = new Float32Array(featureSize);
+  async #keep(pass: Pass, row: NodeIndex): Promise<void> {
+    const { taps, hiddenSize } = this.#head;
+    const feature = this.#place(this.#waiting++);
     for (const [i, tap] of taps.entries()) feature.set(pass.hidden(row, tap), i * hiddenSize);
-    this.#features.push(feature);
+    if (this.#waiting > WAITING) await this.catchUp();
+  }
+
+  /** Where the feature of row `at` of those that wait goes. */
+  #place(at: number): Float32Array {
+    const size = this.#head.featureSize;
+    if ((at + 1) * size > this.#features.length) {
+      const rows = Math.min(Math.max(FIRST, 2 * at), WAITING + 2);
+      const more = new Float32Array(Math.max(rows, at + 1) * size);
+      more.set(this.#features);
+      this.#features = more;
+    }
+    return this.#features.subarray(at * size, (at + 1) * size);
   }
 
   /** Reads the new rows but for the last when they have become many, so that a question about the last finds room. */
   async catchUp(): Promise<void> {
-    if (this.#features.length <= CATCH_UP) return;
-    const features = this.#features;
-    const last = features.pop()!;
+    if (this.#waiting <= CATCH_UP) return;
+    const rows = this.#waiting - 1;
+    const size = this.#head.featureSize;
     // Should reading fail, their positions are not known any more.
-    this.#features = [];
-    await this.sequence.read(Int32Array.from(this.tokens(features.length)), joined(features));
-    this.#features = [last];
+    this.#waiting = 0;
+    await this.sequence.read(Int32Array.from(this.tokens(rows)), this.#features.subarray(0, rows * size));
+    this.#features.copyWithin(0, rows * size, (rows + 1) * size);
+    this.#waiting = 1;
   }
-}
-
-/** Rows one after another. */
-export function joined(rows: readonly Float32Array[]): Float32Array {
-  const size = rows[0]!.length;
-  const all = new Float32Array(rows.length * size);
-  for (const [i, row] of rows.entries()) all.set(row, i * size);
-  return all;
 }

@@ -215,7 +215,7 @@ class NativeHeadSequence implements HeadSequence {
             first: 0,
           },
         ],
-        input: features.slice(done * featureSize, (done + size) * featureSize),
+        input: features.subarray(done * featureSize, (done + size) * featureSize),
         fuse: this.#fuses,
         commit: true,
       };
