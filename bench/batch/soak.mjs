@@ -236,7 +236,6 @@ const watch = setInterval(async () => {
   }
 }, every);
 
-await alone();
 await Promise.race([
   Promise.all(Array.from({ length: users }, (_, user) => come(user).catch(fail))),
   // Whoever is stuck does not come back to say so.
