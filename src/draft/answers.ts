@@ -44,13 +44,18 @@ export class Answers {
     pass: { readonly k: number; readonly tokens: Int32Array; readonly logProbs: Float32Array },
     row: number,
   ): void {
-    const [from, to] = [row * pass.k, (row + 1) * pass.k];
-    const tokens: TokenId[] = Array.from(pass.tokens.subarray(from, to));
-    const said = Array.from(pass.logProbs.subarray(from, to), Math.exp);
-    const odds = this.#odds;
-    const classes = odds ? said.map(classOf) : [];
+    const tokens: TokenId[] = [];
+    const probs: number[] = [];
+    const classes: number[] = [];
+    for (let rank = 0; rank < pass.k; rank++) {
+      const at = row * pass.k + rank;
+      const said = Math.exp(pass.logProbs[at]!);
+      tokens.push(pass.tokens[at]!);
+      if (this.#odds) classes.push(classOf(said, rank));
+      probs.push(this.#odds ? this.#odds.probs[classes[rank]!]! : said);
+    }
     this.#classes[place] = classes;
-    this.#candidates[place] = { tokens, probs: odds ? classes.map((index) => odds.probs[index]!) : said };
+    this.#candidates[place] = { tokens, probs };
   }
 
   /** The candidates of the node at `place`; none where nothing was said. */

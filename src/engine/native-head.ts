@@ -26,6 +26,7 @@ import {
   type Stack,
   type StackSpec,
 } from "./binding.ts";
+import { RowMemory } from "./native-pass.ts";
 import type { NativeTarget } from "./native-target.ts";
 import { TextTokens } from "./text-tokens.ts";
 import { matricesOf, readLayer, readMatrices, readVector } from "./weights.ts";
@@ -184,6 +185,8 @@ class NativeHeadSequence implements HeadSequence {
   readonly #head: NativeHead;
   readonly #cache: Cache;
   readonly #tokens: TextTokens;
+  /** Of the rows of its newest pass. */
+  readonly #memory = new RowMemory();
   #length = 0;
   #disposed = false;
 
@@ -238,9 +241,9 @@ class NativeHeadSequence implements HeadSequence {
     if (this.#textRows && from === "target")
       this.#tokens.add(tree.tokens.subarray(first, tree.size), this.#length + first);
     const others = this.#textRows ? this.#tokens.list : undefined;
-    const tokens = new Int32Array(rows * k);
-    const logProbs = new Float32Array(rows * k);
-    const states = new Float32Array(size * hiddenSize);
+    const tokens = this.#memory.ints("tokens", rows * k);
+    const logProbs = this.#memory.floats("logProbs", rows * k);
+    const states = this.#memory.floats("states", size * hiddenSize);
     const pass: PassRequest = {
       ...this.#request(k),
       trees: [{ cache: this.#cache, tokens: tree.tokens, parents: tree.parents, size: tree.size, first }],
@@ -256,8 +259,10 @@ class NativeHeadSequence implements HeadSequence {
     };
     await target.inTurn(() => binding.forwardNow(pass)).catch(this.#explain(size));
     const own = config.draftVocab;
-    for (const [i, row] of tokens.entries())
+    for (let i = 0; i < tokens.length; i++) {
+      const row = tokens[i]!;
       tokens[i] = row < own.length ? own[row]! : others![row - own.length]!;
+    }
     return { size, k, tokens, logProbs, states };
   }
 
@@ -276,6 +281,7 @@ class NativeHeadSequence implements HeadSequence {
 
   rollback(): void {
     this.#checkAlive();
+    this.#memory.free();
     this.#head.binding.cacheRollback(this.#cache);
     this.#tokens.truncate(this.#length);
   }

@@ -5,8 +5,34 @@ import type { NodeIndex } from "../types.ts";
 import type { PassRequest } from "./binding.ts";
 
 /** Memory that is not cleared first: the engine writes all of it. */
-function floats(length: number): Float32Array {
-  return new Float32Array(Buffer.allocUnsafeSlow(4 * length).buffer);
+function memory(length: number): ArrayBuffer {
+  return Buffer.allocUnsafeSlow(4 * length).buffer as ArrayBuffer;
+}
+
+/** What the rows of a sequence's passes lie in, one pass after another, so that steps leave no large arrays to collect. */
+export class RowMemory {
+  #buffers: Record<string, ArrayBuffer> = {};
+
+  ints(name: string, length: number): Int32Array {
+    return new Int32Array(this.#buffer(name, length), 0, length);
+  }
+
+  floats(name: string, length: number): Float32Array {
+    return new Float32Array(this.#buffer(name, length), 0, length);
+  }
+
+  /** Keeps no memory while no pass needs it. */
+  free(): void {
+    this.#buffers = {};
+  }
+
+  #buffer(name: string, length: number): ArrayBuffer {
+    const known = this.#buffers[name];
+    if (known && known.byteLength >= 4 * length) return known;
+    const buffer = memory(length);
+    this.#buffers[name] = buffer;
+    return buffer;
+  }
 }
 
 /** What the rows of a pass need to know of its target. */
@@ -28,7 +54,8 @@ export class Rows {
   readonly taps: Int32Array | undefined;
   readonly hidden: Float32Array | undefined;
 
-  constructor(sizes: RowSizes, count: number, want: Want) {
+  /** Without `memory` of a sequence, what earlier passes gave stays as it is. */
+  constructor(sizes: RowSizes, count: number, want: Want, memory = new RowMemory()) {
     const { topK, logits = false, taps = [] } = want;
     if (!Number.isInteger(topK) || topK < 0 || topK > Math.min(256, sizes.vocabSize)) {
       throw new RangeError(`topK is ${topK}; give an integer from 0 to ${Math.min(256, sizes.vocabSize)}`);
@@ -42,12 +69,12 @@ export class Rows {
     this.count = count;
     this.vocabSize = sizes.vocabSize;
     this.hiddenSize = sizes.hiddenSize;
-    this.tokens = new Int32Array(count * topK);
-    this.logProbs = new Float32Array(count * topK);
-    if (logits) this.logits = floats(count * sizes.vocabSize);
+    this.tokens = memory.ints("tokens", count * topK);
+    this.logProbs = memory.floats("logProbs", count * topK);
+    if (logits) this.logits = memory.floats("logits", count * sizes.vocabSize);
     if (taps.length > 0) {
       this.taps = Int32Array.from(taps);
-      this.hidden = floats(taps.length * count * sizes.hiddenSize);
+      this.hidden = memory.floats("hidden", taps.length * count * sizes.hiddenSize);
     }
   }
 

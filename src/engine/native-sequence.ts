@@ -6,7 +6,7 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import { type Cache, commitStatus, type PassFailure, type PassTree } from "./binding.ts";
 import { FirstPart } from "./first-part.ts";
-import { NativePass, Rows } from "./native-pass.ts";
+import { NativePass, RowMemory, Rows } from "./native-pass.ts";
 import type { NativeTarget } from "./native-target.ts";
 
 export class NativeSequence implements TargetSequence {
@@ -16,6 +16,8 @@ export class NativeSequence implements TargetSequence {
   #length = 0;
   /** Nodes that have run through the first layers and are pending. */
   #part: FirstPart | undefined;
+  /** Of the rows of its newest pass. */
+  readonly #memory = new RowMemory();
   #disposed = false;
 
   constructor(target: NativeTarget, cache: Cache, capacity: number) {
@@ -82,7 +84,7 @@ export class NativeSequence implements TargetSequence {
       // States before its last layer are not kept: who wants them has all layers run.
       if (!want.taps?.some((tap) => tap < part.layers)) return await this.#forwardRest(part, tree, want);
     }
-    const [pass] = await this.#target.forwardAll([{ sequence: this, tree, first }], want);
+    const [pass] = await this.#target.forwardAll([{ sequence: this, tree, first }], want, this.#memory);
     return pass!;
   }
 
@@ -116,8 +118,10 @@ export class NativeSequence implements TargetSequence {
         `a tree of ${tree.size} nodes, ${first} of them pending; a pass needs a new one, of at most ${target.maxNodes}`,
       );
     }
-    target.checkTokens(tree.tokens.subarray(0, tree.size));
-    this.checkRoom(1 + tree.depths.subarray(0, tree.size).reduce((a, b) => Math.max(a, b)));
+    target.checkTokens(tree.tokens, tree.size);
+    let deepest = 0;
+    for (let node = 1; node < tree.size; node++) deepest = Math.max(deepest, tree.depths[node]!);
+    this.checkRoom(1 + deepest);
   }
 
   /** Throws EspalierError "context-overflow" when `count` more tokens do not fit, and Error when this was freed. */
@@ -147,6 +151,7 @@ export class NativeSequence implements TargetSequence {
   rollback(): void {
     this.#checkAlive();
     this.#part = undefined;
+    this.#memory.free();
     this.#target.binding.cacheRollback(this.cache);
   }
 
@@ -227,7 +232,7 @@ export class NativeSequence implements TargetSequence {
         keep(node, rows.subarray(i * target.hiddenSize, (i + 1) * target.hiddenSize));
       this.#arrange(at);
     }
-    const rows = new Rows(target, tree.size, want);
+    const rows = new Rows(target, tree.size, want, this.#memory);
     const trees = [{ cache: this.cache, ...treeOf(tree), first: 0 }];
     await target.run({ ...rows.outputs, trees, from: layers, input: states, commit: false });
     return new NativePass(rows, 0, tree.size);

@@ -10,7 +10,7 @@ import type { Pass, Target, Want } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import type { Binding, Matrix, PassFailure, PassRequest, Pool, Stack } from "./binding.ts";
-import { NativePass, Rows } from "./native-pass.ts";
+import { NativePass, type RowMemory, Rows } from "./native-pass.ts";
 import { NativeSequence } from "./native-sequence.ts";
 import { stackSpec } from "./stack-spec.ts";
 import type { Weights } from "./weights.ts";
@@ -48,7 +48,9 @@ export class NativeTarget implements Target {
   readonly #half: boolean;
   readonly #inlineNodes: number;
   readonly #inlineLayers: number;
-  #last: Promise<unknown> = Promise.resolve();
+  /** Passes that run off the JavaScript thread or wait for their turn, and the end of the last of them. */
+  #turns = 0;
+  #last: Promise<void> = Promise.resolve();
   /** When other events last had their turn. */
   #breathed = 0;
   #disposed = false;
@@ -141,7 +143,7 @@ export class NativeTarget implements Target {
     return new NativeSequence(this, cache, capacity);
   }
 
-  /** Costs little more than a pass over one tree of as many nodes; at most 64 trees. */
+  /** Costs little more than a pass over one tree of as many nodes; at most 64 trees. Its rows lie in `memory`, if that is given. */
   async forwardAll(
     batch: readonly {
       readonly sequence: NativeSequence;
@@ -149,12 +151,13 @@ export class NativeTarget implements Target {
       readonly first?: NodeIndex;
     }[],
     want: Want,
+    memory?: RowMemory,
   ): Promise<Pass[]> {
     const count = batch.reduce((sum, { tree, first = 0 }) => sum + tree.size - first, 0);
     if (count > this.maxNodes) {
       throw new RangeError(`a pass of ${count} nodes; the engine takes at most ${this.maxNodes}`);
     }
-    const rows = new Rows(this, count, want);
+    const rows = new Rows(this, count, want, memory);
     await this.run({
       ...rows.outputs,
       trees: batch.map(({ sequence, tree, first = 0 }) => {
@@ -199,10 +202,15 @@ export class NativeTarget implements Target {
     });
   }
 
-  /** Starts a pass on these threads when those before it are done. */
-  inTurn<T>(start: () => T | Promise<T>): Promise<T> {
-    const done = this.#last.then(start);
-    this.#last = done.catch(() => {});
+  /** Starts a pass on these threads when those before it are done, and at once when there is none. */
+  async inTurn<T>(start: () => T | Promise<T>): Promise<T> {
+    const done = this.#turns === 0 ? start() : this.#last.then(start);
+    if (!(done instanceof Promise)) return done;
+    this.#turns++;
+    const end = () => {
+      this.#turns--;
+    };
+    this.#last = done.then(end, end);
     return done;
   }
 
@@ -219,8 +227,10 @@ export class NativeTarget implements Target {
     await this.#last;
   }
 
-  checkTokens(tokens: Iterable<TokenId>): void {
-    for (const token of tokens) {
+  /** Throws RangeError when one of the first `count` is not in the vocabulary. */
+  checkTokens(tokens: ArrayLike<TokenId>, count = tokens.length): void {
+    for (let i = 0; i < count; i++) {
+      const token = tokens[i]!;
       if (Number.isInteger(token) && token >= 0 && token < this.vocabSize) continue;
       throw new RangeError(`token ${token} is not in the vocabulary of ${this.vocabSize}`);
     }
