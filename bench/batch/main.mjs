@@ -169,7 +169,8 @@ async function firstTokens({ method, service }) {
       const longest = (start, end) =>
         Math.max(...gaps.filter(({ time }) => time >= start && time <= end).map(({ ms }) => ms));
       const usual = quartiles(gaps.filter(({ time }) => time < from).map(({ ms }) => ms)).median;
-      if (!gaps.some(({ time }) => time >= from && time <= to)) continue;
+      // Texts that were over by then, or had only begun, tell nothing.
+      if (Number.isNaN(usual) || !gaps.some(({ time }) => time >= from && time <= to)) continue;
       stalls.push(longest(from, to) / usual);
       before.push(longest(Math.max(gaps[0].time, from - (to - from)), from) / usual);
     }
