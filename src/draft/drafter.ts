@@ -50,6 +50,8 @@ export interface Drafter extends Partial<AsyncDisposable> {
   begin(tokens: readonly TokenId[], signal?: AbortSignal): void | Promise<void>;
   /** At most `width` candidates for each of `nodes`; an empty list is a fine answer. */
   expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Candidates[] | Promise<Candidates[]>;
+  /** Whether nobody is going to ask for a while, so that it may put off what only answers need, and forget. Default: it need not know. */
+  rest?(resting: boolean): void;
   /** Learns from a verified step; the next one waits for a promise. */
   observe(outcome: StepOutcome): void | Promise<void>;
   /**

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { ToyHead } from "../../test/toy-head.ts";
 import { collect, toyModel } from "../../test/toy-model.ts";
 import type { TargetSequence } from "../target/target.ts";
@@ -11,8 +11,10 @@ import { EagleDrafter } from "./eagle.ts";
 
 const WIDTH = 4;
 const CONTEXT = 90;
+/** Room for texts whose beginning is forgotten. */
+const LONG_CONTEXT = 900;
 // It looks one token back, so that a feature and a token tell all: a head that is given the right ones is always right.
-const target = new ToyTarget({ order: 1, chunk: 8, contextLength: CONTEXT });
+const target = new ToyTarget({ order: 1, chunk: 8, contextLength: LONG_CONTEXT });
 
 /** What the target says after `tokens`. */
 async function truth(tokens: readonly TokenId[]): Promise<Candidates> {
@@ -30,16 +32,17 @@ function expectSame(answer: Candidates, expected: Candidates): void {
 /** A text that target and drafter read as a session would have them do. */
 class Reader {
   readonly head = new ToyHead(target);
-  readonly drafter = new EagleDrafter(this.head, CONTEXT);
+  readonly drafter: EagleDrafter;
   readonly sequence: TargetSequence;
   text: TokenId[] = [];
 
   constructor(sequence: TargetSequence) {
     this.sequence = sequence;
+    this.drafter = new EagleDrafter(this.head, sequence.capacity);
   }
 
-  static async open(): Promise<Reader> {
-    return new Reader(await target.createSequence({ capacity: CONTEXT }));
+  static async open(capacity = CONTEXT): Promise<Reader> {
+    return new Reader(await target.createSequence({ capacity }));
   }
 
   /** Begins a text; gives the positions that the target has read for it. */
@@ -117,6 +120,35 @@ describe("EagleDrafter", () => {
       ),
       { numRuns: 80 },
     );
+  });
+
+  it("forgets how the text began when nobody asks for long, and is right about what comes then, and in other turns", async () => {
+    const reader = await Reader.open(LONG_CONTEXT);
+    const { drafter, sequence } = reader;
+    await reader.begin(tokens(60));
+    await reader.grow();
+    const read = vi.spyOn(ToyHead.prototype, "row");
+    drafter.rest(true);
+    await reader.begin(tokens(500));
+    for (let i = 0; i < 40; i++) await reader.accept(new DraftTree(reader.text.at(-1)!, 1), 0, (i * 5) % 48);
+    expect(read).not.toHaveBeenCalled();
+    drafter.rest(false);
+    await reader.grow();
+    const rows = read.mock.calls.length;
+    expect(rows).toBeGreaterThan(100);
+    expect(rows).toBeLessThan(300);
+    read.mockRestore();
+    await reader.accept(await reader.grow(), 1, 11);
+    await reader.grow();
+    // From the middle of what is remembered, of what is forgotten, and from the start.
+    for (const kept of [520, 300, 200, 0]) {
+      const before = sequence.length;
+      await reader.begin([...reader.text.slice(0, kept), ...tokens(20, kept + 1)]);
+      expect(before).toBeGreaterThan(kept);
+      await reader.grow();
+    }
+    await drafter[Symbol.asyncDispose]();
+    await reader.head[Symbol.asyncDispose]();
   });
 
   it("is silent about the first token of a text, which has no feature before it", async () => {

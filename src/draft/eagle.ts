@@ -61,6 +61,10 @@ export class EagleDrafter implements Drafter {
 
   begin(): void {}
 
+  rest(resting: boolean): void {
+    this.#rows.resting = resting;
+  }
+
   async observePrompt(_tokens: readonly TokenId[], pass: Pass, position: Position): Promise<void> {
     await this.#rows.observePrompt(pass, position);
   }

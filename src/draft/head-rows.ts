@@ -1,6 +1,7 @@
 /**
  * @file The rows of a text in a draft head's cache, and the features of those that are not there yet. Row i has the target's feature of
- * position i, so what the target has read has rows, but for those that wait for a token behind it.
+ * position i, so what the target has read has rows, but for those that wait for a token behind it. A head that nobody asks for long forgets
+ * where the text began: what is kept of it is worth less than reading it.
  */
 
 import type { DraftHead, HeadSequence } from "../target/draft-head.ts";
@@ -12,6 +13,9 @@ import { pickedAt, type StepOutcome } from "./drafter.ts";
 const CATCH_UP = 16;
 /** Rows that wait at most while nobody asks: the more at once, the cheaper, up to what one pass takes. */
 const WAITING = 128;
+/** Rows that wait at most while the head rests, and how many are kept then. */
+const RESTING = 256;
+const KEPT = 128;
 /** Rows that memory is first taken for. */
 const FIRST = 32;
 
@@ -28,6 +32,10 @@ export class HeadRows {
    */
   #features = new Float32Array(0);
   #waiting = 0;
+  /** Positions at the beginning of the text that are forgotten. The sequence's first row is that of the next one. */
+  #forgotten = 0;
+  /** Whether nobody is about to ask. */
+  resting = false;
 
   /** Row i holds token i + `shift`. `contextLength`: the longest text, in tokens. */
   constructor(head: DraftHead, contextLength: number, shift: 0 | 1) {
@@ -65,13 +73,19 @@ export class HeadRows {
     let same = 0;
     while (same < this.#text.length && this.#text[same] === tokens[same]) same++;
     this.#text = [...tokens];
+    same = Math.min(same, tokens.length - 1);
     // The root's row runs in the step that asks for its candidates.
-    const rows = Math.max(0, Math.min(same, tokens.length - 1) - this.#shift);
-    if (rows < sequence.length) {
+    const rows = Math.max(0, same - this.#shift) - this.#forgotten;
+    if (rows < 0) {
+      // Nothing of what is the same is remembered.
+      this.#forgotten = Math.max(0, same - this.#shift);
+      sequence.truncate(0);
+      this.#waiting = 0;
+    } else if (rows < sequence.length) {
       sequence.truncate(rows);
       this.#waiting = 0;
     } else {
-      const known = Math.min(same, tokens.length - 1) - sequence.length;
+      const known = same - this.#forgotten - sequence.length;
       this.#waiting = Math.max(0, Math.min(this.#waiting, known));
     }
     return this.#known;
@@ -83,7 +97,7 @@ export class HeadRows {
 
   /** The tokens of the next `rows` rows. */
   tokens(rows: number): TokenId[] {
-    const first = this.sequence.length + this.#shift;
+    const first = this.#forgotten + this.sequence.length + this.#shift;
     return this.#text.slice(first, first + rows);
   }
 
@@ -105,7 +119,7 @@ export class HeadRows {
 
   /** Positions whose features need not come again. */
   get #known(): number {
-    return this.sequence.length + this.#waiting;
+    return this.#forgotten + this.sequence.length + this.#waiting;
   }
 
   /** Keeps the feature of the next position. */
@@ -113,14 +127,26 @@ export class HeadRows {
     const { taps, hiddenSize } = this.#head;
     const feature = this.#place(this.#waiting++);
     for (const [i, tap] of taps.entries()) feature.set(pass.hidden(row, tap), i * hiddenSize);
-    if (this.#waiting > WAITING) await this.catchUp();
+    if (this.resting) this.#forget();
+    else if (this.#waiting > WAITING) await this.catchUp();
+  }
+
+  /** Leaves the last of the rows that wait, when they have become many. */
+  #forget(): void {
+    if (this.#waiting <= RESTING) return;
+    const size = this.#head.featureSize;
+    const dropped = this.#waiting - KEPT;
+    this.#forgotten += this.sequence.length + dropped;
+    this.sequence.truncate(0);
+    this.#features.copyWithin(0, dropped * size, this.#waiting * size);
+    this.#waiting = KEPT;
   }
 
   /** Where the feature of row `at` of those that wait goes. */
   #place(at: number): Float32Array {
     const size = this.#head.featureSize;
     if ((at + 1) * size > this.#features.length) {
-      const rows = Math.min(Math.max(FIRST, 2 * at), WAITING + 2);
+      const rows = Math.min(Math.max(FIRST, 2 * at), (this.resting ? RESTING : WAITING) + 2);
       const more = new Float32Array(Math.max(rows, at + 1) * size);
       more.set(this.#features);
       this.#features = more;

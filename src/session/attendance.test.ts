@@ -8,15 +8,17 @@ import { Attendance } from "./attendance.ts";
 /** Notes what it is told. */
 function listener(mayMiss: boolean) {
   const heard: string[] = [];
+  const rests: boolean[] = [];
   const drafter: Drafter = {
     name: "listener",
     rows: { pass: 0, prompt: 0 },
     mayMiss,
     begin: (tokens) => void heard.push(`begin ${tokens.length}`),
     expand: (_tree, nodes) => nodes.map(() => ({ tokens: [], probs: [] })),
+    rest: (resting) => void (rests.at(-1) === resting || rests.push(resting)),
     observe: ({ position }) => void heard.push(`step ${position}`),
   };
-  return { drafter, heard };
+  return { drafter, heard, rests };
 }
 
 it("who may miss steps rests when nothing is drafted, or nobody asks, and then reads what it has missed", async () => {
@@ -32,12 +34,15 @@ it("who may miss steps rests when nothing is drafted, or nobody asks, and then r
     },
   };
   const attendance = new Attendance([always.drafter, table.drafter, other.drafter], structure);
-  const step = (position: number, rest: boolean) =>
-    attendance.observe(outcomeOf(new DraftTree(0, 1), [0], 1, position), rest);
+  const step = (position: number, rest: boolean) => {
+    attendance.rest(rest);
+    return attendance.observe(outcomeOf(new DraftTree(0, 1), [0], 1, position));
+  };
   await step(1, false);
   asked[2] = false;
   await step(2, false);
   await step(3, true);
+  attendance.rest(false);
   await attendance.gather([1, 2, 3, 4]);
   await step(4, false);
   asked[2] = true;
@@ -50,4 +55,6 @@ it("who may miss steps rests when nothing is drafted, or nobody asks, and then r
   expect(table.heard).toEqual(["step 1", "step 2", "begin 4", "step 4", "step 5", "step 6"]);
   expect(other.heard).toEqual(["step 1", "begin 6", "step 6"]);
   expect(observed).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(always.rests).toEqual([false, true, false]);
+  expect(other.rests).toEqual([false, true, false]);
 });

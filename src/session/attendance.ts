@@ -13,6 +13,8 @@ export class Attendance {
   readonly #behind: boolean[];
   /** By drafter, milliseconds that the latest step took to learn from. */
   readonly #ms: number[];
+  /** Whether nothing is drafted. */
+  #resting = false;
 
   constructor(drafters: readonly Drafter[], structure: Structure) {
     this.#drafters = drafters;
@@ -21,19 +23,25 @@ export class Attendance {
     this.#ms = drafters.map(() => 0);
   }
 
+  /** Says whether drafts are given up for now: before a prompt is read, and before each step. */
+  rest(resting: boolean): void {
+    this.#resting = resting;
+    for (const [i, drafter] of this.#drafters.entries()) drafter.rest?.(!this.#takesPart(i));
+  }
+
   /** Drafters that a draft will ask read what they have missed of `tokens`, the text so far, root included. */
   async gather(tokens: readonly TokenId[]): Promise<void> {
     for (const [i, drafter] of this.#drafters.entries()) {
-      if (!this.#behind[i] || this.#structure.asks?.(i) === false) continue;
+      if (!this.#behind[i] || !this.#takesPart(i)) continue;
       await drafter.begin(tokens);
       this.#behind[i] = false;
     }
   }
 
-  /** Structure and drafters learn from a step; with `rest`, only drafters that must see every one. */
-  async observe(outcome: StepOutcome, rest: boolean): Promise<void> {
+  /** Structure and drafters learn from a step; of those that do not take part, only drafters that must see every one. */
+  async observe(outcome: StepOutcome): Promise<void> {
     for (const [i, drafter] of this.#drafters.entries()) {
-      if (drafter.mayMiss && (rest || this.#behind[i] || this.#structure.asks?.(i) === false)) {
+      if (drafter.mayMiss && (this.#behind[i] || !this.#takesPart(i))) {
         this.#behind[i] = true;
         continue;
       }
@@ -44,5 +52,9 @@ export class Attendance {
     }
     this.#structure.stop?.observe?.(outcome);
     this.#structure.observe?.(outcome, this.#ms);
+  }
+
+  #takesPart(drafter: number): boolean {
+    return !this.#resting && this.#structure.asks?.(drafter) !== false;
   }
 }

@@ -87,6 +87,10 @@ class TimedDrafter implements Required<Omit<Drafter, typeof Symbol.asyncDispose>
     return this.#drafter.observePrompt?.(tokens, pass, position);
   }
 
+  rest(resting: boolean): void {
+    this.#drafter.rest?.(resting);
+  }
+
   expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Candidates[] | Promise<Candidates[]> {
     return this.#clock.time(() => this.#drafter.expand(tree, nodes, width));
   }

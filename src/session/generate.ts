@@ -131,6 +131,7 @@ export async function* generate(
     const readers = drafters.filter(readsPrompt);
     try {
       signal?.throwIfAborted();
+      attendance.rest(chosen?.at(sequence.company).off !== undefined);
       await sequence.prefill(prompt.slice(sequence.length, -1), {
         ...(signal && { signal }),
         ...(readers.length > 0 && { want: promptWantOf(readers) }),

@@ -53,6 +53,7 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
   const rests = off !== null && turn?.kind === "plain";
 
   sequence.announce?.();
+  attendance.rest(rests);
   tree.reset(history.tokens[position]!);
   const start = performance.now();
   if (turn?.kind !== "plain") {
@@ -69,7 +70,7 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
 
   const outcome = { tree, pass, path, bonus, position };
   const learning = performance.now();
-  await attendance.observe(outcome, rests);
+  await attendance.observe(outcome);
   const draftMs = drafted - start + performance.now() - learning;
   if (plan && turn) {
     const { company } = sequence;

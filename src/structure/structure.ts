@@ -30,7 +30,7 @@ export interface Structure {
   begin?(temperature: number): void;
   /** Adds nodes to a tree that has only its root; drafter i marks its nodes with bit i of `sources`. */
   grow(tree: DraftTree, drafters: readonly Drafter[], budget: Budget): void | Promise<void>;
-  /** Whether the next draft asks drafter i, if there is one. Default: yes. */
+  /** Whether the next draft asks drafter i, if there is one, or at least may. Default: yes. */
   asks?(drafter: number): boolean;
   /** Learns from a verified step, grown or not; `ms`: by drafter, what the step took it to learn from. */
   observe?(outcome: StepOutcome, ms?: readonly number[]): void;

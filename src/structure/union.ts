@@ -91,6 +91,7 @@ export class UnionTree implements Structure {
   }
 
   asks(drafter: number): boolean {
+    if (drafter < this.#firstTable) return !this.#yields!.idle;
     return this.#memory.tables?.[drafter - this.#firstTable]?.asked ?? true;
   }
 

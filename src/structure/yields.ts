@@ -24,6 +24,8 @@ const BOUNDS = [0, 0.15, 0.35, 0.6, 1, 1.5, 2.2, 3.2, 5];
  */
 const PRIOR = 0.6;
 const PRIOR_COUNT = 12;
+/** Steps without a question behind which none is expected soon. */
+const IDLE = 128;
 /** Levels that are told apart. */
 const LEVELS = 8;
 
@@ -87,15 +89,19 @@ export class Yields implements Memory {
   readonly #firstMs = this.#estimate();
   readonly #nextMs = this.#estimate();
   #credit = 0;
+  /** Steps since the latest question. */
+  #unasked = 0;
+
+  /** Whether the model has not been asked for long. */
+  get idle(): boolean {
+    return this.#unasked >= IDLE;
+  }
 
   /** Whether to ask in a step whose draft so far is worth `tokens`, where a millisecond is worth `price` tokens. */
   asks(tokens: number, price: number): boolean {
-    const kind = kindOf(tokens);
-    const [gain, questions] = [this.#gains[kind]!, this.#questions[kind]!];
-    this.#credit = Math.min(SAVED, this.#credit + TRIALS);
-    if (this.#firstMs.count < COLD) return true;
-    const ms = this.#firstMs.value + (questions.value - 1) * this.#nextMs.value;
-    return this.#pays(gain.value, price * ms);
+    const asks = this.#tries(tokens, price);
+    this.#unasked = asks ? 0 : this.#unasked + 1;
+    return asks;
   }
 
   /** A step whose draft was worth `tokens` before was worth `gain` more after `questions` questions. */
@@ -129,6 +135,15 @@ export class Yields implements Memory {
     return all.every(
       (value, i) => Number.isFinite(value) && (i % 2 === 0 || (value >= 0 && value <= MEMORY)),
     );
+  }
+
+  #tries(tokens: number, price: number): boolean {
+    const kind = kindOf(tokens);
+    const [gain, questions] = [this.#gains[kind]!, this.#questions[kind]!];
+    this.#credit = Math.min(SAVED, this.#credit + TRIALS);
+    if (this.#firstMs.count < COLD) return true;
+    const ms = this.#firstMs.value + (questions.value - 1) * this.#nextMs.value;
+    return this.#pays(gain.value, price * ms);
   }
 
   #estimate(value?: number, count?: number): Estimate {
