@@ -60,7 +60,7 @@ describe.each(KINDS)("EagleDrafter with a head of kind %s", (kind, file) => {
       await using drafter = new EagleDrafter(head, 64);
       const want = { topK: 0, taps: drafter.taps };
 
-      expect(drafter.resume(tokens.slice(0, prompt))).toBe(0);
+      expect(drafter.resume(tokens.slice(0, prompt), 0)).toBe(0);
       await sequence.prefill(tokens.slice(0, prompt - 1), {
         want,
         onChunk: ({ tokens, pass }) => drafter.observePrompt(tokens, pass, sequence.length - tokens.length),

@@ -62,7 +62,7 @@ async function recordText(
   const want = { topK: 0, taps: [...new Set([...(drafter.taps ?? []), ...(lengths?.taps ?? [])])] };
   const steps: Answered[][] = [];
   const said: (number | null)[] = [null];
-  drafter.resume?.(prompt);
+  drafter.resume?.(prompt, 0);
   await sequence.prefill(prompt.slice(0, -1), {
     ...(drafter.taps && { want }),
     onChunk: async ({ tokens, pass }) => {

@@ -42,10 +42,10 @@ export interface Drafter extends Partial<AsyncDisposable> {
   /** Passes of a model of its own, so far; tables make none. */
   readonly passes?: number;
   /**
-   * Called before the target reads the prompt `tokens`, root included: of how many of its first tokens no row is needed. Those the target
-   * need not read again; it does read the others, or has them too. Default: all.
+   * Called before the target reads the prompt `tokens`, root included, of which it has the first `cached`: of how many of its first tokens no row
+   * is needed. Those the target need not read again; it does read the others. Default: all.
    */
-  resume?(tokens: readonly TokenId[]): number;
+  resume?(tokens: readonly TokenId[], cached: number): number;
   /** A new text begins (or goes on with another turn): `tokens` is all of it so far, root included. The target has read the others. */
   begin(tokens: readonly TokenId[], signal?: AbortSignal): void | Promise<void>;
   /** At most `width` candidates for each of `nodes`; an empty list is a fine answer. */

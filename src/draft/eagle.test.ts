@@ -32,7 +32,7 @@ function expectSame(answer: Candidates, expected: Candidates): void {
 /** A text that target and drafter read as a session would have them do. */
 class Reader {
   readonly head = new ToyHead(target);
-  readonly drafter: EagleDrafter;
+  drafter: EagleDrafter;
   readonly sequence: TargetSequence;
   text: TokenId[] = [];
 
@@ -50,7 +50,7 @@ class Reader {
     const { drafter, sequence } = this;
     let same = 0;
     while (same < sequence.length && same < text.length - 1 && text[same] === this.text[same]) same++;
-    sequence.truncate(Math.min(same, drafter.resume(text)));
+    sequence.truncate(Math.min(same, drafter.resume(text, same)));
     this.text = [...text];
     const before = sequence.length;
     await sequence.prefill(text.slice(before, -1), {
@@ -151,6 +151,25 @@ describe("EagleDrafter", () => {
     await reader.head[Symbol.asyncDispose]();
   });
 
+  it("comes to a text that the target has, and does without what is long over", async () => {
+    const reader = await Reader.open(LONG_CONTEXT);
+    const text = tokens(400);
+    for (const [cached, read] of [
+      [399, 0],
+      [390, 9],
+      [120, 399],
+    ] as const) {
+      await reader.begin([1, 2]);
+      await reader.begin(text.slice(0, cached + 1));
+      await reader.drafter[Symbol.asyncDispose]();
+      reader.drafter = new EagleDrafter(reader.head, LONG_CONTEXT);
+      expect(await reader.begin(text)).toBe(read);
+      await reader.accept(new DraftTree(text.at(-1)!, 1), 0, 9);
+      await reader.accept(await reader.grow(), 1, 11);
+      await reader.grow();
+    }
+  });
+
   it("is silent about the first token of a text, which has no feature before it", async () => {
     const reader = await Reader.open();
     await reader.begin([5]);
@@ -243,7 +262,7 @@ describe("method eagle", () => {
 
   it("never drafts what is not in the head's vocabulary", async () => {
     await using few = new EagleDrafter(new ToyHead(target, { hidden: 24 }), 64);
-    few.resume([1, 2]);
+    few.resume([1, 2], 0);
     expect([23, 24, 47, 48].map((token) => few.names(token))).toEqual([false, true, true, false]);
     const { tokens: said, end } = await run(new ToyHead(target, { hidden: 24 }), 20);
     expect(said.some((token) => token < 24)).toBe(true);

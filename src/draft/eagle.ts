@@ -54,9 +54,9 @@ export class EagleDrafter implements Drafter {
     return this.#passes;
   }
 
-  resume(tokens: readonly TokenId[]): number {
+  resume(tokens: readonly TokenId[], cached: number): number {
     this.#pending.end();
-    return this.#rows.resume(tokens);
+    return this.#rows.resume(tokens, cached);
   }
 
   begin(): void {}

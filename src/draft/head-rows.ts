@@ -1,7 +1,7 @@
 /**
  * @file The rows of a text in a draft head's cache, and the features of those that are not there yet. Row i has the target's feature of
- * position i, so what the target has read has rows, but for those that wait for a token behind it. A head that nobody asks for long forgets
- * where the text began: what is kept of it is worth less than reading it.
+ * position i, so what the target has read has rows, but for those that wait for a token behind it. A head that nobody asks for long forgets how
+ * the text began, and one that comes to a text late does without: reading it takes longer than it helps.
  */
 
 import type { DraftHead, HeadSequence } from "../target/draft-head.ts";
@@ -65,8 +65,11 @@ export class HeadRows {
     return this.#features.subarray(0, size + (more?.length ?? 0));
   }
 
-  /** Goes to the text `tokens`; gives of how many positions the features need not come again. */
-  resume(tokens: readonly TokenId[]): number {
+  /**
+   * Goes to the text `tokens`, of which the target has the first `cached`; gives of how many positions the features need not come again. Where it
+   * lacks many that the target has, it does without them: reading them for the head alone would take as long as the whole prompt.
+   */
+  resume(tokens: readonly TokenId[], cached = 0): number {
     this.#sequence ??= this.#head.createSequence({ capacity: this.#contextLength });
     const sequence = this.#sequence;
     sequence.rollback();
@@ -87,6 +90,11 @@ export class HeadRows {
     } else {
       const known = same - this.#forgotten - sequence.length;
       this.#waiting = Math.max(0, Math.min(this.#waiting, known));
+    }
+    if (cached - this.#known > KEPT) {
+      sequence.truncate(0);
+      this.#waiting = 0;
+      this.#forgotten = cached;
     }
     return this.#known;
   }

@@ -34,10 +34,10 @@ export class Cache implements AsyncDisposable {
    * again. Gives the tokens kept.
    */
   reuse(prompt: readonly TokenId[], drafters: readonly Drafter[]): number {
-    const known = drafters.map((drafter) => drafter.resume?.(prompt) ?? prompt.length);
-    const limit = Math.min(this.#tokens.length, prompt.length - 1, ...known);
+    const limit = Math.min(this.#tokens.length, prompt.length - 1);
     let same = 0;
     while (same < limit && this.#tokens[same] === prompt[same]) same++;
+    for (const drafter of drafters) same = Math.min(same, drafter.resume?.(prompt, same) ?? same);
     if (same < this.sequence.length) this.sequence.truncate(same);
     return same;
   }

@@ -66,14 +66,14 @@ test("a watched drafter is otherwise the one it was", () => {
   const plain = drafter(() => []);
   const [bare] = new DrafterClock().watch([plain]);
   expect([bare!.name, bare!.rows, bare!.taps, bare!.passes]).toEqual(["d", plain.rows, [], 0]);
-  expect([bare!.names?.(4), bare!.resume?.([1, 2, 3])]).toEqual([true, 3]);
+  expect([bare!.names?.(4), bare!.resume?.([1, 2, 3], 0)]).toEqual([true, 3]);
   const able: Drafter = {
     ...plain,
     ...{ taps: [2], passes: 7, names: (token) => token === 5, resume: () => 1 },
     observePrompt: () => Promise.resolve(),
   };
   const [watched] = new DrafterClock().watch([able]);
-  expect([watched!.taps, watched!.passes, watched!.names?.(4), watched!.resume?.([1, 2])]).toEqual([
+  expect([watched!.taps, watched!.passes, watched!.names?.(4), watched!.resume?.([1, 2], 0)]).toEqual([
     [2],
     7,
     false,

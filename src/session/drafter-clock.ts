@@ -75,8 +75,8 @@ class TimedDrafter implements Required<Omit<Drafter, typeof Symbol.asyncDispose>
     return this.#drafter.names?.(token) ?? true;
   }
 
-  resume(tokens: readonly TokenId[]): number {
-    return this.#drafter.resume?.(tokens) ?? tokens.length;
+  resume(tokens: readonly TokenId[], cached: number): number {
+    return this.#drafter.resume?.(tokens, cached) ?? tokens.length;
   }
 
   begin(tokens: readonly TokenId[], signal?: AbortSignal): void | Promise<void> {
