@@ -37,8 +37,7 @@ export async function startWorker(name, file, options, { env = process.env, exec
 
 /**
  * For the child: calls `load` with the options it was started with, says so, and then does one task at a time: the functions of what `load` gave,
- * by name, and "cpuMs", the processor time that the process has had (and `load`'s own `childCpuMs()`, if it has one). With --expose-gc what a task
- * has left is collected before the answer goes out, and not in the others' turns.
+ * by name, and "cpuMs", the processor time that the process has had (and `load`'s own `childCpuMs()`, if it has one).
  */
 export function serve(load) {
   const loaded = Promise.resolve().then(() => load(JSON.parse(process.argv[2])));
@@ -50,9 +49,7 @@ export function serve(load) {
     try {
       const side = await loaded;
       if (task !== "cpuMs") {
-        const result = await side[task](given);
-        globalThis.gc?.();
-        process.send({ result });
+        process.send({ result: await side[task](given) });
       } else {
         const { user, system } = process.cpuUsage();
         process.send({ result: (user + system) / 1000 + ((await side.childCpuMs?.()) ?? 0) });

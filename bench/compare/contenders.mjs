@@ -23,10 +23,7 @@ export class Contenders {
   async #start(name, engine, file, options) {
     process.stderr.write(`loading ${name}\n`);
     const env = { ...process.env, ESPALIER_CACHE: this.#cache };
-    const worker = await startWorker(name, new URL(file, WORKERS), options, {
-      env,
-      execArgv: ["--expose-gc"],
-    });
+    const worker = await startWorker(name, new URL(file, WORKERS), options, { env });
     this.workers.push({ ...worker, engine });
     return worker;
   }
