@@ -86,7 +86,7 @@ export const shared = {
   method: () =>
     new Option(
       "--method <name>",
-      `how to draft: ${methodNames().join(", ")} (default: ${defaultMethod})`,
+      `how to draft: ${methodNames().join(", ")} (default: ${defaultMethod}; with a draft model, as espalier-tiny has one, draft-model)`,
     ).argParser(methodName),
   /** For commands that go on from earlier use. */
   warmStart: () =>

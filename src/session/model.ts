@@ -3,7 +3,7 @@
 import { type Kept, type Learnt, restore, valuesOf } from "../draft/learnt.ts";
 import { EspalierError } from "../errors.ts";
 import type { MethodOptions } from "../methods/method.ts";
-import { createMethod, defaultMethod, usableMethods } from "../methods/registry.ts";
+import { createMethod, defaultMethodOf, usableMethods } from "../methods/registry.ts";
 import { CostCurve } from "../plan/cost.ts";
 import { LoadPlans } from "../plan/load-plans.ts";
 import { SharedTarget } from "../target/shared-target.ts";
@@ -74,9 +74,9 @@ export class Model implements AsyncDisposable {
     return usableMethods(this.#options);
   }
 
-  /** The method of requests that name none. */
+  /** The method of requests that name none: "draft-model" with a draft model and no datastore, else `defaultMethod`. */
   get defaultMethod(): string {
-    return defaultMethod;
+    return defaultMethodOf(this.#options);
   }
 
   /** The longest text, prompt included, in tokens. */
