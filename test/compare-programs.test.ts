@@ -255,7 +255,7 @@ describe("the commands", () => {
         "40,99999",
       ],
       ...["--temperatures", "0,0.8", "--prompts", "1", "--again", "0", "--tokens", "16", "--threads", "1"],
-      ...["--methods", "recycle-lookup", "--out", out],
+      ...["--methods", "recycle-lookup", "--featured", "recycle-lookup", "--out", out],
     );
     expect(text).toContain("All 2 methods of Espalier gave the same text on every prompt.");
     const rounds = records(`${out}-espalier-tiny.jsonl`).filter(({ type }) => type === "round");
@@ -279,6 +279,7 @@ describe("the commands", () => {
     ["main.mjs", ["--render", "a.jsonl", "--busy", "most"], "--busy is most"],
     ["main.mjs", ["--render", "missing.jsonl"], "missing.jsonl"],
     ["never-slower.mjs", ["--temperatures", "0,hot"], "--temperatures is hot; give a number"],
+    ["never-slower.mjs", ["--methods", "eagle,chain"], "--methods is eagle,chain; add auto"],
   ])("%s %j is refused", (file, args, message) => {
     expect(() => command(file, ...args)).toThrow(message);
   });

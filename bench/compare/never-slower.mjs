@@ -27,6 +27,9 @@ const USAGE = `usage: npm run bench:never-slower -- [--models smollm2-135m,espal
   or: npm run bench:never-slower -- --render A.jsonl [--featured METHOD] [--busy PERCENT]
   The categories are ${[...CATEGORIES, ...ADVERSARIAL].join(", ")}.`;
 
+/** What is compared unless `--featured` says otherwise. */
+const FEATURED = "auto";
+
 function readOptions() {
   const text = (value) => ({ type: "string", default: value });
   const { values } = parseArgs({
@@ -41,8 +44,15 @@ function readOptions() {
       help: { type: "boolean", default: false },
     },
   });
+  const options = readShared(values);
+  const { methods, featured = FEATURED, render } = options;
+  if (render === undefined && Array.isArray(methods) && !methods.includes(featured)) {
+    throw new RangeError(
+      `--methods is ${methods.join(",")}; add ${featured}, which is compared with the others, or name another one with --featured`,
+    );
+  }
   return {
-    ...readShared(values),
+    ...options,
     models: listOf("models", values.models),
     prompts: countOf("prompts", values.prompts),
     again: countOf("again", values.again, 0),

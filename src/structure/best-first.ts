@@ -7,7 +7,7 @@
 import type { Drafter } from "../draft/drafter.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex } from "../types.ts";
-import { Frontier } from "./frontier.ts";
+import { EMPTY, Frontier } from "./frontier.ts";
 import { type Fused, fuse } from "./fuse.ts";
 import type { Budget, Structure } from "./structure.ts";
 
@@ -51,9 +51,10 @@ export class BestFirst implements Structure {
         this.#offer(node, tree.values[node]!);
       }
       const best = frontier.pop();
-      if (best === undefined) return;
-      node = tree.push(best.parent, best.token, best.prob, best.sources);
-      if (this.#shape) this.#places[node] = this.#shape.child(this.#places[best.parent]!, best.rank);
+      if (best === EMPTY) return;
+      const parent = frontier.parents[best]!;
+      node = tree.push(parent, frontier.tokens[best]!, frontier.probs[best]!, frontier.sources[best]!);
+      if (this.#shape) this.#places[node] = this.#shape.child(this.#places[parent]!, frontier.ranks[best]!);
     }
   }
 
@@ -61,7 +62,7 @@ export class BestFirst implements Structure {
     for (let rank = 0; rank < this.#fused.length; rank++) {
       const { token, prob, sources } = this.#fused[rank]!;
       if (this.#shape && this.#shape.child(this.#places[parent]!, rank) < 0) continue;
-      this.#frontier.push({ parent, token, prob, value: value * prob, sources, rank });
+      this.#frontier.push(parent, token, prob, value * prob, sources, rank);
     }
   }
 }

@@ -1,73 +1,96 @@
-/** @file The candidates that may become a tree's next node: a binary heap, most valuable first, older first of equals. */
+/**
+ * @file The candidates that may become a tree's next node: a binary heap, most valuable first, older first of equals. Its entries lie in arrays
+ * that are kept from step to step, since a tree looks at many more candidates than it takes.
+ */
 
 import type { NodeIndex, TokenId } from "../types.ts";
 
-export interface Candidate {
-  readonly parent: NodeIndex;
-  readonly token: TokenId;
-  readonly prob: number;
-  /** Product of probabilities along the path. */
-  readonly value: number;
-  /** Bit set of the drafters that proposed it. */
-  readonly sources: number;
-  /** Place among the candidates of `parent`, 0 the best. */
-  readonly rank: number;
-}
+/** What {@link Frontier.pop} gives when nothing is left. */
+export const EMPTY = -1;
+
+const SMALLEST = 64;
 
 export class Frontier {
-  readonly #heap: Candidate[] = [];
-  /** When each entry came in, to tell equals apart. */
-  readonly #ages: number[] = [];
-  #clock = 0;
+  /** By entry, in the order they came in. */
+  parents: Int32Array = new Int32Array(SMALLEST);
+  tokens: Int32Array = new Int32Array(SMALLEST);
+  probs: Float64Array = new Float64Array(SMALLEST);
+  /** Products of probabilities along the paths. */
+  values: Float64Array = new Float64Array(SMALLEST);
+  /** Bit sets of the drafters that proposed them. */
+  sources: Int32Array = new Int32Array(SMALLEST);
+  /** Places among the candidates of their parents, 0 the best. */
+  ranks: Int32Array = new Int32Array(SMALLEST);
+  #entries = 0;
+  /** Entries, each before the two below it. */
+  #heap: Int32Array = new Int32Array(SMALLEST);
+  #size = 0;
 
   clear(): void {
-    this.#heap.length = 0;
-    this.#ages.length = 0;
-    this.#clock = 0;
+    this.#entries = 0;
+    this.#size = 0;
   }
 
-  push(candidate: Candidate): void {
+  push(parent: NodeIndex, token: TokenId, prob: number, value: number, sources: number, rank: number): void {
+    if (this.#entries === this.parents.length) this.#grow();
+    const entry = this.#entries++;
+    this.parents[entry] = parent;
+    this.tokens[entry] = token;
+    this.probs[entry] = prob;
+    this.values[entry] = value;
+    this.sources[entry] = sources;
+    this.ranks[entry] = rank;
+    const { values } = this;
     const heap = this.#heap;
-    const age = this.#clock++;
-    let at = heap.length;
+    let at = this.#size++;
     while (at > 0) {
       const above = (at - 1) >> 1;
-      if (heap[above]!.value >= candidate.value) break;
-      this.#move(above, at);
+      // The new one is younger than all.
+      if (values[heap[above]!]! >= value) break;
+      heap[at] = heap[above]!;
       at = above;
     }
-    heap[at] = candidate;
-    this.#ages[at] = age;
+    heap[at] = entry;
   }
 
-  /** Takes the best out; undefined when there is none. */
-  pop(): Candidate | undefined {
+  /** Takes the best out, whose properties stand at its number until {@link clear}; EMPTY when there is none. */
+  pop(): number {
+    if (this.#size === 0) return EMPTY;
     const heap = this.#heap;
-    const best = heap[0];
-    const last = heap.pop();
-    const age = this.#ages.pop();
-    if (last === undefined || age === undefined || heap.length === 0) return best;
+    const best = heap[0]!;
+    const size = --this.#size;
+    const last = heap[size]!;
     let at = 0;
     for (;;) {
       let below = 2 * at + 1;
-      if (below >= heap.length) break;
-      if (below + 1 < heap.length && this.#before(below + 1, heap[below]!.value, this.#ages[below]!)) below++;
-      if (!this.#before(below, last.value, age)) break;
-      this.#move(below, at);
+      if (below >= size) break;
+      if (below + 1 < size && this.#before(heap[below + 1]!, heap[below]!)) below++;
+      if (!this.#before(heap[below]!, last)) break;
+      heap[at] = heap[below]!;
       at = below;
     }
     heap[at] = last;
-    this.#ages[at] = age;
     return best;
   }
 
-  #before(at: number, value: number, age: number): boolean {
-    const difference = this.#heap[at]!.value - value;
-    return difference > 0 || (difference === 0 && this.#ages[at]! < age);
+  #before(a: number, b: number): boolean {
+    const difference = this.values[a]! - this.values[b]!;
+    return difference > 0 || (difference === 0 && a < b);
   }
 
-  #move(from: number, to: number): void {
-    this.#heap[to] = this.#heap[from]!;
-    this.#ages[to] = this.#ages[from]!;
+  #grow(): void {
+    this.parents = doubled(this.parents);
+    this.tokens = doubled(this.tokens);
+    this.probs = doubled(this.probs);
+    this.values = doubled(this.values);
+    this.sources = doubled(this.sources);
+    this.ranks = doubled(this.ranks);
+    this.#heap = doubled(this.#heap);
   }
+}
+
+function doubled<A extends Int32Array | Float64Array>(array: A): A {
+  const larger = new (array.constructor as new (length: number) => A)(2 * array.length);
+  larger.set(array);
+  return larger;
 }

@@ -2,7 +2,7 @@
 
 import type { Candidates } from "../draft/drafter.ts";
 import { logOdds, MIXED, Mixer, MOST_ODDS } from "../draft/mixer.ts";
-import type { TokenId } from "../types.ts";
+import type { NodeIndex, TokenId } from "../types.ts";
 
 /** The most tokens below one node. */
 const ENTRIES = 32;
@@ -52,8 +52,8 @@ export class Opinions {
     let second = 0;
     for (let entry = 0; entry < this.size; entry++) {
       const prob = this.largest[entry]!;
-      if (prob > best) [best, second] = [prob, best];
-      else if (prob > second) second = prob;
+      second = Math.max(second, Math.min(best, prob));
+      best = Math.max(best, prob);
     }
     let sum = 0;
     for (let entry = 0; entry < this.size; entry++) {
@@ -68,11 +68,27 @@ export class Opinions {
     if (sum > 1) for (let entry = 0; entry < this.size; entry++) this.probs[entry]! /= sum;
   }
 
+  /** How likely the child `node` would be if drafter `i` had not spoken. */
+  probWithout(node: NodeIndex, i: number, mixer: Mixer): number {
+    const entry = this.nodes.indexOf(node);
+    const sources = this.sources[entry]!;
+    if ((sources & (1 << i)) === 0) return this.probs[entry]!;
+    if (sources === 1 << i) return 0;
+    const at = entry * MIXED + Math.min(i, MIXED - 1);
+    const said = this.odds[at]!;
+    this.odds[at] = 0;
+    const set = Mixer.setOf(sources & ~(1 << i) & (2 ** MIXED - 1), this.asked);
+    const prob = mixer.mix(set, this.odds, entry * MIXED, this.rivals[entry]!);
+    this.odds[at] = said;
+    return prob;
+  }
+
   /** The target picked `token` here. */
   learn(mixer: Mixer, token: TokenId): void {
     for (let entry = 0; entry < this.size; entry++) {
-      const [set, rival, prob] = [this.#setOf(entry), this.rivals[entry]!, this.probs[entry]!];
-      mixer.learn(set, this.odds, entry * MIXED, rival, prob, this.tokens[entry] === token);
+      const hit = this.tokens[entry] === token;
+      const { rivals, probs } = this;
+      mixer.learn(this.#setOf(entry), this.odds, entry * MIXED, rivals[entry]!, probs[entry]!, hit);
     }
   }
 

@@ -10,8 +10,7 @@
 import type { Candidates, Drafter } from "../draft/drafter.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex } from "../types.ts";
-import type { Candidate } from "./frontier.ts";
-import { type Merge, mergeByMaximum } from "./fuse.ts";
+import { type Fused, type Merge, mergeByMaximum } from "./fuse.ts";
 import type { StopRule } from "./stop/stop-rule.ts";
 import type { Budget, Prices, Structure } from "./structure.ts";
 
@@ -27,6 +26,13 @@ export interface QuestionLimits {
 export interface Growth extends QuestionLimits {
   /** Of the answers of several drafters. Default: the larger probability counts. */
   readonly merge?: Merge;
+}
+
+/** What may become a node. */
+interface Candidate extends Fused {
+  readonly parent: NodeIndex;
+  /** Product of probabilities along the path. */
+  readonly value: number;
 }
 
 const BRANCHES = 16;
@@ -106,10 +112,9 @@ export class OptTree implements Structure {
     for (const drafter of drafters) answers.push(await drafter.expand(this.#all, nodes, this.#branches));
     return nodes.flatMap((parent, at) => {
       const ofNode = answers.map((all) => all[at]!);
-      return this.#merge(ofNode, this.#all, parent).map((entry, rank) => ({
+      return this.#merge(ofNode, this.#all, parent).map((entry) => ({
         ...entry,
         parent,
-        rank,
         value: this.#all.values[parent]! * entry.prob,
       }));
     });

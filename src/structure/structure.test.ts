@@ -2,31 +2,42 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { grown, hashDrafter, tableDrafter, valuesOf } from "../../test/table-drafter.ts";
 import { BestFirst } from "./best-first.ts";
-import { type Candidate, Frontier } from "./frontier.ts";
+import { EMPTY, Frontier } from "./frontier.ts";
 import { RECYCLING_TEMPLATE } from "./template.ts";
 
 describe("Frontier", () => {
   it("gives the most valuable first, the older of equals", () => {
     fc.assert(
-      fc.property(fc.array(fc.option(fc.integer({ min: 0, max: 8 })), { maxLength: 60 }), (moves) => {
+      fc.property(fc.array(fc.option(fc.integer({ min: 0, max: 8 })), { maxLength: 200 }), (moves) => {
         const frontier = new Frontier();
-        const model: Candidate[] = [];
-        for (const [token, value] of moves.entries()) {
-          if (value === null) {
-            const best = model.reduce<Candidate | undefined>(
-              (a, b) => (a && a.value >= b.value ? a : b),
-              undefined,
-            );
-            expect(frontier.pop()).toBe(best);
-            if (best) model.splice(model.indexOf(best), 1);
-          } else {
-            const candidate = { parent: 0, token, prob: 1, value, sources: 1, rank: 0 };
-            frontier.push(candidate);
-            model.push(candidate);
+        for (let step = 0; step < 2; step++) {
+          frontier.clear();
+          const model: { entry: number; token: number; value: number }[] = [];
+          let entry = 0;
+          for (const [token, value] of moves.entries()) {
+            if (value === null) {
+              const best = model.toSorted((a, b) => b.value - a.value || a.entry - b.entry)[0];
+              const popped = frontier.pop();
+              expect(popped).toBe(best?.entry ?? EMPTY);
+              if (best === undefined) continue;
+              const { parents, tokens, probs, values, sources, ranks } = frontier;
+              expect([parents, tokens, probs, values, sources, ranks].map((all) => all[popped])).toEqual([
+                1,
+                best.token,
+                0.5,
+                best.value,
+                3,
+                2,
+              ]);
+              model.splice(model.indexOf(best), 1);
+            } else {
+              frontier.push(1, token, 0.5, value, 3, 2);
+              model.push({ entry: entry++, token, value });
+            }
           }
         }
         frontier.clear();
-        expect(frontier.pop()).toBeUndefined();
+        expect(frontier.pop()).toBe(EMPTY);
       }),
     );
   });

@@ -1,5 +1,5 @@
 /**
- * @file What a table has brought: the tokens expected of nodes that nobody else proposed, and its time. On a small model even a table's time
+ * @file What a table has brought: the tokens expected of nodes that would not be drafted without it, and its time. On a small model even a table's time
  * counts. One that costs more than it brings is left out for a while, every time for longer, and tried again.
  */
 

@@ -11,6 +11,7 @@ import {
 } from "../../test/table-drafter.ts";
 import { Mixer } from "../draft/mixer.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
+import { TableWorth } from "./table-worth.ts";
 import { UnionTree } from "./union.ts";
 import { Yields } from "./yields.ts";
 
@@ -71,6 +72,30 @@ describe("UnionTree", () => {
     expect(Object.fromEntries(sources.slice(1))).toEqual({ 1: 7, 2: 3, 3: 1, 4: 2, 5: 2, 6: 4 });
     expect(pathsOf(tree)).toEqual(["", "1", "1 2", "1 2 3", "1 2 4", "1 2 4 5", "1 6"]);
     expect(tree.probs[1]).toBeGreaterThan(0.9);
+  });
+
+  it("counts for a table what would not be in the tree without it, whoever else proposes it", async () => {
+    class Recorded extends TableWorth {
+      readonly tokens: number[] = [];
+      override observe(tokens: number) {
+        this.tokens.push(tokens);
+      }
+    }
+    const chain = [1, 2, 3, 4, 5, 6, 7, 8];
+    const [sure, unsure, silent] = [new Recorded(), new Recorded(), new Recorded()];
+    const mixer = new Mixer();
+    const tree = new UnionTree({ mixer: () => mixer, tables: [sure, unsure, silent] });
+    const drafted = new DraftTree(3, 9);
+    const budget = { nodes: 9, depth: 8, prices: { ms: 1, node: 0.2 } };
+    await tree.grow(drafted, [says(chain, 0.95), says(chain, 0.4), says([])], budget);
+    expect(drafted.size).toBe(9);
+    const values = [...drafted.values.slice(1, 9)];
+    tree.observe(outcomeOf(drafted, [0], 1));
+    const worth = (of: readonly number[]) => of.reduce((sum, value) => sum + value - 0.2, 0);
+    // Unsure alone would be worth 0.4, then 0.16.
+    expect(sure.tokens).toEqual([expect.closeTo(worth(values.slice(1)))]);
+    expect(unsure.tokens).toEqual([0]);
+    expect(silent.tokens).toEqual([0]);
   });
 
   it("asks the model about nodes of tables too, and believes it against them where it was right", async () => {

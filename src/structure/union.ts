@@ -9,7 +9,7 @@ import { type Drafter, pickedAt, type StepOutcome } from "../draft/drafter.ts";
 import type { Mixer } from "../draft/mixer.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex } from "../types.ts";
-import { Frontier } from "./frontier.ts";
+import { EMPTY, Frontier } from "./frontier.ts";
 import { NOTHING, Opinions } from "./opinions.ts";
 import type { Budget, Prices, Structure } from "./structure.ts";
 import type { TableWorth } from "./table-worth.ts";
@@ -53,8 +53,10 @@ export class UnionTree implements Structure {
   readonly #ask: NodeIndex[] = [0];
   /** By drafter, milliseconds of its answers in this step. */
   readonly #ms: number[] = [];
-  /** What a millisecond of this step is worth, in tokens. */
-  #price = 0;
+  /** By node of `#all`, what it would be worth without one of the drafters. */
+  readonly #without: number[] = [];
+  /** What this step pays. */
+  #price = FREE;
   #grown = false;
 
   constructor(memory: UnionMemory) {
@@ -78,7 +80,7 @@ export class UnionTree implements Structure {
     const { prices = FREE } = budget;
     const model = this.#yields && drafters[0];
     this.#grown = true;
-    this.#price = prices.ms;
+    this.#price = prices;
     this.#ms.length = 0;
     this.#consult(0, drafters);
     const worth = this.#select(drafters, budget);
@@ -114,15 +116,24 @@ export class UnionTree implements Structure {
     this.#grown = false;
     for (const [at, table] of (this.#memory.tables ?? []).entries()) {
       const i = this.#firstTable + at;
-      if (!table.asked) {
-        table.pass();
-        continue;
-      }
-      let tokens = 0;
-      for (const node of this.#best)
-        if (this.#all.sources[node] === 1 << i) tokens += this.#all.values[node]!;
-      table.observe(tokens, (this.#ms[i] ?? 0) + (learning[i] ?? 0), this.#price);
+      if (!table.asked) table.pass();
+      else table.observe(this.#worthOf(i), (this.#ms[i] ?? 0) + (learning[i] ?? 0), this.#price.ms);
     }
+  }
+
+  /** What the tree's nodes are worth that would not be in it without drafter i, beyond their rows. */
+  #worthOf(i: number): number {
+    const { parents, values } = this.#all;
+    const { node: price } = this.#price;
+    const without = this.#without;
+    let worth = 0;
+    without[0] = 1;
+    for (const node of this.#best) {
+      const parent = parents[node]!;
+      without[node] = without[parent]! * this.#opinions[parent]!.probWithout(node, i, this.#mixer);
+      if (without[node]! <= price) worth += values[node]! - price;
+    }
+    return worth;
   }
 
   /** Asks the model level by level; gives how often, and what the tree is worth then. */
@@ -183,17 +194,19 @@ export class UnionTree implements Structure {
     this.#offer(0, prices.node);
     while (this.#best.length < nodes - 1) {
       const next = frontier.pop();
-      if (next === undefined) break;
-      const opinions = this.#opinions[next.parent]!;
-      let node = opinions.nodes[next.rank]!;
+      if (next === EMPTY) break;
+      const parent = frontier.parents[next]!;
+      const rank = frontier.ranks[next]!;
+      const { nodes: children } = this.#opinions[parent]!;
+      let node = children[rank]!;
       if (node === NOTHING) {
         if (all.size === all.capacity) continue;
-        node = all.push(next.parent, next.token, next.prob, next.sources);
-        opinions.nodes[next.rank] = node;
+        node = all.push(parent, frontier.tokens[next]!, frontier.probs[next]!, frontier.sources[next]!);
+        children[rank] = node;
         this.#consult(node, drafters);
-      } else all.sources[node] = next.sources;
+      } else all.sources[node] = frontier.sources[next]!;
       this.#best.push(node);
-      worth += next.value - prices.node;
+      worth += frontier.values[next]! - prices.node;
       if (all.depths[node]! < depth) this.#offer(node, prices.node);
     }
     return worth;
@@ -223,7 +236,7 @@ export class UnionTree implements Structure {
       const prob = probs[rank]!;
       const value = above * prob;
       if (value <= least) continue;
-      this.#frontier.push({ parent, token: tokens[rank]!, prob, value, sources: sources[rank]!, rank });
+      this.#frontier.push(parent, tokens[rank]!, prob, value, sources[rank]!, rank);
     }
   }
 
