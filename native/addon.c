@@ -580,6 +580,18 @@ static napi_value cache_copy(napi_env env, napi_callback_info info) {
   return integer(env, esp_cache_copy(cache, from, known, length));
 }
 
+/* (cache, layers, length) -> status */
+static napi_value cache_fill(napi_env env, napi_callback_info info) {
+  napi_value values[3];
+  int32_t layers, length;
+  EspCache *cache;
+  if (!arguments(env, info, 3, values) || !(cache = unwrap_idle(env, values[0], BOX_CACHE)) || !get_int(env, values[1], &layers) ||
+      !get_int(env, values[2], &length)) {
+    return NULL;
+  }
+  return integer(env, esp_cache_fill(cache, layers, length));
+}
+
 /* ---- work off the JavaScript thread ------------------------------------------------------------------------------ */
 
 typedef struct Job {
@@ -931,6 +943,7 @@ NAPI_MODULE_INIT(/* env, exports */) {
       {"cacheBytes", cache_bytes},
       {"memoryBytes", memory_bytes},
       {"cacheCopy", cache_copy},
+      {"cacheFill", cache_fill},
       {"prepareCache", prepare_cache},
       {"forward", forward},
       {"forwardNow", forward_now},

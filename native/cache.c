@@ -17,6 +17,7 @@ EspCache *esp_cache_create(const EspStack *stack, int32_t capacity, bool half) {
   cache->head = spec->head_size;
   cache->capacity = capacity;
   cache->half = half;
+  cache->usable = spec->layers;
   cache->plane = 2 * ESP_SPAN * (size_t)spec->head_size * (half ? sizeof(uint16_t) : sizeof(float));
   cache->span_bytes = (size_t)spec->layers * (size_t)spec->kv_heads * cache->plane;
   const int32_t spans = (capacity + ESP_SPAN - 1) / ESP_SPAN;
@@ -94,6 +95,7 @@ static void place_node(EspCache *cache, int32_t node, int32_t parent) {
 const char *esp_cache_expect(EspCache *cache, const EspTree *tree, int32_t from, int32_t to) {
   if (tree->size < 1 || tree->size > ESP_MAX_NODES) return "a tree has no nodes or too many";
   if (tree->first < 0 || tree->first >= tree->size) return "the first new node is not in the tree";
+  if (to > cache->usable) return "the text is a filling that has fewer layers";
   bool anew = tree->first == 0 && from == 0;
   int32_t known = anew ? 0 : cache->pending;
   if (tree->first > known) return "nodes before the first new one are not pending";
@@ -203,12 +205,14 @@ bool esp_cache_truncate(EspCache *cache, int32_t length) {
   if (length < 0 || length > cache->length) return false;
   esp_cache_rollback(cache);
   cache->length = length;
+  if (length == 0) cache->usable = cache->layers;
   return true;
 }
 
 EspStatus esp_cache_copy(EspCache *cache, const EspCache *from, int32_t known, int32_t length) {
   if (cache == from || known < 0 || known > cache->length || length < known || length > from->length || cache->layers != from->layers ||
-      cache->span_bytes != from->span_bytes || cache->head != from->head || cache->half != from->half) {
+      cache->span_bytes != from->span_bytes || cache->head != from->head || cache->half != from->half || from->usable != from->layers ||
+      (known > 0 && cache->usable != cache->layers)) {
     return ESP_INVALID;
   }
   if (length > cache->capacity) return ESP_FULL;
@@ -217,5 +221,19 @@ EspStatus esp_cache_copy(EspCache *cache, const EspCache *from, int32_t known, i
   for (int32_t span = known / ESP_SPAN; span * ESP_SPAN < length; span++) memcpy(cache->spans[span], from->spans[span], cache->span_bytes);
   esp_cache_rollback(cache);
   cache->length = length;
+  cache->usable = cache->layers;
+  return ESP_OK;
+}
+
+EspStatus esp_cache_fill(EspCache *cache, int32_t layers, int32_t length) {
+  if (layers < 1 || layers > cache->layers || length < 1) return ESP_INVALID;
+  if (length > cache->capacity) return ESP_FULL;
+  if (!esp_cache_reserve(cache, length)) return ESP_NO_MEMORY;
+  const size_t bytes = (size_t)layers * (size_t)cache->kv_heads * cache->plane;
+  /* Of such bytes both kinds of floats are ordinary numbers: 1.06 and 0.0115. */
+  for (int32_t span = 0; span * ESP_SPAN < length; span++) memset(cache->spans[span], 0x3c, bytes);
+  esp_cache_rollback(cache);
+  cache->length = length;
+  cache->usable = layers;
   return ESP_OK;
 }

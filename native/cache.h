@@ -9,6 +9,7 @@ struct EspCache {
   int32_t capacity; /* positions */
   int32_t length; /* committed positions */
   bool half; /* 16-bit floats; else 32-bit */
+  int32_t usable; /* layers that have the committed positions: all, but in a cache that was filled */
   size_t plane; /* bytes of one layer and key head in a span: keys, then values */
   size_t span_bytes; /* layers x kv_heads x plane */
   /* Memory grows with the text, some spans at a time. */

@@ -18,6 +18,7 @@ const tests = [
   "native-async",
   "native-lossless",
   "draft-head",
+  "measuring",
   "suffixes",
   "fuzz",
 ].map((name) => `test/${name}.test.ts`);

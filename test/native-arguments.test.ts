@@ -98,6 +98,7 @@ beforeAll(async () => {
     cacheBytes: () => [cache],
     memoryBytes: () => [],
     cacheCopy: () => [cache, binding.createCache(stack, 100, true), 0, 0],
+    cacheFill: () => [cache, 2, next(200)],
     prepareCache: () => [{ cache: binding.createCache(stack, 100, true), length: 70 }],
     forward: () => [pass()],
     forwardNow: () => [pass()],

@@ -339,6 +339,57 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
     expect(binding.cacheLength(other)).toBe(20);
   });
 
+  it("fills a cache with a text that nobody has read, for passes through the layers that have it", async () => {
+    const rowsOf = async (cache: Cache, to: number) =>
+      (await forward({ trees: [chainOf(cache, [1, 2, 3])], to })).hidden;
+    const commit = (cache: Cache) => binding.cacheCommit(cache, Int32Array.of(0, 1, 2));
+    const [cache, other] = [newCache(), newCache()];
+    for (const one of [cache, other]) expect(binding.cacheFill(one, 2, 200)).toBe(commitStatus.ok);
+    expect(binding.cacheLength(cache)).toBe(200);
+    const rows = await rowsOf(cache, 2);
+    expect(rows.every(Number.isFinite)).toBe(true);
+    expect(rows).toEqual(await rowsOf(other, 2));
+    expect(rows).not.toEqual(await rowsOf(newCache(), 2));
+    // No pass sees a layer that has no text, and nothing comes to lie behind it.
+    const refused = invalid(/fewer layers/);
+    for (const to of [3, LAYERS]) await expect(rowsOf(cache, to)).rejects.toEqual(refused);
+    await expect(forward({ trees: [chainOf(cache, [1])], from: 2, input: rows })).rejects.toEqual(refused);
+    expect(commit(cache)).toBe(commitStatus.invalid);
+    expect(binding.cacheTruncate(cache, 150)).toBe(true);
+    await expect(rowsOf(cache, 3)).rejects.toEqual(refused);
+    expect(binding.cacheCopy(newCache(), cache, 0, 100)).toBe(commitStatus.invalid);
+    // Empty again, or with another text, it is as good as new.
+    const text = randomTokens(next, config.vocabSize, 60);
+    const plain = await textCache(text);
+    const expected = await rowsOf(plain, LAYERS);
+    expect(binding.cacheCopy(other, plain, 30, 60)).toBe(commitStatus.invalid);
+    expect(binding.cacheCopy(other, plain, 0, 60)).toBe(commitStatus.ok);
+    expect(await rowsOf(other, LAYERS)).toEqual(expected);
+    expect(binding.cacheTruncate(cache, 0)).toBe(true);
+    await forward({ trees: [chainOf(cache, text)], commit: true });
+    expect(await rowsOf(cache, LAYERS)).toEqual(expected);
+    expect(commit(cache)).toBe(commitStatus.ok);
+    // Filled through all layers it is a text like any other.
+    expect(binding.cacheFill(cache, LAYERS, 200)).toBe(commitStatus.ok);
+    await rowsOf(cache, LAYERS);
+    expect(commit(cache)).toBe(commitStatus.ok);
+    const wide = binding.createCache(stack, 200, false)!;
+    expect(binding.cacheFill(wide, LAYERS, 190)).toBe(commitStatus.ok);
+    expect((await rowsOf(wide, LAYERS)).every(Number.isFinite)).toBe(true);
+    for (const [layers, length] of [
+      [0, 10],
+      [LAYERS + 1, 10],
+      [-1, 10],
+      [1, 0],
+      [1, -1],
+      [2 ** 31 - 1, 2 ** 31 - 1],
+    ] as const)
+      expect(binding.cacheFill(wide, layers, length)).toBe(commitStatus.invalid);
+    expect(binding.cacheFill(wide, 1, 201)).toBe(commitStatus.full);
+    expect(() => binding.cacheFill(wide, 1, 0.5)).toThrow(/internal/);
+    expect(binding.cacheLength(wide)).toBe(190);
+  });
+
   // On other systems, and under sanitizers, nobody counts.
   const counts = process.platform === "linux" && process.env.ESPALIER_NATIVE === undefined;
   it.runIf(counts)("counts the bytes in use, and those of freed caches that are kept", async () => {

@@ -152,7 +152,10 @@ describe("what cannot be used", () => {
 });
 
 describe("times of passes", () => {
-  const TIMES = { times: [1, 2, 8].map((rows) => ({ rows, ms: 1000 + rows })), measured: Date.now() };
+  const TIMES = {
+    times: [1, 2, 8].map((rows) => ({ rows, ms: 1000 + rows, perToken: rows / 8 })),
+    measured: Date.now(),
+  };
   const timesOf = async (options: LoadOptions = {}) => {
     await using model = await loadModel(path, {
       threads: 1,
@@ -206,12 +209,23 @@ describe("times of passes", () => {
   });
 
   it.each([
-    ["no rows", { "pass.rows": new Int32Array(0), "pass.ms": new Float64Array(0) }],
+    [
+      "no rows",
+      {
+        "pass.rows": new Int32Array(0),
+        "pass.ms": new Float64Array(0),
+        "pass.per-token": new Float64Array(0),
+      },
+    ],
     ["too many rows", { "pass.rows": Int32Array.of(1, 2 ** 31 - 1) }],
     ["rows that fall", { "pass.rows": Int32Array.of(1, 1) }],
     ["no time", { "pass.ms": Float64Array.of(0, 1) }],
     ["endless time", { "pass.ms": Float64Array.of(1, Number.POSITIVE_INFINITY) }],
     ["more times than rows", { "pass.ms": Float64Array.of(1, 2, 3) }],
+    ["tokens that give time back", { "pass.per-token": Float64Array.of(0, -0.1) }],
+    ["tokens of no number", { "pass.per-token": Float64Array.of(0, Number.NaN) }],
+    ["tokens that take for ever", { "pass.per-token": Float64Array.of(0, Number.POSITIVE_INFINITY) }],
+    ["tokens of more rows than there are", { "pass.per-token": Float64Array.of(0, 0, 0) }],
     ["numbers of another kind", { "pass.rows": Float64Array.of(1, 2) }],
     ["no date", { "pass.measured": new Float64Array(0) }],
   ])("%s are ignored with a warning", async (_, change) => {
@@ -220,6 +234,7 @@ describe("times of passes", () => {
     const kept = {
       "pass.rows": Int32Array.of(1, 2),
       "pass.ms": Float64Array.of(1, 2),
+      "pass.per-token": Float64Array.of(0.001, 0.002),
       "pass.measured": Float64Array.of(Date.now()),
       ...change,
     };

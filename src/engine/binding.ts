@@ -130,7 +130,7 @@ export interface PassFailure extends Error {
   readonly code: "aborted" | "invalid" | "full" | "no-memory";
 }
 
-/** Statuses of {@link Binding.cacheCommit} and {@link Binding.cacheCopy}, as EspStatus numbers them. */
+/** Statuses of {@link Binding.cacheCommit}, {@link Binding.cacheCopy} and {@link Binding.cacheFill}, as EspStatus numbers them. */
 export const commitStatus = { ok: 0, invalid: 2, full: 3, noMemory: 4 } as const;
 
 /** Where a store's tokens and suffixes are in its file; see EspStoreLayout in native/store.h. */
@@ -177,6 +177,8 @@ export interface Binding {
   memoryBytes(): { readonly used: number; readonly kept: number } | null;
   /** Makes `cache` hold the first `length` tokens of `from`, the first `known` of which it has from there; a status as of cacheCommit. */
   cacheCopy(cache: Cache, from: Cache, known: number, length: number): number;
+  /** Makes `cache` hold `length` tokens of no text, in its first `layers` layers alone, which passes then may go through; a status as of cacheCommit. */
+  cacheFill(cache: Cache, layers: number, length: number): number;
   /**
    * Brings the memory of a cache for `length` tokens, off the JavaScript thread. Nothing else may be done with the cache meanwhile. Rejects with a
    * {@link PassFailure}.

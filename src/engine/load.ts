@@ -14,7 +14,7 @@ import { readChatTemplate, readTokenizerSpec } from "../checkpoint/tokenizer-spe
 import type { RetrievalSource } from "../draft/continuations.ts";
 import { EspalierError } from "../errors.ts";
 import type { PassCosts } from "../plan/cost.ts";
-import { quickPassTimes } from "../plan/measure.ts";
+import { quickPassTimes } from "../plan/quick.ts";
 import { Model } from "../session/model.ts";
 import { ChatTemplate } from "../text/chat-template.ts";
 import { fingerprint } from "../text/fingerprint.ts";
@@ -74,7 +74,7 @@ export interface LoadOptions {
    */
   readonly datastore?: RetrievalSource;
   /**
-   * Milliseconds of a pass by rows, which choose the default budget of drafts. Default: measured here, in a few passes;
+   * Milliseconds of a pass by rows, and of each token of the text, which choose the default budget of drafts. Default: measured here, in a few passes;
    * `false`: not known, so that every tree has the same number of nodes.
    */
   readonly passTimes?: PassCosts | false;

@@ -198,6 +198,17 @@ export class NativeSequence implements TargetSequence {
     } while (known < length);
   }
 
+  fill(layers: number, length: number): void {
+    this.#checkAlive();
+    const target = this.#target;
+    this.#part = undefined;
+    const status = target.binding.cacheFill(this.cache, layers, length);
+    if (status === commitStatus.noMemory) throw target.outOfMemory(length);
+    if (status !== commitStatus.ok)
+      throw new RangeError(`fill: no ${length} tokens in ${layers} layers; at most ${this.capacity} fit`);
+    this.#length = length;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;

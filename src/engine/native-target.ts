@@ -46,6 +46,7 @@ export class NativeTarget implements Target {
   readonly #pool: Pool;
   readonly #stack: Stack;
   readonly #half: boolean;
+  readonly #windowed: boolean;
   readonly #inlineNodes: number;
   readonly #inlineLayers: number;
   /** Passes that run off the JavaScript thread or wait for their turn, and the end of the last of them. */
@@ -63,6 +64,7 @@ export class NativeTarget implements Target {
     this.threads = threads;
     this.#weights = weights;
     this.#half = cacheType === "f16";
+    this.#windowed = config.windows.some((window) => window !== undefined);
     this.#inlineNodes = inlineNodes;
     this.#inlineLayers = inlineLayers;
     const pool = binding.createPool(threads);
@@ -236,10 +238,21 @@ export class NativeTarget implements Target {
     }
   }
 
-  /** Bytes of one token's keys and values. */
+  /** Bytes of one token's keys and values in a layer. */
+  get layerTokenBytes(): number {
+    const { kvHeads, headSize } = this.config;
+    return kvHeads * headSize * (this.#half ? 4 : 8);
+  }
+
   get #tokenBytes(): number {
-    const { layers, kvHeads, headSize } = this.config;
-    return layers * kvHeads * headSize * (this.#half ? 4 : 8);
+    return this.layers * this.layerTokenBytes;
+  }
+
+  attended(length: number, layers = this.layers): number {
+    if (!this.#windowed) return length;
+    let sum = 0;
+    for (let i = 0; i < layers; i++) sum += Math.min(length, this.config.windows[i] ?? length);
+    return sum / layers;
   }
 
   /** Tokens that are copied at once from cache to cache, while passes wait. */

@@ -7,8 +7,12 @@ import { CostCurve, type PassCosts } from "./cost.ts";
 
 /** A machine and a drafter that drafts chains, one level a question. Times in milliseconds, at step t. */
 interface World {
-  /** A pass of n rows. */
+  /** A pass of n rows on a short text. */
   readonly pass: (rows: number, t: number) => number;
+  /** What a token of the text adds to it; default 0. */
+  readonly perToken?: (rows: number) => number;
+  /** Tokens of the text. */
+  readonly length?: (t: number) => number;
   readonly level: (t: number) => number;
   /** The chance that a candidate is taken, drawn anew for every step; the drafter knows it. */
   readonly chance: (random: () => number, t: number) => number;
@@ -16,6 +20,8 @@ interface World {
   readonly noise?: (random: () => number, t: number) => number;
   /** What is measured while loading makes of the true times: a factor by place in the table. */
   readonly spoilt?: readonly number[];
+  /** The same of what a token adds. */
+  readonly spoiltPerToken?: number;
 }
 
 const ROWS = [1, 2, 4, 8, 16];
@@ -62,6 +68,7 @@ function run(world: World, seed: number, length?: number): number {
   const costs: PassCosts = ROWS.map((rows, i) => ({
     rows,
     ms: world.pass(rows, 0) * (world.spoilt?.[i] ?? 1),
+    perToken: (world.perToken?.(rows) ?? 0) * (world.spoiltPerToken ?? 1),
   }));
   const plan = new BudgetPlan(new CostCurve(costs));
   let tokens = 0;
@@ -69,7 +76,8 @@ function run(world: World, seed: number, length?: number): number {
   for (let t = 0; t < STEPS; t++) {
     const disturbed = (ms: number) => ms * (world.noise?.(noise, t) ?? 1);
     const chance = world.chance(luck, t);
-    const turn = plan.next();
+    const context = world.length?.(t) ?? 0;
+    const turn = plan.next(context);
     let chain: Chain = { values: [1], ms: 0 };
     let nodes = 1;
     if (length !== undefined) {
@@ -83,13 +91,16 @@ function run(world: World, seed: number, length?: number): number {
     let accepted = 1;
     while (accepted < nodes && luck() < chance) accepted++;
     const draftMs = disturbed(chain.ms);
-    const passMs = disturbed(world.pass(nodes, t));
+    const passMs = disturbed(world.pass(nodes, t) + context * (world.perToken?.(nodes) ?? 0));
     if (length === undefined) plan.observe(turn, { nodes, tokens: accepted, passMs, draftMs });
     tokens += accepted;
     time += draftMs + passMs;
   }
   return tokens / time;
 }
+
+/** A text of 4,000 tokens takes as long as the weights for one row, and three times as long for eight. */
+const ofTexts = (rows: number) => 0.00025 * Math.max(1, (3 * rows) / 8);
 
 /** The plan's rate over plain decoding's and over that of the best fixed length, means over seeds. */
 function compare(world: World): { plain: number; best: number } {
@@ -146,6 +157,37 @@ const WORLDS: Record<string, World> = {
     level: () => 0.1,
     chance: good,
   },
+  "a long text": { pass: flat, perToken: ofTexts, length: () => 4000, level: () => 0.05, chance: good },
+  "a long text, bad drafts": {
+    pass: flat,
+    perToken: ofTexts,
+    length: () => 4000,
+    level: () => 0.05,
+    chance: bad,
+  },
+  "a long text whose tokens looked dear": {
+    pass: flat,
+    perToken: ofTexts,
+    length: () => 4000,
+    level: () => 0.05,
+    chance: good,
+    spoiltPerToken: 3,
+  },
+  "a short and a long text in turns": {
+    pass: flat,
+    perToken: ofTexts,
+    length: (t) => (t % 2 ? 4000 : 100),
+    level: () => 0.05,
+    chance: good,
+  },
+  "a short and a long text in turns, whose tokens looked cheap": {
+    pass: flat,
+    perToken: ofTexts,
+    length: (t) => (t % 2 ? 4000 : 100),
+    level: () => 0.05,
+    chance: good,
+    spoiltPerToken: 0.3,
+  },
   "another program half of the time": {
     pass: steep,
     level: () => 0.1,
@@ -197,6 +239,20 @@ describe("BudgetPlan", () => {
       plan.observe(plan.next(), { nodes: 1, tokens: 1, passMs: 1, draftMs: 0.03 });
       expect(plan.off).toBeUndefined();
     }
+  });
+
+  it("gives each of two texts the drafts of its own length", () => {
+    const plan = new BudgetPlan(
+      new CostCurve(ROWS.map((rows) => ({ rows, ms: flat(rows), perToken: ofTexts(rows) }))),
+    );
+    const kept = (length: number) =>
+      plan.choose(plan.next(length), [1, 0.7, 0.45, 0.3, 0.2, 0.15, 0.1, 0.08], 8);
+    expect(kept(100)).toBe(8);
+    expect(kept(4000)).toBeLessThan(6);
+    expect(kept(100)).toBe(8);
+    expect(plan.prices(4000).node).toBeGreaterThan(2 * plan.prices(100).node);
+    // A long text's time is worth less: its plain tokens take longer.
+    expect(plan.prices(4000).ms).toBeLessThan(plan.prices(100).ms);
   });
 
   for (const [name, world] of Object.entries(WORLDS)) {

@@ -48,6 +48,8 @@ export interface Turn {
   readonly trial: boolean;
   /** What drafts have to be worth. */
   readonly prices: Prices;
+  /** Tokens of the text before it. */
+  readonly length: number;
   /** Who shares the pass, as far as is known before it. */
   readonly company: Company;
 }
@@ -95,43 +97,44 @@ export class BudgetPlan {
     return `off: drafts gave ${this.#pace.toFixed(2)} tokens in the time of a plain one`;
   }
 
-  /** What drafts have to be worth in such company: at least what plain decoding would give in their time. */
-  prices(company: Company = ALONE): Prices {
-    const rows = Math.min(USUAL_ROWS, this.#cost.most);
-    const ms =
-      rows === 1 ? 0 : (this.#cost.ms(company.rows + rows) - this.#cost.ms(company.rows + 1)) / (rows - 1);
-    const rate = this.#rate(company);
-    return { ms: rate, node: rate * ms };
+  /** What drafts have to be worth behind `length` tokens, in such company: at least what plain decoding would give in their time. */
+  prices(length = 0, company: Company = ALONE): Prices {
+    const cost = this.#cost;
+    const rows = Math.min(USUAL_ROWS, cost.most);
+    const longer = cost.ms(rows, length, company) - cost.ms(1, length, company);
+    const rate = Math.max(1, this.#pace) / cost.share(1, length, company);
+    return { ms: rate, node: rows === 1 ? 0 : (rate * longer) / (rows - 1) };
   }
 
-  /** The next step. */
-  next(company: Company = ALONE): Turn {
-    const prices = this.prices(company);
+  /** The next step, of a text of `length` tokens. */
+  next(length = 0, company: Company = ALONE): Turn {
+    const prices = this.prices(length, company);
+    const same = { length, company };
     const begins = this.#left === 0 && this.#allowance > 0 && this.#steps >= ENOUGH;
     if (begins) this.#generous = !this.#generous;
     const generous = { ms: prices.ms * GENEROUS, node: prices.node * GENEROUS };
     if (this.#off) {
       if (begins) this.#left = ROUND;
-      if (this.#left === 0) return { kind: "plain", trial: false, prices, company };
-      return { kind: "drafted", trial: true, prices: this.#generous ? generous : prices, company };
+      if (this.#left === 0) return { kind: "plain", trial: false, prices, ...same };
+      return { kind: "drafted", trial: true, prices: this.#generous ? generous : prices, ...same };
     }
-    if (!begins) return { kind: "drafted", trial: false, prices, company };
-    return { kind: this.#generous ? "drafted" : "plain", trial: true, prices: generous, company };
+    if (!begins) return { kind: "drafted", trial: false, prices, ...same };
+    return { kind: this.#generous ? "drafted" : "plain", trial: true, prices: generous, ...same };
   }
 
   /** Nodes to keep of a tree whose nodes come in falling order of value. */
-  choose({ prices, company }: Turn, values: ArrayLike<number>, size: number): number {
-    return chooseBudget(values, size, this.#cost, prices.ms, company);
+  choose({ prices, length, company }: Turn, values: ArrayLike<number>, size: number): number {
+    return chooseBudget(values, size, this.#cost, prices.ms, length, company);
   }
 
   /** A step did as `turn` said. */
   observe(turn: Turn, { nodes, tokens, passMs, draftMs, company = ALONE }: Spent): void {
     // Whoever runs shared passes measures them.
-    if (company.texts === 0) this.#cost.observe(nodes, passMs);
-    const one = this.#cost.share(1, company);
+    if (company.texts === 0) this.#cost.observe([{ rows: nodes, length: turn.length }], passMs);
+    const one = this.#cost.share(1, turn.length, company);
     // Texts that share passes draft at the same time, too.
     const draft = Math.min(LONGEST_DRAFT, draftMs / (1 + company.texts) / one);
-    const time = this.#cost.share(nodes, company) / one + draft;
+    const time = this.#cost.share(nodes, turn.length, company) / one + draft;
     this.#allowance = Math.min(SAVED, this.#allowance + time * TRIALS);
     if (turn.trial)
       this.#allowance -= this.#off ? time - tokens : Math.max(LEAST, time - tokens / this.#pace);
@@ -158,10 +161,5 @@ export class BudgetPlan {
   /** Tokens of drafted steps in the time of a plain pass. */
   get #pace(): number {
     return this.#steps < ENOUGH ? 1 : this.#tokens / this.#time;
-  }
-
-  /** Tokens that a millisecond is worth. */
-  #rate(company: Company): number {
-    return Math.max(1, this.#pace) / this.#cost.share(1, company);
   }
 }

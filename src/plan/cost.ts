@@ -1,114 +1,143 @@
 /**
- * @file What a pass costs by its rows. Other programs, and other machines on the same host, lengthen passes by half from one second to the
- * next; what choices rest on is how passes of different rows compare. So a pass moves its own number of rows and, where that is well
- * known, all of them.
+ * @file What a pass costs by its rows and by the tokens that these attend to. Other programs, and other machines on the same host, lengthen
+ * passes by half from one second to the next; what choices rest on is how passes compare. So a pass moves the numbers that it is about, each by
+ * its part in the pass and by how little is known of it, and, where the pass is well known, all of them.
  */
 
-import { ALONE, type Company } from "../target/company.ts";
+import { ALONE, type Company, type PassPart } from "../target/company.ts";
+import { Lines } from "./lines.ts";
 
 /** Measured milliseconds of a pass by its number of rows; ascending rows, the first entry for 1. */
-export type PassCosts = readonly { readonly rows: number; readonly ms: number }[];
+export type PassCosts = readonly {
+  readonly rows: number;
+  /** On a text of no length. */
+  readonly ms: number;
+  /** What each token that the rows attend to adds; default 0. */
+  readonly perToken?: number;
+}[];
 
-/** Part of an error of a well-known point that moves all points: the machine's. */
+/** Part of an error of a well-known pass that moves all numbers: the machine's. */
 const COMMON = 1 / 8;
 /** Errors count as at most this part of a time: a pass that another program held up says little. */
 const CLIP = 0.5;
-/** Passes that a measured point is worth at the start, and at most. A point that weighs as much as HALF passes moves all by half of COMMON. */
-const START = 4;
+/**
+ * Passes that a measured number is worth at the start, and at most; what a token adds is a difference of two times, and known less well. A pass
+ * that is known as well as from HALF others moves all by half of COMMON.
+ */
+const START = { ms: 4, perToken: 1 };
 const MOST = 14;
 const HALF = 4;
-/** What a point's passes are still worth one pass later. */
+/** What the passes behind a number are still worth one pass later. */
 const MEMORY = 1 - 1 / 128;
 
-/** Straight lines between measured points, which passes move as they run. */
+/** Numbers of one kind by rows, as far as they are known. */
+class Known extends Lines {
+  /** How many passes each value rests on. */
+  readonly weights: Float64Array;
+  /** Of the pass that is looked at, the milliseconds that each value accounts for. */
+  readonly parts: Float64Array;
+
+  constructor(rows: readonly number[], values: Iterable<number>, weight: number) {
+    super(rows, values);
+    this.weights = new Float64Array(rows.length).fill(weight);
+    this.parts = new Float64Array(rows.length);
+  }
+}
+
+/** What passes cost, moved by them as they run. */
 export class CostCurve {
   /** The most rows measured. */
   readonly most: number;
-  readonly #rows: readonly number[];
-  readonly #ms: number[];
-  /** How many passes each point rests on. */
-  readonly #weights: number[];
-  /** By rows - 1. */
-  readonly #table: Float64Array;
+  /** Of a pass on a text of no length. */
+  readonly #ms: Known;
+  readonly #perToken: Known;
+  readonly #attended: (length: number) => number;
 
-  /** Throws RangeError when the costs are no table of ascending rows from 1, each with milliseconds above 0. */
-  constructor(costs: PassCosts) {
-    const bad = costs.findIndex(({ rows, ms }, i) => !(ms > 0) || !(rows > (costs[i - 1]?.rows ?? 0)));
+  /**
+   * `attended`: how many of `length` tokens a row attends to, the mean of all layers; default: all. Throws RangeError when the costs are no table
+   * of ascending rows from 1, each with milliseconds above 0.
+   */
+  constructor(costs: PassCosts, attended: (length: number) => number = (length) => length) {
+    const bad = costs.findIndex(
+      ({ rows, ms, perToken = 0 }, i) =>
+        !(ms > 0 && perToken >= 0 && perToken < Infinity && rows > (costs[i - 1]?.rows ?? 0)),
+    );
     if (costs[0]?.rows !== 1 || bad >= 0) {
       throw new RangeError(
-        `passTimes is ${JSON.stringify(costs)}; give rows ascending from 1, each with ms above 0`,
+        `passTimes is ${JSON.stringify(costs)}; give rows ascending from 1, each with ms above 0, and perToken of at least 0`,
       );
     }
-    this.#rows = costs.map(({ rows }) => rows);
-    this.#ms = plausible(costs);
-    this.#weights = costs.map(() => START);
-    this.most = this.#rows.at(-1)!;
-    this.#table = new Float64Array(this.most);
-    this.#draw();
+    const rows = costs.map((cost) => cost.rows);
+    this.#ms = new Known(rows, plausible(costs), START.ms);
+    this.#perToken = new Known(
+      rows,
+      costs.map(({ perToken = 0 }) => perToken),
+      START.perToken,
+    );
+    this.#attended = attended;
+    this.most = this.#ms.most;
   }
 
   /** What passes cost by now, at the rows that were measured. */
   get points(): PassCosts {
-    return this.#rows.map((rows, i) => ({ rows, ms: this.#ms[i]! }));
-  }
-
-  /** Milliseconds of a pass of `rows` rows, at least 1; what was measured goes on as straight as it ends. */
-  ms(rows: number): number {
-    const { most } = this;
-    if (rows <= most) return this.#table[rows - 1]!;
-    const last = this.#table[most - 1]!;
-    const before = this.#rows.at(-2) ?? 0;
-    return last + ((rows - most) * (last - (this.#table[before - 1] ?? 0))) / (most - before);
+    const [ms, perToken] = [this.#ms.values, this.#perToken.values];
+    return this.#ms.rows.map((rows, i) => ({ rows, ms: ms[i]!, perToken: perToken[i]! }));
   }
 
   /**
-   * Milliseconds that a text with `rows` rows in a shared pass has to answer for: an equal part of the pass that all would have had
-   * plain, and of what it takes longer the part of its drafted rows. Those of all texts are the whole pass.
+   * Milliseconds of a pass of `rows` rows, at least 1, behind `length` tokens. In company it is the whole pass, but for what the others' tokens
+   * add, which is the same however many rows these are.
    */
-  share(rows: number, { texts, rows: others } = ALONE): number {
-    const plain = this.ms(1 + texts);
+  ms(rows: number, length = 0, company: Company = ALONE): number {
+    return this.#ms.at(company.rows + rows) + this.#attended(length) * this.#perToken.at(rows);
+  }
+
+  /**
+   * Milliseconds that a text with `rows` rows behind `length` tokens has to answer for in a shared pass: an equal part of the pass that all would
+   * have had plain, and of what it takes longer what is due to its drafted rows. Those of all texts are the whole pass.
+   */
+  share(rows: number, length = 0, { texts, rows: others, length: theirs }: Company = ALONE): number {
+    const own = this.#attended(length);
+    const all = own + (texts > 0 ? texts * this.#attended(theirs / texts) : 0);
+    const alike = this.#ms.at(1 + texts);
+    const plain = alike + all * this.#perToken.at(1);
     const drafted = others + rows - 1 - texts;
-    const longer = drafted > 0 ? ((this.ms(others + rows) - plain) * (rows - 1)) / drafted : 0;
-    return plain / (1 + texts) + longer;
+    const longer = drafted > 0 ? ((this.#ms.at(others + rows) - alike) * (rows - 1)) / drafted : 0;
+    return plain / (1 + texts) + longer + own * (this.#perToken.at(rows) - this.#perToken.at(1));
   }
 
-  /** A pass of `rows` rows took `ms`. */
-  observe(rows: number, ms: number): void {
-    // One of more rows than any that was measured tells of the largest of these.
-    if (rows > this.most) {
-      this.observe(this.most, (ms * this.ms(this.most)) / this.ms(rows));
-      return;
+  /** A pass over these parts took `ms`. */
+  observe(parts: readonly PassPart[], ms: number): void {
+    const kinds = [this.#ms, this.#perToken];
+    for (const kind of kinds) kind.parts.fill(0);
+    let rows = 0;
+    for (const part of parts) {
+      rows += part.rows;
+      this.#perToken.account(part.rows, this.#attended(part.length), this.#perToken.parts);
     }
-    const expected = this.ms(rows);
+    this.#ms.account(rows, 1, this.#ms.parts);
+    const expected = kinds.reduce((sum, kind) => sum + kind.parts.reduce((all, part) => all + part), 0);
     const error = Math.max(-CLIP, Math.min(CLIP, (ms - expected) / expected));
-    const above = this.#rows.findIndex((measured) => measured >= rows);
-    const below = Math.max(0, above - 1);
-    const span = this.#rows[above]! - this.#rows[below]!;
-    // Both points around it have a share in it, the nearer one the larger.
-    const share = (i: number) => (span === 0 ? 1 : 1 - Math.abs(this.#rows[i]! - rows) / span);
-    const points = below === above ? [above] : [below, above];
-    const weight = points.reduce((sum, i) => sum + share(i) * this.#weights[i]!, 0);
-    const common = 1 + (error * COMMON * weight) / (weight + HALF);
-    for (let i = 0; i < this.#ms.length; i++) {
-      this.#ms[i] = this.#ms[i]! * common;
-      this.#weights[i] = this.#weights[i]! * MEMORY;
-    }
-    for (const i of points) {
-      this.#ms[i] = this.#ms[i]! * (1 + (error * share(i)) / (this.#weights[i]! + 2));
-      this.#weights[i] = Math.min(MOST, this.#weights[i]! + share(i));
-    }
-    this.#draw();
-  }
-
-  #draw(): void {
-    for (let i = 0; i < this.#rows.length; i++) {
-      const to = this.#rows[i]!;
-      const from = this.#rows[i - 1] ?? 0;
-      const toMs = this.#ms[i]!;
-      const fromMs = this.#ms[i - 1] ?? toMs;
-      for (let rows = from + 1; rows <= to; rows++) {
-        this.#table[rows - 1] = fromMs + ((toMs - fromMs) * (rows - from)) / (to - from);
+    // The gain of a Kalman filter, as if what is known of each number told nothing of the others.
+    let weight = 0;
+    let variance = 1;
+    for (const { parts, weights } of kinds) {
+      for (let i = 0; i < parts.length; i++) {
+        const part = parts[i]! / expected;
+        weight += part * weights[i]!;
+        weights[i] = weights[i]! * MEMORY;
+        variance += part ** 2 / (weights[i]! + 1);
       }
+    }
+    const common = 1 + (error * COMMON * weight) / (weight + HALF);
+    for (const kind of kinds) {
+      const { parts, weights, values } = kind;
+      for (let i = 0; i < parts.length; i++) {
+        const part = parts[i]! / expected;
+        values[i] = values[i]! * common * (1 + (error * part) / (weights[i]! + 1) / variance);
+        weights[i] = Math.min(MOST, weights[i]! + part);
+      }
+      kind.draw();
     }
   }
 }
@@ -132,6 +161,7 @@ function plausible(costs: PassCosts): number[] {
  * @param gains expected tokens of each node, root first (1), none larger than the one before
  * @param size number of nodes, at most `cost.most`
  * @param rate tokens per millisecond that time is worth; with the best rate attainable this maximises tokens per time
+ * @param length tokens of the text
  * @param company texts that share the pass; all pay the same rate, so rows go where they are worth most
  */
 export function chooseBudget(
@@ -139,6 +169,7 @@ export function chooseBudget(
   size: number,
   cost: CostCurve,
   rate: number,
+  length = 0,
   company: Company = ALONE,
 ): number {
   let best = 1;
@@ -146,7 +177,7 @@ export function chooseBudget(
   let tokens = 0;
   for (let nodes = 1; nodes <= size; nodes++) {
     tokens += gains[nodes - 1]!;
-    const surplus = tokens - rate * cost.ms(company.rows + nodes);
+    const surplus = tokens - rate * cost.ms(nodes, length, company);
     if (surplus > bestSurplus) {
       bestSurplus = surplus;
       best = nodes;

@@ -1,11 +1,9 @@
 /** @file Tests of the measuring: what it asks of a target and how it leaves it, never how long anything took. */
 
-import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import type { Target, TargetSequence } from "../target/target.ts";
 import { ToyTarget } from "../target/toy.ts";
-import { CostCurve } from "./cost.ts";
-import { measurePasses, measurePrefill, quickPassTimes, summarize } from "./measure.ts";
+import { measurePasses, measurePrefill, summarize } from "./measure.ts";
 
 /** A toy that notes the (length, rows) of every pass and counts the texts that are open. */
 function watched() {
@@ -84,30 +82,6 @@ describe("measurePasses", () => {
     });
     await expect(work).rejects.toThrow();
     expect(open()).toBe(0);
-  });
-});
-
-describe("quickPassTimes", () => {
-  test("a slow model's large passes are not waited for, and have times all the same", async () => {
-    const target = new ToyTarget({ maxNodes: 20 });
-    const rows = new Set<number>();
-    const createSequence = target.createSequence.bind(target);
-    target.createSequence = async (options): Promise<TargetSequence> => {
-      const text = await createSequence(options);
-      const forward = text.forward.bind(text);
-      text.forward = async (tree, want) => {
-        rows.add(tree.size);
-        await sleep(tree.size === 1 ? 130 : 131);
-        return forward(tree, want);
-      };
-      return text;
-    };
-    const times = await quickPassTimes(target);
-    expect([...rows]).toEqual([1, 2]);
-    expect(times.map(({ rows }) => rows)).toEqual([1, 2, 4, 8, 16]);
-    const curve = new CostCurve(times);
-    expect(curve.most).toBe(16);
-    for (const { rows, ms } of times) expect(ms).toBeCloseTo(new CostCurve(times.slice(0, 2)).ms(rows), 6);
   });
 });
 

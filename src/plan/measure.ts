@@ -6,7 +6,6 @@
 import type { Target, TargetSequence } from "../target/target.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { TokenId } from "../types.ts";
-import { CostCurve, type PassCosts } from "./cost.ts";
 
 /** Tokens asked of every row, as generation with Token Recycling does. */
 const TOP_K = 8;
@@ -98,7 +97,8 @@ export async function measurePrefill(
   }
 }
 
-async function timePass(text: TargetSequence, tree: DraftTree): Promise<number> {
+/** Milliseconds of a pass over `tree` behind `text`, which stays as it is. */
+export async function timePass(text: TargetSequence, tree: DraftTree): Promise<number> {
   const start = performance.now();
   await text.forward(tree, { topK: TOP_K });
   const ms = performance.now() - start;
@@ -107,7 +107,7 @@ async function timePass(text: TargetSequence, tree: DraftTree): Promise<number> 
 }
 
 /** A tree of `size` nodes in which every node has two children as long as there are nodes. */
-function bushy(size: number, vocabSize: number): DraftTree {
+export function bushy(size: number, vocabSize: number): DraftTree {
   const tree = new DraftTree(0, size);
   for (let node = 1; node < size; node++) tree.push((node - 1) >> 1, node % vocabSize, 0.5);
   return tree;
@@ -132,42 +132,4 @@ function checkEach(name: string, values: readonly number[], min: number, max: nu
     if (Number.isInteger(value) && value >= min && value <= max) continue;
     throw new RangeError(`measure: ${name} is ${value}; give whole numbers from ${min} to ${max}`);
   }
-}
-
-/** Rows whose passes tell the shape of the cost curve. */
-const QUICK_ROWS = [1, 2, 4, 8, 16, 32] as const;
-/** Rounds of all of them; then the small ones alone, up to this number of rows. */
-const FULL_ROUNDS = 2;
-const USUAL_ROWS = 8;
-/** Milliseconds that a model's start may be held up by measuring. */
-const QUICK_MS = 200;
-
-/**
- * A rough cost curve within a fifth of a second: the fastest of a few passes for each number of rows, on a short text. The
- * fastest, because other programs can only add to a time.
- */
-export async function quickPassTimes(target: Target): Promise<PassCosts> {
-  const rows = QUICK_ROWS.filter((count) => count <= target.maxNodes);
-  // No tree is deeper than it has nodes.
-  const text = await target.createSequence({ capacity: rows.at(-1)! });
-  const times = rows.map((count) => ({ rows: count, ms: Number.POSITIVE_INFINITY }));
-  const start = performance.now();
-  const late = () => performance.now() - start > QUICK_MS;
-  try {
-    for (let round = 0; !late(); round++) {
-      // The large passes take most of the time, and drafts are rarely that large.
-      for (const time of round < FULL_ROUNDS ? times : times.filter(({ rows }) => rows <= USUAL_ROWS)) {
-        time.ms = Math.min(time.ms, await timePass(text, bushy(time.rows, target.vocabSize)));
-        // A slow model is known by its first points.
-        if (late() && time.rows > 1) break;
-      }
-    }
-  } finally {
-    await text[Symbol.asyncDispose]();
-  }
-  const measured = times.filter(({ ms }) => ms < Number.POSITIVE_INFINITY);
-  if (measured.length === times.length) return times;
-  // The rest goes on as straight as these say, until passes tell more.
-  const curve = new CostCurve(measured);
-  return rows.map((count) => ({ rows: count, ms: curve.ms(count) }));
 }

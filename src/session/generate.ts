@@ -58,7 +58,7 @@ export async function* generate(
   const chosen = drafts && request.budget === undefined ? plans : undefined;
   const budget = drafts ? (request.budget ?? plans?.most ?? DEFAULT_BUDGET) : 1;
   // Who names a number of nodes gets that many; what their draft may cost is still measured.
-  const prices = plans && { ...plans.at().prices(), node: 0 };
+  const prices = plans && { ...plans.at().prices(prompt.length), node: 0 };
   const tree = new DraftTree(0, budget);
   const attendance = new Attendance(drafters, structure);
   const decoding: Decoding = {

@@ -53,8 +53,8 @@ export class Model implements AsyncDisposable {
     const { vocabSize, contextLength } = target;
     const sharedDrafts = draftModel && new SharedTarget(draftModel);
     this.#options = { vocabSize, contextLength, draftModel: sharedDrafts, head, exit, lengths, datastore };
-    this.#cost = parts.passTimes && new CostCurve(parts.passTimes);
-    this.#target = new SharedTarget(target, (rows, ms) => this.#cost?.observe(rows, ms));
+    this.#cost = this.#newCost();
+    this.#target = new SharedTarget(target, (parts, ms) => this.#cost?.observe(parts, ms));
     if (parts.keeper) {
       this.#timer = setInterval(() => this.#used && this.#keep(), KEEP_MS);
       this.#timer.unref();
@@ -169,13 +169,19 @@ export class Model implements AsyncDisposable {
 
   #create(name: string): Planned {
     const method = createMethod(name, this.#options);
-    const { passTimes, keeper } = this.parts;
-    const cost = method.partial && passTimes ? new CostCurve(passTimes) : this.#cost;
+    const { keeper } = this.parts;
+    const cost = method.partial ? this.#newCost() : this.#cost;
     if (keeper && method.learnt) {
       const wrong = restore(method.learnt, keeper.learnt);
       if (wrong !== undefined) keeper.refuse(wrong);
     }
     return { method, plans: cost && new LoadPlans(cost) };
+  }
+
+  /** What passes cost, as measured; undefined when nobody did. */
+  #newCost(): CostCurve | undefined {
+    const { passTimes, target } = this.parts;
+    return passTimes && new CostCurve(passTimes, (length) => target.attended?.(length) ?? length);
   }
 
   /** Keeps what all methods have learnt; of what several have, that of the one that was used last. */

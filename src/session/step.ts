@@ -48,7 +48,7 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
   const { sequence, history, sampler, structure, drafters, attendance, tree, plans } = decoding;
   const position = sequence.length;
   const plan = plans?.at(sequence.company);
-  const turn = plan?.next(sequence.company);
+  const turn = plan?.next(position, sequence.company);
   const off = plan?.off ?? null;
   const rests = off !== null && turn?.kind === "plain";
 

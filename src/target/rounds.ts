@@ -8,7 +8,7 @@
 
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
-import { ALONE, type Company } from "./company.ts";
+import { ALONE, type Company, type PassPart } from "./company.ts";
 import { PromptQueue } from "./prompt-queue.ts";
 import { narrow, together } from "./shared-want.ts";
 import type { Pass, PrefillOptions, Target, TargetSequence, Want } from "./target.ts";
@@ -51,7 +51,7 @@ interface Waiting {
 
 export class Rounds {
   readonly #target: Target;
-  readonly #onPass: (rows: number, ms: number) => void;
+  readonly #onPass: (parts: readonly PassPart[], ms: number) => void;
   /** Those that are being decoded. */
   readonly #members = new Set<Member>();
   #waiting: Waiting[] = [];
@@ -61,7 +61,7 @@ export class Rounds {
   /** Milliseconds of a pass, a running mean; 0 before the first one. */
   #passMs = 0;
 
-  constructor(target: Target, onPass: (rows: number, ms: number) => void) {
+  constructor(target: Target, onPass: (parts: readonly PassPart[], ms: number) => void) {
     this.#target = target;
     this.#onPass = onPass;
   }
@@ -218,11 +218,15 @@ export class Rounds {
       // One of them is to blame, and is told when it runs alone.
       return undefined;
     }
-    const rows = passes.reduce((sum, { size }) => sum + size, 0);
+    const ms = performance.now() - start;
+    const parts = passes.map(({ size }, i) => ({ rows: size, length: batch[i]!.member.sequence.length }));
+    const sum = (of: (part: PassPart) => number) => parts.reduce((all, part) => all + of(part), 0);
+    const [rows, length] = [sum((part) => part.rows), sum((part) => part.length)];
     for (const [i, { member }] of batch.entries()) {
-      member.company = { texts: batch.length - 1, rows: rows - passes[i]!.size };
+      const own = parts[i]!;
+      member.company = { texts: batch.length - 1, rows: rows - own.rows, length: length - own.length };
     }
-    this.#onPass(rows, performance.now() - start);
+    this.#onPass(parts, ms);
     return passes;
   }
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { describeTarget } from "../../test/target-contract.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { TokenId } from "../types.ts";
-import { ALONE } from "./company.ts";
+import { ALONE, type PassPart } from "./company.ts";
 import { type SharedSequence, SharedTarget } from "./shared-target.ts";
 import type { Target } from "./target.ts";
 import { ToyTarget } from "./toy.ts";
@@ -38,8 +38,8 @@ function watched(options: ConstructorParameters<typeof ToyTarget>[0] = {}) {
     inAll = false;
     return passes;
   };
-  const passes: number[] = [];
-  const target = new SharedTarget(toy, (rows) => passes.push(rows));
+  const passes: (readonly PassPart[])[] = [];
+  const target = new SharedTarget(toy, (parts) => passes.push(parts));
   return { target, toy: toy as Target, log, passes };
 }
 
@@ -87,8 +87,15 @@ describe("SharedTarget", () => {
     expect(await Promise.all(all.map((sequence, i) => decode(sequence, i + 1, 20)))).toEqual(alone);
     // The first one had started before the others came.
     expect(log.filter((entry) => entry === "4").length).toBeGreaterThanOrEqual(17);
-    expect(passes.filter((rows) => rows === 4).length).toBe(log.filter((entry) => entry === "4").length);
-    expect(Math.max(...all.map(({ company }) => company.texts))).toBe(3);
+    const ofFour = passes.filter((parts) => parts.length === 4);
+    expect(ofFour.length).toBe(log.filter((entry) => entry === "4").length);
+    // Each is told of with its own rows and the tokens they stand behind.
+    expect(ofFour.at(-1)!.every(({ rows }) => rows === 1)).toBe(true);
+    for (const [i, parts] of ofFour.slice(1).entries())
+      expect(parts.map(({ length }) => length)).toEqual(ofFour[i]!.map(({ length }) => length + 1));
+    const last = all.find(({ company }) => company.texts === 3)!.company;
+    expect(last.rows).toBe(3);
+    expect(last.length).toBeGreaterThan(0);
   });
 
   it("puts no more nodes into a pass than it takes, and leaves nobody out", async () => {
@@ -99,7 +106,7 @@ describe("SharedTarget", () => {
       const [only] = await sequences(watched().target, 1);
       expect(text).toEqual(await decode(only!, i + 1, 12));
     }
-    expect(Math.max(...passes)).toBe(8);
+    expect(Math.max(...passes.map((parts) => parts.reduce((sum, { rows }) => sum + rows, 0)))).toBe(8);
   });
 
   it("tells the one that is to blame, and the others nothing", async () => {

@@ -2,7 +2,7 @@
 
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
-import { ALONE, type Company } from "./company.ts";
+import { ALONE, type Company, type PassPart } from "./company.ts";
 import { type Member, Rounds } from "./rounds.ts";
 import type { Pass, PrefillOptions, Target, TargetSequence, Want } from "./target.ts";
 
@@ -10,8 +10,8 @@ export class SharedTarget implements Target {
   readonly #target: Target;
   readonly #rounds: Rounds;
 
-  /** `onPass` is told of every shared pass: its rows, and its milliseconds. */
-  constructor(target: Target, onPass: (rows: number, ms: number) => void = () => {}) {
+  /** `onPass` is told of every shared pass: whose it was, and its milliseconds. */
+  constructor(target: Target, onPass: (parts: readonly PassPart[], ms: number) => void = () => {}) {
     this.#target = target;
     this.#rounds = new Rounds(target, onPass);
   }

@@ -85,6 +85,11 @@ export interface TargetSequence extends AsyncDisposable {
    * pass. Rejects with RangeError when there are not so many or they do not fit. For targets where it takes less time than reading them.
    */
   copyFrom?(other: TargetSequence, length: number): Promise<void>;
+  /**
+   * Makes its first `layers` layers hold `length` tokens of no text, in place of all it held, so that {@link forwardFirst} through them can be
+   * timed behind a text that nobody has read. For targets whose passes take the longer the longer the text is.
+   */
+  fill?(layers: number, length: number): void;
   /** Says that a forward follows as soon as a draft is made, so that a pass that several texts share may wait for it. */
   announce?(): void;
   /** Other texts want the target too, at present: what shares no passes with them holds them up. */
@@ -114,6 +119,13 @@ export interface Target extends AsyncDisposable {
    * process. For targets that can tell.
    */
   readonly memory?: { readonly used: number; readonly kept: number } | undefined;
+  /** Bytes that a token takes in one layer of a cache; for targets that can tell. */
+  readonly layerTokenBytes?: number;
+  /**
+   * Positions that a row behind `length` tokens attends to, the mean of the first `layers` layers, by default all. For targets whose layers see a
+   * window of the text; default: `length`.
+   */
+  attended?(length: number, layers?: number): number;
   /**
    * A sequence for texts of at most `capacity` tokens; memory for `length` of them, which come at once, is ready with it, so that no
    * pass waits for that. Throws EspalierError "out-of-memory" when there is none.

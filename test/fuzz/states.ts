@@ -38,6 +38,7 @@ function validCosts(chance: Chance): Buffer {
   const kept = new Map<string, Int32Array | Float64Array>([
     ["pass.rows", Int32Array.from(rows)],
     ["pass.ms", Float64Array.from(rows, (count) => (count + chance.below(100)) / 16)],
+    ["pass.per-token", Float64Array.from(rows, (count) => (count + chance.below(100)) / 65536)],
     ["pass.measured", Float64Array.of(1e12)],
   ]);
   return Buffer.from(encodeState(toyTokenizer.fingerprint, kept));
