@@ -4,8 +4,9 @@
  * probability says.
  */
 
-import type { NodeIndex, TokenId } from "../types.ts";
+import type { NodeIndex } from "../types.ts";
 import { Calibration } from "./calibrate.ts";
+import { CandidateList } from "./candidate-list.ts";
 import { type Candidates, pickedAt, type StepOutcome } from "./drafter.ts";
 
 export const NOTHING: Candidates = { tokens: [], probs: [] };
@@ -22,11 +23,17 @@ function classOf(prob: number, rank: number): number {
   return Math.min(CLASSES - 1, Math.floor(prob * CLASSES)) + (rank === 0 ? 0 : CLASSES);
 }
 
+/** What was said about one node. */
+class Answer {
+  said = false;
+  readonly candidates = new CandidateList();
+  readonly classes: number[] = [];
+}
+
 export class Answers {
   readonly #odds: Calibration | undefined;
   /** By place of the node. */
-  readonly #candidates: (Candidates | undefined)[] = [];
-  readonly #classes: number[][] = [];
+  readonly #all: Answer[] = [];
 
   /** `odds`, from {@link modelOdds}; without, probabilities are the model's. */
   constructor(odds?: Calibration) {
@@ -35,7 +42,7 @@ export class Answers {
 
   /** Forgets the answers, not the odds. */
   clear(): void {
-    this.#candidates.length = 0;
+    for (let place = 0; place < this.#all.length; place++) this.#all[place]!.said = false;
   }
 
   /** Notes what row `row` of a pass says about the node at `place`. */
@@ -44,33 +51,37 @@ export class Answers {
     pass: { readonly k: number; readonly tokens: Int32Array; readonly logProbs: Float32Array },
     row: number,
   ): void {
-    const tokens: TokenId[] = [];
-    const probs: number[] = [];
-    const classes: number[] = [];
+    while (this.#all.length <= place) this.#all.push(new Answer());
+    const answer = this.#all[place]!;
+    const { candidates, classes } = answer;
+    candidates.begin();
     for (let rank = 0; rank < pass.k; rank++) {
       const at = row * pass.k + rank;
       const said = Math.exp(pass.logProbs[at]!);
-      tokens.push(pass.tokens[at]!);
-      if (this.#odds) classes.push(classOf(said, rank));
-      probs.push(this.#odds ? this.#odds.probs[classes[rank]!]! : said);
+      const index = classOf(said, rank);
+      classes[rank] = index;
+      candidates.add(pass.tokens[at]!, this.#odds ? this.#odds.probs[index]! : said);
     }
-    this.#classes[place] = classes;
-    this.#candidates[place] = { tokens, probs };
+    candidates.end();
+    answer.said = true;
   }
 
-  /** The candidates of the node at `place`; none where nothing was said. */
+  /** The candidates of the node at `place`, valid until the answers are forgotten; none where nothing was said. */
   at(place: NodeIndex | undefined): Candidates {
-    return (place === undefined ? undefined : this.#candidates[place]) ?? NOTHING;
+    const answer = place === undefined ? undefined : this.#all[place];
+    return answer?.said ? answer.candidates : NOTHING;
   }
 
   /** Counts which candidates the target took at `places`, those of the accepted path from the root on. */
   learn(outcome: StepOutcome, places: readonly NodeIndex[]): void {
-    for (const [i, place] of places.entries()) {
-      const candidates = this.#candidates[place];
-      if (candidates === undefined) continue;
+    if (this.#odds === undefined) return;
+    for (let i = 0; i < places.length; i++) {
+      const answer = this.#all[places[i]!];
+      if (!answer?.said) continue;
       const picked = pickedAt(outcome, i);
-      for (const [rank, index] of this.#classes[place]!.entries())
-        this.#odds?.observe(index, candidates.tokens[rank] === picked);
+      const { candidates, classes } = answer;
+      for (let rank = 0; rank < candidates.tokens.length; rank++)
+        this.#odds.observe(classes[rank]!, candidates.tokens[rank] === picked);
     }
   }
 }

@@ -48,7 +48,10 @@ export interface Drafter extends Partial<AsyncDisposable> {
   resume?(tokens: readonly TokenId[], cached: number): number;
   /** A new text begins (or goes on with another turn): `tokens` is all of it so far, root included. The target has read the others. */
   begin(tokens: readonly TokenId[], signal?: AbortSignal): void | Promise<void>;
-  /** At most `width` candidates for each of `nodes`; an empty list is a fine answer. */
+  /**
+   * At most `width` candidates for each of `nodes`; an empty list is a fine answer. They are valid until it is asked again or told of a step: tables
+   * write each answer over the one before.
+   */
   expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Candidates[] | Promise<Candidates[]>;
   /** Whether nobody is going to ask for a while, so that it may put off what only answers need, and forget. Default: it need not know. */
   rest?(resting: boolean): void;

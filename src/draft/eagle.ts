@@ -26,6 +26,8 @@ export class EagleDrafter implements Drafter {
   readonly #pending: PendingDraft;
   /** By place in `#pending`, what a node's children take for a feature: hiddenSize values each. */
   readonly #states: Float32Array;
+  /** The same of the parents of nodes that are to run. */
+  #input = new Float32Array(0);
   readonly #answers: Answers;
   #passes = 0;
 
@@ -97,7 +99,7 @@ export class EagleDrafter implements Drafter {
     if (waiting === 0) return false;
     this.#answers.clear();
     const { tree } = this.#pending;
-    this.#pending.begin(this.#rows.tokens(waiting), this.#contextLength - text.length);
+    this.#pending.begin(text, this.#rows.next, this.#contextLength - text.length);
     const pass = await sequence.forward({
       tree,
       first: 0,
@@ -116,15 +118,15 @@ export class EagleDrafter implements Drafter {
   async #run(tree: DraftTree, nodes: readonly NodeIndex[], topK: number): Promise<void> {
     const pending = this.#pending;
     const isNew = (node: NodeIndex) => pending.at(node) === undefined;
-    if (!nodes.some(isNew)) return;
-    const parents = nodes.filter(isNew).map((node) => tree.parents[node]!);
-    await this.#run(tree, parents, topK);
+    const above = nodes.filter(isNew).map((node) => tree.parents[node]!);
+    if (above.some(isNew)) await this.#run(tree, above, topK);
     const first = pending.tree.size;
     for (const node of nodes) pending.put(tree, node);
     const count = pending.tree.size - first;
     if (count === 0) return;
     const width = this.#head.hiddenSize;
-    const input = new Float32Array(count * width);
+    if (this.#input.length < count * width) this.#input = new Float32Array(count * width);
+    const input = this.#input;
     for (let i = 0; i < count; i++) {
       const parent = pending.tree.parents[first + i]!;
       input.set(this.#states.subarray(parent * width, (parent + 1) * width), i * width);

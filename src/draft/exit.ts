@@ -102,12 +102,11 @@ export class ExitDrafter implements Drafter {
   /** Runs the root, and with it what is new in the text. */
   async #start(topK: number): Promise<void> {
     await this.#rows.catchUp();
-    const { waiting, text, sequence } = this.#rows;
+    const { text, sequence } = this.#rows;
     this.#answers.clear();
     this.#tree.reset(text.at(-1)!);
     const root = await this.#sequence.forwardFirst(this.#tree, this.#block.exitLayer);
-    const chain = this.#rows.tokens(waiting + 1);
-    this.#pending.begin(chain, this.#longest - text.length);
+    this.#pending.begin(text, this.#rows.next, this.#longest - text.length);
     const input = this.#rows.features(root);
     const { tree } = this.#pending;
     const pass = await sequence.forward({ tree, first: 0, input, from: "target", topK, lastOnly: true });

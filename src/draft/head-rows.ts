@@ -25,7 +25,7 @@ export class HeadRows {
   readonly #shift: number;
   #sequence: HeadSequence | undefined;
   /** All of the text, root included. */
-  #text: TokenId[] = [];
+  readonly #text: TokenId[] = [];
   /**
    * Of the positions whose row is not in the sequence yet, from the first on: featureSize values each. One array for all, because JavaScript collects
    * its garbage more often the more of it lies in arrays of their own.
@@ -61,7 +61,10 @@ export class HeadRows {
   /** Their features, and `more` behind them. Valid until one is added or read. */
   features(more?: Float32Array): Float32Array {
     const size = this.#waiting * this.#head.featureSize;
-    if (more) this.#place(this.#waiting).set(more);
+    if (more) {
+      this.#makeRoom(this.#waiting);
+      this.#features.set(more, size);
+    }
     return this.#features.subarray(0, size + (more?.length ?? 0));
   }
 
@@ -75,7 +78,8 @@ export class HeadRows {
     sequence.rollback();
     let same = 0;
     while (same < this.#text.length && this.#text[same] === tokens[same]) same++;
-    this.#text = [...tokens];
+    this.#text.length = same;
+    for (let at = same; at < tokens.length; at++) this.#text.push(tokens[at]!);
     same = Math.min(same, tokens.length - 1);
     // The root's row runs in the step that asks for its candidates.
     const rows = Math.max(0, same - this.#shift) - this.#forgotten;
@@ -100,13 +104,13 @@ export class HeadRows {
   }
 
   async observePrompt(pass: Pass, position: Position): Promise<void> {
-    for (let row = this.#known - position; row < pass.size; row++) await this.#keep(pass, row);
+    for (let row = this.#known - position; row < pass.size; row++)
+      if (this.#keep(pass, row)) await this.catchUp();
   }
 
-  /** The tokens of the next `rows` rows. */
-  tokens(rows: number): TokenId[] {
-    const first = this.#forgotten + this.sequence.length + this.#shift;
-    return this.#text.slice(first, first + rows);
+  /** Where in the text the token of the next row stands. */
+  get next(): Position {
+    return this.#forgotten + this.sequence.length + this.#shift;
   }
 
   /** Commits pending rows, those of all features that wait among them. */
@@ -117,8 +121,9 @@ export class HeadRows {
 
   /** The text goes on as a step did; of the path's nodes the first `done` have their rows. */
   async observe(outcome: StepOutcome, done: number): Promise<void> {
-    for (const i of outcome.path.keys()) this.#text.push(pickedAt(outcome, i));
-    for (const node of outcome.path.slice(done)) await this.#keep(outcome.pass, node);
+    const { path, pass } = outcome;
+    for (let i = 0; i < path.length; i++) this.#text.push(pickedAt(outcome, i));
+    for (let i = done; i < path.length; i++) if (this.#keep(pass, path[i]!)) await this.catchUp();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -130,13 +135,15 @@ export class HeadRows {
     return this.#forgotten + this.sequence.length + this.#waiting;
   }
 
-  /** Keeps the feature of the next position. */
-  async #keep(pass: Pass, row: NodeIndex): Promise<void> {
-    const { taps, hiddenSize } = this.#head;
-    const feature = this.#place(this.#waiting++);
-    for (const [i, tap] of taps.entries()) feature.set(pass.hidden(row, tap), i * hiddenSize);
+  /** Keeps the feature of the next position; says whether so many wait that they should be read. */
+  #keep(pass: Pass, row: NodeIndex): boolean {
+    const { taps, hiddenSize, featureSize } = this.#head;
+    const at = this.#waiting++;
+    this.#makeRoom(at);
+    for (let i = 0; i < taps.length; i++)
+      this.#features.set(pass.hidden(row, taps[i]!), at * featureSize + i * hiddenSize);
     if (this.resting) this.#forget();
-    else if (this.#waiting > WAITING) await this.catchUp();
+    return this.#waiting > WAITING && !this.resting;
   }
 
   /** Leaves the last of the rows that wait, when they have become many. */
@@ -150,16 +157,14 @@ export class HeadRows {
     this.#waiting = KEPT;
   }
 
-  /** Where the feature of row `at` of those that wait goes. */
-  #place(at: number): Float32Array {
+  /** For the feature of row `at` of those that wait. */
+  #makeRoom(at: number): void {
     const size = this.#head.featureSize;
-    if ((at + 1) * size > this.#features.length) {
-      const rows = Math.min(Math.max(FIRST, 2 * at), (this.resting ? RESTING : WAITING) + 2);
-      const more = new Float32Array(Math.max(rows, at + 1) * size);
-      more.set(this.#features);
-      this.#features = more;
-    }
-    return this.#features.subarray(at * size, (at + 1) * size);
+    if ((at + 1) * size <= this.#features.length) return;
+    const rows = Math.min(Math.max(FIRST, 2 * at), (this.resting ? RESTING : WAITING) + 2);
+    const more = new Float32Array(Math.max(rows, at + 1) * size);
+    more.set(this.#features);
+    this.#features = more;
   }
 
   /** Reads the new rows but for the last when they have become many, so that a question about the last finds room. */
@@ -167,9 +172,11 @@ export class HeadRows {
     if (this.#waiting <= CATCH_UP) return;
     const rows = this.#waiting - 1;
     const size = this.#head.featureSize;
+    const first = this.next;
     // Should reading fail, their positions are not known any more.
     this.#waiting = 0;
-    await this.sequence.read(Int32Array.from(this.tokens(rows)), this.#features.subarray(0, rows * size));
+    const tokens = Int32Array.from({ length: rows }, (_, row) => this.#text[first + row]!);
+    await this.sequence.read(tokens, this.#features.subarray(0, rows * size));
     this.#features.copyWithin(0, rows * size, (rows + 1) * size);
     this.#waiting = 1;
   }

@@ -99,7 +99,7 @@ export class ModelDrafter implements Drafter {
     if (this.#text.length > sequence.capacity) return false;
     if (this.#text.length - sequence.length > CATCH_UP) await this.#read();
     this.#answers.clear();
-    this.#pending.begin(this.#text.slice(sequence.length), sequence.capacity - this.#text.length);
+    this.#pending.begin(this.#text, sequence.length, sequence.capacity - this.#text.length);
     return true;
   }
 }

@@ -4,14 +4,15 @@
  */
 
 import { DraftTree } from "../tree/draft-tree.ts";
-import type { NodeIndex, TokenId } from "../types.ts";
+import type { NodeIndex, Position, TokenId } from "../types.ts";
 import type { StepOutcome } from "./drafter.ts";
 
 export class PendingDraft {
   /** The chain and the nodes behind it. */
   readonly tree: DraftTree;
-  /** By node of the tree that grows, where it is in {@link tree}; none outside a step. */
-  readonly #places: NodeIndex[] = [];
+  /** By node of the tree that grows, where it is in {@link tree}. */
+  readonly #places: (NodeIndex | undefined)[] = [];
+  #begun = false;
   #depth = 0;
 
   constructor(capacity: number) {
@@ -20,7 +21,7 @@ export class PendingDraft {
 
   /** Whether the step's chain is there. */
   get begun(): boolean {
-    return this.#places.length > 0;
+    return this.#begun;
   }
 
   /** Where the root is. */
@@ -28,17 +29,19 @@ export class PendingDraft {
     return this.#places[0]!;
   }
 
-  /** Takes the chain of a new step; nodes deeper than `depth` below the root will find no room. */
-  begin(chain: readonly TokenId[], depth: number): void {
+  /** Takes the chain of a new step, `text` from token `first` on; nodes deeper than `depth` below the root will find no room. */
+  begin(text: readonly TokenId[], first: Position, depth: number): void {
     const { tree } = this;
-    tree.reset(chain[0]!);
-    for (const token of chain.slice(1)) tree.push(tree.size - 1, token, 1);
+    tree.reset(text[first]!);
+    for (let at = first + 1; at < text.length; at++) tree.push(tree.size - 1, text[at]!, 1);
     this.#places[0] = tree.size - 1;
+    this.#begun = true;
     this.#depth = depth;
   }
 
   end(): void {
-    this.#places.length = 0;
+    this.#places.fill(undefined);
+    this.#begun = false;
   }
 
   /** Where `node` is; -1 when there was no room for it, undefined when it was not put yet. */
@@ -59,11 +62,12 @@ export class PendingDraft {
 
   /** The places of an accepted path, from the root on, as far as it was put. */
   follow({ tree, path }: StepOutcome): NodeIndex[] {
-    const places = [this.root];
-    for (const node of path.slice(1)) {
-      const place = this.tree.child(places.at(-1)!, tree.tokens[node]!);
-      if (place < 0) break;
+    const places: NodeIndex[] = [];
+    let place = this.root;
+    for (let i = 1; place >= 0; i++) {
       places.push(place);
+      if (i === path.length) break;
+      place = this.tree.child(place, tree.tokens[path[i]!]!);
     }
     return places;
   }

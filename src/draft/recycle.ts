@@ -7,6 +7,7 @@ import type { Pass } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import { Calibration } from "./calibrate.ts";
+import { type CandidateList, CandidateLists } from "./candidate-list.ts";
 import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
 import type { Learnt, Numbers } from "./learnt.ts";
 
@@ -67,6 +68,7 @@ export class RecycleDrafter implements Drafter {
   readonly #seeding: PromptSeeding;
   /** By token, the origin of its row. */
   readonly #origins: Uint8Array;
+  readonly #lists = new CandidateLists();
 
   /**
    * `seeding` is what the prompt gives: its own pairs of neighbours (default; free), the target's rows (these cost the head
@@ -89,7 +91,10 @@ export class RecycleDrafter implements Drafter {
   }
 
   expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Candidates[] {
-    return nodes.map((node) => this.#candidates(tree.tokens[node]!, tree.depths[node]!, width));
+    const lists = this.#lists.take(nodes.length);
+    for (let i = 0; i < nodes.length; i++)
+      this.#list(tree.tokens[nodes[i]!]!, tree.depths[nodes[i]!]!, width, lists[i]!);
+    return lists;
   }
 
   observe(outcome: StepOutcome): void {
@@ -97,17 +102,14 @@ export class RecycleDrafter implements Drafter {
     this.#learn(outcome);
   }
 
-  #candidates(token: TokenId, depth: number, width: number): Candidates {
+  #list(token: TokenId, depth: number, width: number, list: CandidateList): void {
     const { rows, odds } = this.#matrix;
-    const tokens: TokenId[] = [];
-    const probs: number[] = [];
     const from = token * RECYCLE_WIDTH;
     const classes = classOf(this.#origins[token]!, depth);
-    for (let rank = 0; rank < RECYCLE_WIDTH && rank < width && rows[from + rank]! !== UNSEEN; rank++) {
-      tokens.push(rows[from + rank]!);
-      probs.push(odds.probs[classes + rank]!);
-    }
-    return { tokens, probs };
+    list.begin();
+    for (let rank = 0; rank < RECYCLE_WIDTH && rank < width && rows[from + rank]! !== UNSEEN; rank++)
+      list.add(rows[from + rank]!, odds.probs[classes + rank]!);
+    list.end();
   }
 
   /** Which rank was right at each node of the path, drafted or not: a small tree must not hide the lower ranks. */

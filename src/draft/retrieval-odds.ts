@@ -76,5 +76,7 @@ export class RetrievalOdds extends Calibration {
 }
 
 function classIn(bounds: readonly number[], value: number): number {
-  return bounds.findLastIndex((least) => least <= value);
+  let index = bounds.length - 1;
+  while (index >= 0 && !(bounds[index]! <= value)) index--;
+  return index;
 }

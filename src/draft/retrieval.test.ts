@@ -80,7 +80,7 @@ describe("RetrievalDrafter", () => {
       const anew = drafterOf(places);
       const expected = asked.map((node) => {
         anew.begin(text);
-        return anew.expand(tree, [node], 8)[0]!;
+        return structuredClone(anew.expand(tree, [node], 8)[0]!);
       });
       expect(drafter.expand(tree, asked, 8)).toEqual(expected);
       answers += expected.filter(({ tokens }) => tokens.length > 0).length;

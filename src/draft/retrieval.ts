@@ -6,11 +6,13 @@
 import { EspalierError } from "../errors.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
+import { type CandidateList, CandidateLists } from "./candidate-list.ts";
 import type { Continuations, RetrievalSource } from "./continuations.ts";
 import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
-import { type Follower, followersOf } from "./followers.ts";
-import { type Place, RetrievalOdds } from "./retrieval-odds.ts";
-import { LONGEST_MATCH, longestMatch, type Match, SuffixAutomaton, TextReader } from "./suffix-automaton.ts";
+import { Followers } from "./followers.ts";
+import { RetrievalOdds } from "./retrieval-odds.ts";
+import { type Spot, Spots } from "./spots.ts";
+import { LONGEST_MATCH, Match, SuffixAutomaton, TextReader } from "./suffix-automaton.ts";
 import type { TextMemory } from "./text-memory.ts";
 
 /** Continuations of one node. */
@@ -28,27 +30,14 @@ export interface RetrievalPlaces {
   readonly store?: RetrievalSource | undefined;
 }
 
-/** What was found for one node: a list of tokens without doubles. */
-interface Found {
-  readonly tokens: TokenId[];
-  readonly classes: number[];
-}
-
-/** The text and a path behind it; each is looked for once a step, however often it is asked about. */
-interface Spot {
-  readonly depth: number;
-  /** Where it ends in each automaton. */
-  readonly matches: readonly Match[];
-  /** Where it ends among the store's continuations: -1 at the root of them, undefined where they do not go on so. */
-  readonly stored: number | undefined;
-  found?: Found;
-  readonly next: Map<TokenId, Spot>;
-}
-
-interface Searched {
-  readonly automaton: SuffixAutomaton;
-  readonly place: "text" | "earlier";
-}
+/** What a store says that is not asked. */
+const NOTHING: Continuations = {
+  matched: 0,
+  hits: 0,
+  tokens: new Int32Array(0),
+  parents: new Int32Array(0),
+  counts: new Int32Array(0),
+};
 
 export class RetrievalDrafter implements Drafter {
   readonly name = "retrieval";
@@ -60,11 +49,16 @@ export class RetrievalDrafter implements Drafter {
   #own = new SuffixAutomaton();
   #reader = new TextReader(this.#own);
   /** Where to search in this step, and where the text ends there; looked for with the first question. */
-  #searched: readonly Searched[] = [];
+  readonly #automata: SuffixAutomaton[] = [];
+  readonly #spots = new Spots();
   #root: Spot | undefined;
   /** What the store says behind the root. */
-  #continuations: Continuations | undefined;
+  #continuations: Continuations = NOTHING;
   #storeIsLost = false;
+  readonly #lists = new CandidateLists();
+  readonly #followers = new Followers(BRANCHES);
+  /** What is looked at of a match. */
+  readonly #match = new Match();
 
   constructor(places: RetrievalPlaces) {
     this.#places = places;
@@ -81,28 +75,25 @@ export class RetrievalDrafter implements Drafter {
       this.#own = new SuffixAutomaton();
       this.#reader = new TextReader(this.#own);
     }
-    for (const token of tokens.slice(this.#text.length)) this.#push(token);
+    for (let at = this.#text.length; at < tokens.length; at++) this.#push(tokens[at]!);
     this.#root = undefined;
   }
 
   expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Candidates[] {
-    return nodes.map((node) => {
-      const { tokens, classes } = this.#search(tree, node);
-      const probs = classes.map((index) => this.#odds.probs[index]!);
-      const best = [...tokens.keys()]
-        .sort((a, b) => probs[b]! - probs[a]!)
-        .slice(0, Math.min(width, BRANCHES));
-      return { tokens: best.map((i) => tokens[i]!), probs: best.map((i) => probs[i]!) };
-    });
+    const lists = this.#lists.take(nodes.length);
+    for (let i = 0; i < nodes.length; i++)
+      this.#list(this.#search(tree, nodes[i]!), Math.min(width, BRANCHES), lists[i]!);
+    return lists;
   }
 
   observe(outcome: StepOutcome): void {
     const { tree, path } = outcome;
-    // What would have been found along the path is counted before the path itself can be found.
-    const found = path.map((node) => this.#search(tree, node));
-    for (const [i, { tokens, classes }] of found.entries()) {
+    // What would have been found along the path is looked for before the path itself can be found.
+    for (let i = 0; i < path.length; i++) this.#search(tree, path[i]!);
+    for (let i = 0; i < path.length; i++) {
+      const { size, tokens, classes } = this.#search(tree, path[i]!);
       const picked = pickedAt(outcome, i);
-      for (const [at, token] of tokens.entries()) this.#odds.observe(classes[at]!, token === picked);
+      for (let at = 0; at < size; at++) this.#odds.observe(classes[at]!, tokens[at] === picked);
       this.#push(picked);
     }
     this.#root = undefined;
@@ -118,15 +109,20 @@ export class RetrievalDrafter implements Drafter {
     this.#reader.push(token);
   }
 
-  #search(tree: DraftTree, node: NodeIndex): Found {
+  /** The likeliest of what was found. */
+  #list({ size, tokens, classes }: Spot, most: number, list: CandidateList): void {
+    list.begin();
+    for (let at = 0; at < size; at++) list.insert(tokens[at]!, this.#odds.probs[classes[at]!]!, most);
+    list.end();
+  }
+
+  #search(tree: DraftTree, node: NodeIndex): Spot {
     const spot = this.#spotOf(tree, node);
-    if (spot.found) return spot.found;
-    const found: Found = { tokens: [], classes: [] };
-    for (const [i, { automaton, place }] of this.#searched.entries())
-      this.#searchIn(automaton, place, spot.matches[i]!, found);
-    this.#searchStore(spot, found);
-    spot.found = found;
-    return found;
+    if (spot.searched) return spot;
+    spot.searched = true;
+    for (let i = 0; i < this.#automata.length; i++) this.#searchIn(i, spot);
+    this.#searchStore(spot);
+    return spot;
   }
 
   #spotOf(tree: DraftTree, node: NodeIndex): Spot {
@@ -136,67 +132,90 @@ export class RetrievalDrafter implements Drafter {
     }
     const before = this.#spotOf(tree, tree.parents[node]!);
     const token = tree.tokens[node]!;
-    let spot = before.next.get(token);
-    if (spot === undefined) {
-      spot = {
-        depth: before.depth + 1,
-        matches: before.matches.map((match, i) => this.#searched[i]!.automaton.step(match, token)),
-        stored: this.#storedBehind(before.stored, token),
-        next: new Map(),
-      };
-      before.next.set(token, spot);
+    const known = before.child(token);
+    if (known !== undefined) return known;
+    const spot = this.#spots.behind(before, token);
+    for (let i = 0; i < this.#automata.length; i++) {
+      const match = spot.match(i);
+      match.set(before.match(i));
+      this.#automata[i]!.step(match, token);
     }
+    spot.stored = this.#storedBehind(before.stored, token);
     return spot;
   }
 
   /** The end of the text. */
   #end(): Spot {
     const { text = true, earlier, store } = this.#places;
-    const automata = earlier?.automata ?? [];
-    this.#searched = [
-      ...(text ? [{ automaton: this.#own, place: "text" as const }] : []),
-      ...automata.map((automaton) => ({ automaton, place: "earlier" as const })),
-    ];
-    this.#continuations = store && this.#ask(store);
-    const tail = this.#text.slice(-LONGEST_MATCH);
-    const matches = this.#searched.map(({ automaton }) => longestMatch(automaton, tail));
-    return { depth: 0, matches, stored: store && -1, next: new Map() };
+    const automata = this.#automata;
+    let count = 0;
+    if (text) automata[count++] = this.#own;
+    if (earlier) for (const automaton of earlier.automata) automata[count++] = automaton;
+    automata.length = count;
+    const spot = this.#spots.begin();
+    for (let i = 0; i < count; i++) automata[i]!.find(spot.match(i), this.#text);
+    if (store) {
+      this.#continuations = this.#ask(store);
+      spot.stored = -1;
+    }
+    return spot;
   }
 
-  /** Adds what followed the longest match, and then what followed shorter ones, until there is enough. */
-  #searchIn(automaton: SuffixAutomaton, place: "text" | "earlier", end: Match, found: Found): void {
+  /** Adds what followed the longest match in automaton `i`, and then what followed shorter ones, until there is enough. */
+  #searchIn(i: number, spot: Spot): void {
+    const automaton = this.#automata[i]!;
+    const place = automaton === this.#own ? "text" : "earlier";
+    const match = this.#match;
+    const followers = this.#followers;
+    match.set(spot.match(i));
     let matched = 0;
-    const most = found.tokens.length + BRANCHES;
-    for (
-      let match: Match | undefined = end;
-      match !== undefined && match.length >= LEAST[place] && found.tokens.length < most;
-      match = automaton.shorter(match)
-    ) {
-      const followers = followersOf(automaton, match, BRANCHES);
-      if (followers.length === 0) continue;
-      const longest = matched === 0;
-      if (longest) matched = match.length;
-      this.#add(found, followers, place, matched, longest);
+    const most = spot.size + BRANCHES;
+    while (match.length >= LEAST[place] && spot.size < most) {
+      followers.find(automaton, match);
+      if (followers.size > 0) {
+        const longest = matched === 0;
+        if (longest) matched = match.length;
+        const { tokens, counts, total } = followers;
+        for (let at = 0; at < followers.size; at++) {
+          const count = counts[at]!;
+          const last = followers.isLast(at);
+          const index = RetrievalOdds.classOf({ place, matched, longest, count, total, last });
+          this.#add(spot, tokens[at]!, index);
+        }
+      }
+      if (!automaton.shorten(match)) return;
     }
   }
 
   #storedBehind(at: number | undefined, token: TokenId): number | undefined {
     if (at === undefined) return undefined;
-    const { tokens, parents } = this.#continuations!;
+    const { tokens, parents } = this.#continuations;
     for (let i = at + 1; i < tokens.length; i++) if (parents[i] === at && tokens[i] === token) return i;
     return undefined;
   }
 
-  /** Those of the continuations that go on behind the spot. */
-  #searchStore({ stored, depth }: Spot, found: Found): void {
+  /** Adds those of the continuations that go on behind the spot. */
+  #searchStore(spot: Spot): void {
+    const { stored, depth } = spot;
     if (stored === undefined) return;
-    const { matched, hits, tokens, parents, counts } = this.#continuations!;
+    const { hits, tokens, parents, counts } = this.#continuations;
     const total = stored < 0 ? hits : counts[stored]!;
-    const followers: Follower[] = [];
-    for (let i = stored + 1; i < tokens.length && followers.length < BRANCHES; i++) {
-      if (parents[i] === stored) followers.push({ token: tokens[i]!, count: counts[i]!, total, last: false });
+    const matched = this.#continuations.matched + depth;
+    let found = 0;
+    for (let i = stored + 1; i < tokens.length && found < BRANCHES; i++) {
+      if (parents[i] !== stored) continue;
+      found++;
+      const count = counts[i]!;
+      const index = RetrievalOdds.classOf({
+        place: "store",
+        matched,
+        longest: true,
+        count,
+        total,
+        last: false,
+      });
+      this.#add(spot, tokens[i]!, index);
     }
-    this.#add(found, followers, "store", matched + depth, true);
   }
 
   /** A store whose file is changed while it is open is not asked again. */
@@ -210,28 +229,10 @@ export class RetrievalDrafter implements Drafter {
     return NOTHING;
   }
 
-  #add(
-    { tokens, classes }: Found,
-    followers: readonly Follower[],
-    place: Place,
-    matched: number,
-    longest: boolean,
-  ): void {
-    for (const { token, count, total, last } of followers) {
-      const index = RetrievalOdds.classOf({ place, matched, longest, count, total, last });
-      const at = tokens.indexOf(token);
-      if (at < 0) {
-        tokens.push(token);
-        classes.push(index);
-      } else if (this.#odds.probs[index]! > this.#odds.probs[classes[at]!]!) classes[at] = index;
-    }
+  /** Of what is found in several places, the likeliest class counts. */
+  #add(spot: Spot, token: TokenId, index: number): void {
+    const at = spot.placeOf(token);
+    if (at < 0) spot.add(token, index);
+    else if (this.#odds.probs[index]! > this.#odds.probs[spot.classes[at]!]!) spot.classes[at] = index;
   }
 }
-
-const NOTHING: Continuations = {
-  matched: 0,
-  hits: 0,
-  tokens: new Int32Array(0),
-  parents: new Int32Array(0),
-  counts: new Int32Array(0),
-};

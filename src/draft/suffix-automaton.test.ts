@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { TokenId } from "../types.ts";
-import { LONGEST_MATCH, longestMatch, SuffixAutomaton, TextReader } from "./suffix-automaton.ts";
+import { LONGEST_MATCH, Match, SuffixAutomaton, TextReader } from "./suffix-automaton.ts";
 
 const texts = fc.array(fc.array(fc.nat(3), { maxLength: 60 }), { minLength: 1, maxLength: 4 });
 
@@ -53,20 +53,40 @@ describe("SuffixAutomaton", () => {
               .find((length) =>
                 texts.some((text) => endsOf(text, asked.slice(asked.length - length)).length > 0),
               )!;
-            const match = longestMatch(automaton, asked);
+            const match = new Match();
+            automaton.find(match, asked);
             expect(match.length).toBe(longest);
             // And so on with ever shorter endings, down to that of no tokens.
-            for (let at: typeof match | undefined = match; at !== undefined; at = automaton.shorter(at)) {
-              expect(followersOf(automaton, at.state)).toEqual(
-                followed(texts, asked.slice(asked.length - at.length)),
+            do {
+              expect(followersOf(automaton, match.state)).toEqual(
+                followed(texts, asked.slice(asked.length - match.length)),
               );
-            }
+            } while (automaton.shorten(match));
+            expect(match.length).toBe(0);
           }
           expect(automaton.size).toBeLessThanOrEqual(1 + 2 * texts.flat().length);
         },
       ),
       { numRuns: 300 },
     );
+  });
+
+  it("goes on with a match that was found before more was read", () => {
+    const matchOf3 = () => {
+      const automaton = new SuffixAutomaton();
+      const match = new Match();
+      automaton.read([1, 2, 3]);
+      automaton.find(match, [3]);
+      // Now 1 2 3 and 2 3 do not end at the same places any more.
+      automaton.read([9, 2, 3, 4]);
+      return { automaton, match };
+    };
+    const { automaton, match } = matchOf3();
+    automaton.step(match, 4);
+    expect(match.length).toBe(2);
+    const shortened = matchOf3();
+    shortened.automaton.shorten(shortened.match);
+    expect(shortened.match.length).toBe(0);
   });
 
   it("tells what followed last", () => {

@@ -9,14 +9,16 @@ import type { TokenId } from "../types.ts";
 /** Tokens of a match that are counted; longer ones are as good as this. */
 export const LONGEST_MATCH = 16;
 
-/** A stretch of tokens: its state, and how long it is. */
-export interface Match {
-  readonly state: number;
-  readonly length: number;
-}
+/** A stretch of tokens: its state, and how long it is. At first that of no tokens; it moves, so that looking for one leaves nothing to collect. */
+export class Match {
+  state = 0;
+  length = 0;
 
-/** The stretch of no tokens. */
-export const NO_MATCH: Match = { state: 0, length: 0 };
+  set({ state, length }: Match): void {
+    this.state = state;
+    this.length = length;
+  }
+}
 
 const NONE = -1;
 const SMALLEST = 256;
@@ -38,6 +40,8 @@ export class SuffixAutomaton {
   /** Edges by hash of state and token, in the first free place; a power of two of places, at least half of them free. */
   #places = new Int32Array(4 * SMALLEST).fill(NONE);
   #clock = 0;
+  /** Edges that are being copied. */
+  readonly #copied: number[] = [];
 
   constructor() {
     this.#addState(0, NONE);
@@ -77,22 +81,34 @@ export class SuffixAutomaton {
     }
   }
 
-  /** The longest ending of `match` and `token` that was read, cut to `longest` tokens. */
-  step(match: Match, token: TokenId, longest = LONGEST_MATCH): Match {
-    let { state, length } = match;
-    for (;;) {
-      const next = this.next(state, token);
-      if (next !== NONE) return this.#cut(next, length + 1, longest);
-      if (this.#links[state] === NONE) return NO_MATCH;
+  /** Moves `match` to the longest ending of it and `token` that was read, cut to `longest` tokens. */
+  step(match: Match, token: TokenId, longest = LONGEST_MATCH): void {
+    let { length } = match;
+    let state = this.#stateOf(match.state, length);
+    let next = this.next(state, token);
+    while (next === NONE && this.#links[state] !== NONE) {
       state = this.#links[state]!;
       length = this.#lengths[state]!;
+      next = this.next(state, token);
     }
+    match.length = next === NONE ? 0 : Math.min(length + 1, longest);
+    match.state = next === NONE ? 0 : this.#stateOf(next, match.length);
   }
 
-  /** The longest ending of `match` that stands at other places too; undefined below one of no tokens. */
-  shorter({ state }: Match): Match | undefined {
-    const link = this.#links[state]!;
-    return link === NONE ? undefined : { state: link, length: this.#lengths[link]! };
+  /** Moves `match` to the longest of its endings that stands at other places too; false at that of no tokens. */
+  shorten(match: Match): boolean {
+    const link = this.#links[this.#stateOf(match.state, match.length)]!;
+    if (link === NONE) return false;
+    match.state = link;
+    match.length = this.#lengths[link]!;
+    return true;
+  }
+
+  /** Moves `match` to the longest ending of `text` that was read, of at most {@link LONGEST_MATCH} tokens. */
+  find(match: Match, text: ArrayLike<TokenId>): void {
+    match.state = match.length = 0;
+    for (let at = Math.max(0, text.length - LONGEST_MATCH); at < text.length; at++)
+      this.step(match, text[at]!);
   }
 
   /** Visits at most `most` tokens that followed the stretches of `state`, the last that was new first: how often, and when last. */
@@ -115,11 +131,12 @@ export class SuffixAutomaton {
     return edge === NONE ? NONE : this.#to[edge]!;
   }
 
-  #cut(state: number, length: number, longest: number): Match {
-    if (length <= longest) return { state, length };
+  /** The state of the ending of `length` tokens that the stretches of `state` have, or had when it was found: it may have left some to new states. */
+  #stateOf(state: number, length: number): number {
+    if (length === 0) return 0;
     let at = state;
-    while (this.#lengths[this.#links[at]!]! >= longest) at = this.#links[at]!;
-    return { state: at, length: longest };
+    while (this.#lengths[this.#links[at]!]! >= length) at = this.#links[at]!;
+    return at;
   }
 
   /** The state of `token` behind the longest stretch of `from` alone, which so far leads to `to` together with longer ones. */
@@ -140,9 +157,12 @@ export class SuffixAutomaton {
   }
 
   #copyEdges(newest: number, state: number): void {
-    const edges: number[] = [];
-    for (let edge = newest; edge !== NONE; edge = this.#older[edge]!) edges.push(edge);
-    for (const edge of edges.reverse()) this.#addEdge(state, this.#tokens[edge]!, this.#to[edge]!);
+    let count = 0;
+    for (let edge = newest; edge !== NONE; edge = this.#older[edge]!) this.#copied[count++] = edge;
+    while (count > 0) {
+      const edge = this.#copied[--count]!;
+      this.#addEdge(state, this.#tokens[edge]!, this.#to[edge]!);
+    }
   }
 
   #addState(length: number, link: number): number {
@@ -201,7 +221,7 @@ export class TextReader {
   readonly #automaton: SuffixAutomaton;
   #end = 0;
   /** The newest tokens, of as many as are counted. */
-  readonly #tail: TokenId[] = [];
+  readonly #newest = new Match();
 
   constructor(automaton: SuffixAutomaton) {
     this.#automaton = automaton;
@@ -210,21 +230,9 @@ export class TextReader {
   push(token: TokenId): void {
     const automaton = this.#automaton;
     this.#end = automaton.extend(this.#end, token);
-    this.#tail.push(token);
-    if (this.#tail.length > LONGEST_MATCH + 1) this.#tail.shift();
-    automaton.count(longestMatch(automaton, this.#tail, LONGEST_MATCH + 1));
+    automaton.step(this.#newest, token, LONGEST_MATCH + 1);
+    automaton.count(this.#newest);
   }
-}
-
-/** The longest ending of `tail`, its newest token last, that was read; at most `longest` tokens. */
-export function longestMatch(
-  automaton: SuffixAutomaton,
-  tail: readonly TokenId[],
-  longest = LONGEST_MATCH,
-): Match {
-  let match = NO_MATCH;
-  for (const token of tail) match = automaton.step(match, token, longest);
-  return match;
 }
 
 function hash(state: number, token: TokenId): number {

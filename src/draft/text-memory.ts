@@ -11,8 +11,8 @@ const MOST_STATES = 1 << 17;
 
 export class TextMemory {
   readonly #most: number;
-  #younger = new SuffixAutomaton();
-  #elder: SuffixAutomaton | undefined;
+  /** Newer texts first. */
+  #automata: readonly SuffixAutomaton[] = [new SuffixAutomaton()];
 
   /** `states`: the most of one automaton, but for the last text in it. */
   constructor(states = MOST_STATES) {
@@ -21,14 +21,12 @@ export class TextMemory {
 
   /** What is remembered, newer texts first. */
   get automata(): readonly SuffixAutomaton[] {
-    return this.#elder ? [this.#younger, this.#elder] : [this.#younger];
+    return this.#automata;
   }
 
   remember(text: readonly TokenId[]): void {
-    if (this.#younger.size >= this.#most) {
-      this.#elder = this.#younger;
-      this.#younger = new SuffixAutomaton();
-    }
-    this.#younger.read(text);
+    const younger = this.#automata[0]!;
+    if (younger.size >= this.#most) this.#automata = [new SuffixAutomaton(), younger];
+    this.#automata[0]!.read(text);
   }
 }

@@ -208,7 +208,10 @@ class NativeHeadSequence implements HeadSequence {
       signal?.throwIfAborted();
       const size = Math.min(maxNodes, tokens.length - done);
       const request: PassRequest = {
-        ...this.#request(0),
+        stack: this.#head.stack,
+        from: 0,
+        to: 1,
+        topK: 0,
         trees: [
           {
             cache: this.#cache,
@@ -220,6 +223,7 @@ class NativeHeadSequence implements HeadSequence {
         ],
         input: features.subarray(done * featureSize, (done + size) * featureSize),
         fuse: this.#fuses,
+        lastOnly: false,
         commit: true,
       };
       await target.inTurn(() => binding.forward(request)).catch(this.#explain(size));
@@ -244,8 +248,12 @@ class NativeHeadSequence implements HeadSequence {
     const tokens = this.#memory.ints("tokens", rows * k);
     const logProbs = this.#memory.floats("logProbs", rows * k);
     const states = this.#memory.floats("states", size * hiddenSize);
+    // Every field by itself: an object that is spread and then added to takes 4 KB.
     const pass: PassRequest = {
-      ...this.#request(k),
+      stack: this.#head.stack,
+      from: 0,
+      to: 1,
+      topK: k,
       trees: [{ cache: this.#cache, tokens: tree.tokens, parents: tree.parents, size: tree.size, first }],
       input,
       fuse: from === "target" && this.#fuses,
@@ -308,10 +316,6 @@ class NativeHeadSequence implements HeadSequence {
 
   get #fuses(): boolean {
     return this.#head.config.fuses ?? false;
-  }
-
-  #request(topK: number): Omit<PassRequest, "trees" | "commit"> {
-    return { stack: this.#head.stack, from: 0, to: 1, lastOnly: false, topK };
   }
 
   /** Throws the failure of a pass of `rows` rows as a caller may understand it. */

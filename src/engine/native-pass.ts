@@ -2,36 +2,39 @@
 
 import type { Pass, Want } from "../target/target.ts";
 import type { NodeIndex } from "../types.ts";
-import type { PassRequest } from "./binding.ts";
 
-/** Memory that is not cleared first: the engine writes all of it. */
-function memory(length: number): ArrayBuffer {
+/** For `length` numbers, that of `known` if it is enough; not cleared first, because the engine writes all of it. */
+function memory(length: number, known: Int32Array | Float32Array | undefined): ArrayBuffer {
+  if (known && known.buffer.byteLength >= 4 * length) return known.buffer as ArrayBuffer;
   return Buffer.allocUnsafeSlow(4 * length).buffer as ArrayBuffer;
 }
 
 /** What the rows of a sequence's passes lie in, one pass after another, so that steps leave no large arrays to collect. */
 export class RowMemory {
-  #buffers: Record<string, ArrayBuffer> = {};
+  /** By name, the latest array in the memory of that name. */
+  readonly #ints = new Map<string, Int32Array>();
+  readonly #floats = new Map<string, Float32Array>();
 
   ints(name: string, length: number): Int32Array {
-    return new Int32Array(this.#buffer(name, length), 0, length);
+    const known = this.#ints.get(name);
+    if (known?.length === length) return known;
+    const array = new Int32Array(memory(length, known), 0, length);
+    this.#ints.set(name, array);
+    return array;
   }
 
   floats(name: string, length: number): Float32Array {
-    return new Float32Array(this.#buffer(name, length), 0, length);
+    const known = this.#floats.get(name);
+    if (known?.length === length) return known;
+    const array = new Float32Array(memory(length, known), 0, length);
+    this.#floats.set(name, array);
+    return array;
   }
 
   /** Keeps no memory while no pass needs it. */
   free(): void {
-    this.#buffers = {};
-  }
-
-  #buffer(name: string, length: number): ArrayBuffer {
-    const known = this.#buffers[name];
-    if (known && known.byteLength >= 4 * length) return known;
-    const buffer = memory(length);
-    this.#buffers[name] = buffer;
-    return buffer;
+    this.#ints.clear();
+    this.#floats.clear();
   }
 }
 
@@ -77,12 +80,6 @@ export class Rows {
       this.hidden = memory.floats("hidden", taps.length * count * sizes.hiddenSize);
     }
   }
-
-  /** Their part of a request. */
-  get outputs(): Pick<PassRequest, "topK" | "tokens" | "logProbs" | "logits" | "taps" | "hiddenOut"> {
-    const { k, tokens, logProbs, logits, taps, hidden } = this;
-    return { topK: k, tokens, logProbs, logits, taps, hiddenOut: hidden };
-  }
 }
 
 /** The rows of one tree: `size` of them from row `first` on. */
@@ -97,8 +94,9 @@ export class NativePass implements Pass {
   constructor(rows: Rows, first: number, size: number) {
     this.size = size;
     this.k = rows.k;
-    this.tokens = rows.tokens.subarray(first * rows.k, (first + size) * rows.k);
-    this.logProbs = rows.logProbs.subarray(first * rows.k, (first + size) * rows.k);
+    const all = size === rows.count;
+    this.tokens = all ? rows.tokens : rows.tokens.subarray(first * rows.k, (first + size) * rows.k);
+    this.logProbs = all ? rows.logProbs : rows.logProbs.subarray(first * rows.k, (first + size) * rows.k);
     this.#rows = rows;
     this.#first = first;
   }

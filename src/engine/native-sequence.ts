@@ -50,7 +50,7 @@ export class NativeSequence implements TargetSequence {
         await this.#settle(
           target.run(
             {
-              ...rows.outputs,
+              rows,
               trees: [
                 {
                   cache: this.cache,
@@ -245,7 +245,7 @@ export class NativeSequence implements TargetSequence {
     }
     const rows = new Rows(target, tree.size, want, this.#memory);
     const trees = [{ cache: this.cache, ...treeOf(tree), first: 0 }];
-    await target.run({ ...rows.outputs, trees, from: layers, input: states, commit: false });
+    await target.run({ rows, trees, from: layers, input: states });
     return new NativePass(rows, 0, tree.size);
   }
 
@@ -253,7 +253,7 @@ export class NativeSequence implements TargetSequence {
   async #runFirst(tree: Omit<PassTree, "cache">, layers: number): Promise<Float32Array> {
     const rows = new Rows(this.#target, tree.size - tree.first, { topK: 0, taps: [layers] });
     const trees = [{ cache: this.cache, ...tree }];
-    await this.#target.run({ ...rows.outputs, trees, to: layers, commit: false });
+    await this.#target.run({ rows, trees, to: layers });
     return rows.hidden!;
   }
 

@@ -37,6 +37,14 @@ export interface NativeTargetOptions {
   readonly inlineLayers?: number;
 }
 
+/** A pass through layers [from, to), all by default, of trees whose new nodes have the rows; see {@link PassRequest}. */
+interface Work extends Pick<PassRequest, "trees" | "input" | "abort"> {
+  readonly rows: Rows;
+  readonly from?: number;
+  readonly to?: number;
+  readonly commit?: boolean;
+}
+
 export class NativeTarget implements Target {
   readonly binding: Binding;
   readonly config: ModelConfig;
@@ -155,13 +163,14 @@ export class NativeTarget implements Target {
     want: Want,
     memory?: RowMemory,
   ): Promise<Pass[]> {
-    const count = batch.reduce((sum, { tree, first = 0 }) => sum + tree.size - first, 0);
+    let count = 0;
+    for (const { tree, first = 0 } of batch) count += tree.size - first;
     if (count > this.maxNodes) {
       throw new RangeError(`a pass of ${count} nodes; the engine takes at most ${this.maxNodes}`);
     }
     const rows = new Rows(this, count, want, memory);
     await this.run({
-      ...rows.outputs,
+      rows,
       trees: batch.map(({ sequence, tree, first = 0 }) => {
         sequence.checkTree(tree, first);
         sequence.dropPart();
@@ -173,7 +182,6 @@ export class NativeTarget implements Target {
           first,
         };
       }),
-      commit: false,
     });
     let row = 0;
     return batch.map(({ tree, first = 0 }) => {
@@ -183,18 +191,30 @@ export class NativeTarget implements Target {
     });
   }
 
-  /** Queues a pass, through all layers unless the request says less; one that commits says how long its text will be. */
-  run(
-    request: Omit<PassRequest, "stack" | "from" | "to" | "lastOnly"> &
-      Partial<Pick<PassRequest, "from" | "to" | "lastOnly">>,
-    length?: number,
-  ): Promise<void> {
+  /** Queues a pass; one that commits says how long its text will be. */
+  run(work: Work, length?: number): Promise<void> {
+    const { rows, from = 0, to = this.layers, commit = false } = work;
+    // Every field by itself: an object that is spread and then added to takes 4 KB.
+    const pass: PassRequest = {
+      stack: this.#stack,
+      trees: work.trees,
+      from,
+      to,
+      input: work.input,
+      lastOnly: false,
+      topK: rows.k,
+      tokens: rows.tokens,
+      logProbs: rows.logProbs,
+      logits: rows.logits,
+      taps: rows.taps,
+      hiddenOut: rows.hidden,
+      abort: work.abort,
+      commit,
+    };
+    const inline = !commit && rows.count <= this.#inlineNodes && to - from <= this.#inlineLayers;
     const start = (): Promise<void> | undefined => {
       if (this.#disposed) throw new Error("this model was freed");
-      const pass = { lastOnly: false, from: 0, to: this.config.layers, ...request, stack: this.#stack };
-      const nodes = pass.trees.reduce((sum, { size, first }) => sum + size - first, 0);
-      const inline = nodes <= this.#inlineNodes && pass.to - pass.from <= this.#inlineLayers;
-      if (request.commit || !inline) return this.binding.forward(pass);
+      if (!inline) return this.binding.forward(pass);
       this.binding.forwardNow(pass);
       return this.#breathe();
     };

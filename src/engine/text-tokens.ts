@@ -18,7 +18,7 @@ export class TextTokens {
   /** `own`: the tokens of a vocabulary of `vocabSize` that the head has rows for. */
   constructor(own: Int32Array, vocabSize: number) {
     this.#known = new Uint8Array(vocabSize);
-    for (const token of own) this.#known[token] = 1;
+    for (let i = 0; i < own.length; i++) this.#known[own[i]!] = 1;
   }
 
   /** In the order in which they came; valid until the next call of another method. */
@@ -33,7 +33,8 @@ export class TextTokens {
 
   /** Takes tokens of the text that stand in a sequence's rows from `row` on. */
   add(tokens: Int32Array, row: Position): void {
-    for (const [i, token] of tokens.entries()) {
+    for (let i = 0; i < tokens.length; i++) {
+      const token = tokens[i]!;
       // A token out of range is for the pass to refuse.
       if (this.#known[token] !== 0 || this.#since.length === MOST) continue;
       this.#known[token] = 1;

@@ -28,7 +28,7 @@ export interface HeadSequence extends AsyncDisposable {
   read(tokens: Int32Array, features: Float32Array, signal?: AbortSignal): Promise<void>;
   /**
    * Rows for the nodes of `tree` from `first` on, which stay pending until commit or rollback; those before are pending already. With `"target"` the input has featureSize values a
-   * row, the target's hidden states one after another; with `"head"` hiddenSize, the states of the nodes' parents. Throws RangeError
+   * row, the target's hidden states one after another; with `"head"` hiddenSize, the states of the nodes' parents; what lies behind that is not read. Throws RangeError
    * above DraftHead.maxNodes.
    */
   forward(request: {

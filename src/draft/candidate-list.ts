@@ -1,0 +1,57 @@
+/** @file Candidates in arrays that are used again, so that tables, which answer about dozens of nodes a step, leave nothing to collect. */
+
+import type { TokenId } from "../types.ts";
+import type { Candidates } from "./drafter.ts";
+
+/** What is said about one node: begun, added to, ended. */
+export class CandidateList implements Candidates {
+  readonly tokens: TokenId[] = [];
+  readonly probs: number[] = [];
+  #size = 0;
+
+  begin(): void {
+    this.#size = 0;
+  }
+
+  add(token: TokenId, prob: number): void {
+    this.tokens[this.#size] = token;
+    this.probs[this.#size++] = prob;
+  }
+
+  /** Puts a token before those that are less likely, and drops the last when there are more than `most`. */
+  insert(token: TokenId, prob: number, most: number): void {
+    const { tokens, probs } = this;
+    let place = this.#size;
+    while (place > 0 && probs[place - 1]! < prob) place--;
+    if (place >= most) return;
+    if (this.#size < most) this.#size++;
+    for (let at = this.#size - 1; at > place; at--) {
+      tokens[at] = tokens[at - 1]!;
+      probs[at] = probs[at - 1]!;
+    }
+    tokens[place] = token;
+    probs[place] = prob;
+  }
+
+  /** From here on the arrays have no more than was added. */
+  end(): void {
+    if (this.tokens.length !== this.#size) this.tokens.length = this.probs.length = this.#size;
+  }
+}
+
+/** A list for each node of a question. */
+export class CandidateLists {
+  readonly #all: CandidateList[] = [];
+  readonly #taken: CandidateList[] = [];
+
+  /** As many lists, in an array that is valid until the next call. */
+  take(count: number): CandidateList[] {
+    const taken = this.#taken;
+    for (let i = 0; i < count; i++) {
+      this.#all[i] ??= new CandidateList();
+      taken[i] = this.#all[i]!;
+    }
+    taken.length = count;
+    return taken;
+  }
+}
