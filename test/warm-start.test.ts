@@ -153,7 +153,8 @@ describe("what cannot be used", () => {
 
 describe("times of passes", () => {
   const TIMES = {
-    times: [1, 2, 8].map((rows) => ({ rows, ms: 1000 + rows, perToken: rows / 8 })),
+    passes: [1, 2, 8].map((rows) => ({ rows, ms: 1000 + rows, perToken: rows / 8 })),
+    questions: undefined,
     measured: Date.now(),
   };
   const timesOf = async (options: LoadOptions = {}) => {
@@ -169,16 +170,16 @@ describe("times of passes", () => {
   it("are kept for the next start, as passes have corrected them", async () => {
     const measured = await timesOf();
     expect(measured!.length).toBeGreaterThan(1);
-    expect(await timesOf()).toEqual((await readCosts(await costsFile(), fingerprint)).times);
+    expect(await timesOf()).toEqual((await readCosts(await costsFile(), fingerprint)).passes);
     await writeCosts(await costsFile(), fingerprint, TIMES);
-    expect(await timesOf()).toEqual(TIMES.times);
+    expect(await timesOf()).toEqual(TIMES.passes);
     {
       await using model = await loadModel(path, { threads: 1, warmStart: true });
       await collect(model.generate({ prompt: "abab", maxTokens: 40, method: "recycle-lookup" }));
     }
-    const { times, measured: when } = await readCosts(await costsFile(), fingerprint);
-    expect(times.map(({ rows }) => rows)).toEqual([1, 2, 8]);
-    expect(times[0]!.ms).toBeLessThan(1000);
+    const { passes, measured: when } = await readCosts(await costsFile(), fingerprint);
+    expect(passes.map(({ rows }) => rows)).toEqual([1, 2, 8]);
+    expect(passes[0]!.ms).toBeLessThan(1000);
     expect(when).toBe(TIMES.measured);
     expect(warnings).toEqual([]);
   });
@@ -193,17 +194,42 @@ describe("times of passes", () => {
       { weights: "q4" },
       { warmStart: false },
     ] as const)
-      expect(await timesOf(options)).not.toEqual(TIMES.times);
+      expect(await timesOf(options)).not.toEqual(TIMES.passes);
     for (const days of [8, -1]) {
       await writeCosts(file, fingerprint, { ...TIMES, measured: Date.now() - days * 86_400_000 });
-      expect(await timesOf()).not.toEqual(TIMES.times);
+      expect(await timesOf()).not.toEqual(TIMES.passes);
       expect((await readCosts(file, fingerprint)).measured).toBeGreaterThan(TIMES.measured - 1000);
     }
     expect(warnings).toEqual([]);
   });
 
+  it("of what drafts are kept with them, until something else drafts", async () => {
+    const costsOf = async (options: LoadOptions = {}) => {
+      await using model = await loadModel(path, { threads: 1, warmStart: true, ...options });
+      return model.parts.questionCosts;
+    };
+    expect(await costsOf()).toBeUndefined();
+    const draftModel = join(folder, "draft.gguf");
+    await writeFile(draftModel, writeGguf(speakingLlama({}, 2)));
+    const measured = await costsOf({ draftModel });
+    expect(measured!.first).toBeGreaterThan(0);
+    expect(measured!.next).toBeGreaterThan(0);
+    const [file, ...others] = (await files())!.filter((name) => name.endsWith(".costs"));
+    expect(others).toHaveLength(1);
+    const both = [file!, others[0]!].map((name) => join(stateFolder(), name));
+    const questions = { first: 123, next: 45 };
+    for (const each of both) {
+      const kept = await readCosts(each, fingerprint);
+      if (kept.questions) expect(await costsOf({ draftModel })).toEqual(kept.questions);
+      if (kept.questions) await writeCosts(each, fingerprint, { ...kept, questions });
+    }
+    expect(await costsOf({ draftModel })).toEqual(questions);
+    await writeFile(draftModel, writeGguf(speakingLlama({ layers: 2 }, 2)));
+    expect(await costsOf({ draftModel })).not.toEqual(questions);
+  });
+
   it("that somebody gives are not kept", async () => {
-    expect(await timesOf({ passTimes: TIMES.times })).toEqual(TIMES.times);
+    expect(await timesOf({ passTimes: TIMES.passes })).toEqual(TIMES.passes);
     await timesOf({ passTimes: false });
     expect((await files()) ?? []).toEqual([]);
   });
@@ -228,6 +254,10 @@ describe("times of passes", () => {
     ["tokens of more rows than there are", { "pass.per-token": Float64Array.of(0, 0, 0) }],
     ["numbers of another kind", { "pass.rows": Float64Array.of(1, 2) }],
     ["no date", { "pass.measured": new Float64Array(0) }],
+    ["questions that take no time", { "draft.questions": Float64Array.of(0, 1) }],
+    ["questions that take for ever", { "draft.questions": Float64Array.of(1, Number.POSITIVE_INFINITY) }],
+    ["one question", { "draft.questions": Float64Array.of(1) }],
+    ["questions of another kind", { "draft.questions": Int32Array.of(1, 2) }],
   ])("%s are ignored with a warning", async (_, change) => {
     await timesOf();
     const file = await costsFile();

@@ -14,12 +14,13 @@ import { readChatTemplate, readTokenizerSpec } from "../checkpoint/tokenizer-spe
 import type { RetrievalSource } from "../draft/continuations.ts";
 import { EspalierError } from "../errors.ts";
 import type { PassCosts } from "../plan/cost.ts";
-import { quickPassTimes } from "../plan/quick.ts";
 import { Model } from "../session/model.ts";
 import { ChatTemplate } from "../text/chat-template.ts";
 import { fingerprint } from "../text/fingerprint.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { engine } from "./binding.ts";
+import { identityOf } from "./kept-costs.ts";
+import { loadCosts } from "./load-costs.ts";
 import { loadExit, type NativeExit } from "./native-exit.ts";
 import { loadHead, type NativeHead } from "./native-head.ts";
 import { loadLdlp, type NativeLdlp } from "./native-ldlp.ts";
@@ -141,6 +142,10 @@ export async function loadModel(
   }
   const template = readChatTemplate(gguf);
   const settings: NativeTargetOptions = { threads, cacheType };
+  const headTarget = { config, tokens: spec.tokens };
+  const headPath = await chosen(options.head, () => findShippedHead(headTarget));
+  const exitPath = await chosen(options.exit, () => findShippedExit(headTarget));
+  const drafts = await identityOf(draftPath ?? headPath);
   const draftModel =
     draftPath === undefined
       ? undefined
@@ -166,7 +171,7 @@ export async function loadModel(
       warmStart && allowsWarmStart()
         ? WarmStart.open({
             model: { path, fileSize: gguf.fileSize, fingerprint: tokenizer.fingerprint },
-            settings: [binding.currentIsa(), String(threads), precision, cacheType],
+            settings: [binding.currentIsa(), String(threads), precision, cacheType, drafts],
             keepsTimes: passTimes === undefined,
             warn: onWarning,
           })
@@ -175,14 +180,12 @@ export async function loadModel(
       ...settings,
       ...inlinePasses(gguf, config),
     });
-    const headTarget = { config, tokens: spec.tokens };
-    const headPath = await chosen(options.head, () => findShippedHead(headTarget));
-    const exitPath = await chosen(options.exit, () => findShippedExit(headTarget));
     head = headPath === undefined ? undefined : await loadHead(headPath, target, spec.tokens);
     exit = exitPath === undefined ? undefined : await loadExit(exitPath, target, spec.tokens);
     lengths = await lengthsFor(target, spec.tokens, options.ldlp, { headPath, draftPath });
     const keeper = await opening;
     signal?.throwIfAborted();
+    const costs = await loadCosts(target, { draftModel, head }, passTimes, keeper?.costs);
     const name = (id: number | undefined) => (id === undefined ? "" : spec.tokens[id]!);
     return new Model({
       name: basename(path, ".gguf"),
@@ -199,7 +202,8 @@ export async function loadModel(
         template === undefined
           ? undefined
           : new ChatTemplate(template, { bosToken: name(spec.bosToken), eosToken: name(spec.eosToken) }),
-      passTimes: await passTimesOf(target, passTimes ?? keeper?.passTimes),
+      passTimes: costs?.passes,
+      questionCosts: costs?.questions,
     });
   } catch (error) {
     lengths?.[Symbol.dispose]();
@@ -244,11 +248,6 @@ async function loadDraftModel(
 
 function inlinePasses({ fileSize }: { readonly fileSize: number }, { layers }: ModelConfig) {
   return { inlineNodes: INLINE_NODES, inlineLayers: Math.floor((layers * INLINE_BYTES) / fileSize) };
-}
-
-/** Those that are known, if any are; false means none. */
-async function passTimesOf(target: NativeTarget, known?: PassCosts | false): Promise<PassCosts | undefined> {
-  return known === false ? undefined : (known ?? (await quickPassTimes(target)));
 }
 
 /** The path that was given, if one was; "none" means none. */

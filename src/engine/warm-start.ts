@@ -7,8 +7,7 @@
 import { dirname } from "node:path";
 import type { Kept } from "../draft/learnt.ts";
 import type { EspalierError } from "../errors.ts";
-import type { PassCosts } from "../plan/cost.ts";
-import type { Keeper } from "../session/parts.ts";
+import type { Costs, Keeper } from "../session/parts.ts";
 import { readState, writeState } from "../session/state-file.ts";
 import { isFresh, type KeptCosts, machineOf, readCosts, writeCosts } from "./kept-costs.ts";
 import { type ModelIdentity, makeStateFolder, stateFile, tidyStateFolder } from "./state-folder.ts";
@@ -26,7 +25,7 @@ export function allowsWarmStart(): boolean {
 
 export interface WarmStartOptions {
   readonly model: ModelIdentity;
-  /** What the engine runs with, as far as times depend on it. */
+  /** What the engine runs with and who drafts, as far as times depend on it. */
   readonly settings: readonly string[];
   /** Whether times of passes are read and kept, too. */
   readonly keepsTimes: boolean;
@@ -60,16 +59,16 @@ export class WarmStart implements Keeper {
     return this.#learnt;
   }
 
-  /** What passes took; undefined when that is not known, or was long ago. */
-  get passTimes(): PassCosts | undefined {
-    return this.#costs?.times;
+  /** What passes and questions took; undefined when that is not known, or was long ago. */
+  get costs(): Costs | undefined {
+    return this.#costs;
   }
 
   refuse(name: string): void {
     this.#warn(`${UNUSED}: ${this.#learntFile} has a ${name} that cannot be; it will be replaced`);
   }
 
-  async keep(learnt: Kept, times: PassCosts | undefined): Promise<void> {
+  async keep(learnt: Kept, costs: Costs | undefined): Promise<void> {
     try {
       const folder = dirname(this.#learntFile);
       await makeStateFolder(folder);
@@ -78,8 +77,8 @@ export class WarmStart implements Keeper {
         const others = (await this.#try(() => readState(this.#learntFile, this.#fingerprint))) ?? [];
         await writeState(this.#learntFile, this.#fingerprint, new Map([...others, ...learnt]));
       }
-      if (this.#costsFile && times) {
-        this.#costs = { times, measured: this.#costs?.measured ?? Date.now() };
+      if (this.#costsFile && costs) {
+        this.#costs = { ...costs, measured: this.#costs?.measured ?? Date.now() };
         await writeCosts(this.#costsFile, this.#fingerprint, this.#costs);
       }
       await tidyStateFolder(folder);

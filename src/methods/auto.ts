@@ -15,7 +15,7 @@ import { TableWorth } from "../structure/table-worth.ts";
 import { UnionTree } from "../structure/union.ts";
 import { Yields } from "../structure/yields.ts";
 import type { Method, MethodOptions } from "./method.ts";
-import { modelDrafter, type SomeDrafter } from "./model-drafter.ts";
+import { bestModel } from "./model-drafter.ts";
 
 /** Temperatures that are told apart, by the least. */
 const TEMPERATURES = [0, 1e-6, 0.6, 1.1];
@@ -26,7 +26,7 @@ export function auto(options: MethodOptions): Method {
   const places = { odds: new RetrievalOdds(), earlier: new TextMemory(), store: options.datastore };
   const mixers = TEMPERATURES.map(() => new Mixer(model ? MODEL_AND_TABLES : TABLES));
   const mixer = (temperature: number) => mixers[TEMPERATURES.findLastIndex((least) => least <= temperature)]!;
-  const yields = model && new Yields();
+  const yields = model && new Yields(options.questions);
   const tables = [new TableWorth(), new TableWorth()];
   return {
     name: "auto",
@@ -43,14 +43,8 @@ export function auto(options: MethodOptions): Method {
   };
 }
 
-/** A draft model is there because somebody chose it for this target, so it comes before the head that targets bring. */
-function bestModel({ head, ...others }: MethodOptions): SomeDrafter | undefined {
-  if (others.draftModel) return modelDrafter(others);
-  return head && modelDrafter({ ...others, head });
-}
-
 /** Which drafter is which depends on whether there is a model, and what one brings on which. */
 function ownLearnt(mixers: readonly Mixer[], yields: Yields | undefined, kind = "tables"): Learnt {
   const named = mixers.map((mixer, i) => [`auto.${kind}.opinions-${i}`, mixer] as const);
-  return { ...Object.fromEntries(named), ...(yields && { [`auto.${kind}.yields`]: yields }) };
+  return { ...Object.fromEntries(named), ...(yields && { [`auto.${kind}.gains`]: yields }) };
 }

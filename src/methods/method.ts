@@ -3,6 +3,7 @@
 import type { RetrievalSource } from "../draft/continuations.ts";
 import type { Drafter } from "../draft/drafter.ts";
 import type { Learnt } from "../draft/learnt.ts";
+import type { QuestionTimes } from "../structure/question-times.ts";
 import type { Structure } from "../structure/structure.ts";
 import type { DraftHead } from "../target/draft-head.ts";
 import type { ExitBlock } from "../target/exit-block.ts";
@@ -40,6 +41,8 @@ export interface MethodOptions {
   readonly exit?: ExitBlock | undefined;
   /** A length predictor that was trained for the head or, without one, for the draft model. */
   readonly lengths?: LengthPredictor | undefined;
+  /** What questions to a model that drafts take. */
+  readonly questions?: QuestionTimes | undefined;
   /** Texts of the same vocabulary to retrieve from. */
   readonly datastore?: RetrievalSource | undefined;
 }

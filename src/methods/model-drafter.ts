@@ -15,7 +15,10 @@ export interface SomeDrafter {
   readonly learnt: Learnt;
 }
 
-export function modelDrafter({ head, draftModel, contextLength }: MethodOptions): SomeDrafter {
+/** What drafters of models are made of. */
+export type ModelOptions = Pick<MethodOptions, "head" | "draftModel" | "contextLength">;
+
+export function modelDrafter({ head, draftModel, contextLength }: ModelOptions): SomeDrafter {
   const odds = modelOdds();
   if (head) {
     const make = () => new EagleDrafter(head, contextLength, odds);
@@ -24,4 +27,10 @@ export function modelDrafter({ head, draftModel, contextLength }: MethodOptions)
   if (draftModel)
     return { kind: "model", make: () => new ModelDrafter(draftModel, odds), learnt: { "model.odds": odds } };
   throw new Error("internal: a method was made without the model that it drafts with");
+}
+
+/** A draft model is there because somebody chose it for this target, so it comes before the head that targets bring. Undefined without either. */
+export function bestModel({ head, ...others }: ModelOptions): SomeDrafter | undefined {
+  if (others.draftModel) return modelDrafter(others);
+  return head && modelDrafter({ ...others, head });
 }

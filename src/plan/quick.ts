@@ -1,12 +1,11 @@
 /**
- * @file Rough costs of passes within a quarter of a second, at a model's start. Other programs can only add to a time, so the fastest of a few passes
- * counts; of a difference between two, which they can spoil either way, the median.
+ * @file Rough costs of passes within a quarter of a second, at a model's start: the fastest of a few, because other programs can only add to a time.
  */
 
 import type { Target, TargetSequence } from "../target/target.ts";
 import { CostCurve, type PassCosts } from "./cost.ts";
 import { Lines } from "./lines.ts";
-import { bushy, summarize, timePass } from "./measure.ts";
+import { bushy, timePass } from "./measure.ts";
 
 /** Rows whose passes tell the shape of the cost curve. */
 const ROWS = [1, 2, 4, 8, 16, 32] as const;
@@ -22,7 +21,7 @@ const LONG_BYTES = 16 << 20;
 /** Milliseconds of a plain pass that tells what tokens cost: of a slow model it goes through as many layers as that takes. */
 const PART_MS = 1.5;
 /** What a token can add to a plain pass, in parts of it, whatever a busy moment makes of that. */
-const PER_TOKEN = { least: 1e-5, most: 0.01 };
+const PER_TOKEN = { least: 1e-5, most: 2e-3 };
 
 /** Milliseconds of passes by rows, and of each token of a text by rows where the target can tell. */
 export async function quickPassTimes(target: Target): Promise<PassCosts> {
@@ -72,28 +71,23 @@ async function tokenTimes(target: Target, plainMs: number): Promise<Lines | unde
   await using long = await target.createSequence({ capacity: length + room });
   if (!long.fill) return undefined;
   long.fill(layers, length);
-  const longer = rows.map((): number[] => []);
+  const best = rows.map(() => ({ short: Infinity, long: Infinity }));
   do {
-    for (const [i, count] of rows.entries()) {
-      const tree = bushy(count, target.vocabSize);
-      const before = await timeFirst(short, tree, layers);
-      longer[i]!.push((await timeFirst(long, tree, layers)) - before);
+    for (const [i, times] of best.entries()) {
+      const tree = bushy(rows[i]!, target.vocabSize);
+      times.short = Math.min(times.short, await timeFirst(short, tree, layers));
+      times.long = Math.min(times.long, await timeFirst(long, tree, layers));
     }
   } while (!late());
-  // The first round is that of cold memory.
   const tokens = target.attended?.(length, layers) ?? length;
-  const perToken = longer.map(
-    (ms) => (summarize(ms.slice(ms.length > 1 ? 1 : 0)).median * target.layers) / layers / tokens,
-  );
+  // No pass takes less for a token than one of fewer rows.
   let least = PER_TOKEN.least * plainMs;
-  return new Lines(
-    rows,
-    // No pass takes less for a token than one of fewer rows.
-    perToken.map((ms, i) => {
-      least = Math.max(least, Math.min(ms, PER_TOKEN.most * plainMs * rows[i]!));
-      return least;
-    }),
-  );
+  const perToken = best.map((times, i) => {
+    const ms = ((times.long - times.short) * target.layers) / layers / tokens;
+    least = Math.max(least, Math.min(ms, PER_TOKEN.most * plainMs * rows[i]!));
+    return least;
+  });
+  return new Lines(rows, perToken);
 }
 
 async function timeFirst(

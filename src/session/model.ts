@@ -6,6 +6,7 @@ import type { MethodOptions } from "../methods/method.ts";
 import { createMethod, defaultMethodOf, usableMethods } from "../methods/registry.ts";
 import { CostCurve } from "../plan/cost.ts";
 import { LoadPlans } from "../plan/load-plans.ts";
+import { QuestionTimes } from "../structure/question-times.ts";
 import { SharedTarget } from "../target/shared-target.ts";
 import type { GenerateEvent, GenerateRequest } from "./api.ts";
 import { Cache } from "./cache.ts";
@@ -22,6 +23,7 @@ export class Model implements AsyncDisposable {
   readonly parts: ModelParts;
   readonly #options: MethodOptions;
   readonly #cost: CostCurve | undefined;
+  readonly #questions: QuestionTimes;
   /** The target, whose passes the texts that run at the same time share. */
   readonly #target: SharedTarget;
   /** By name, those that were used last at the end. */
@@ -31,7 +33,7 @@ export class Model implements AsyncDisposable {
   #used = false;
   #kept: Promise<void> = Promise.resolve();
 
-  /** Throws RangeError when `parts.passTimes` makes no sense, or draft model or head are no match for the target. */
+  /** Throws RangeError when `parts.passTimes` or `questionCosts` make no sense, or draft model or head are no match for the target. */
   constructor(parts: ModelParts) {
     const { target, draftModel, head, exit, lengths, datastore } = parts;
     if (draftModel && draftModel.vocabSize !== target.vocabSize) {
@@ -52,7 +54,17 @@ export class Model implements AsyncDisposable {
     this.parts = parts;
     const { vocabSize, contextLength } = target;
     const sharedDrafts = draftModel && new SharedTarget(draftModel);
-    this.#options = { vocabSize, contextLength, draftModel: sharedDrafts, head, exit, lengths, datastore };
+    this.#questions = new QuestionTimes(parts.questionCosts);
+    this.#options = {
+      vocabSize,
+      contextLength,
+      draftModel: sharedDrafts,
+      head,
+      exit,
+      lengths,
+      questions: this.#questions,
+      datastore,
+    };
     this.#cost = this.#newCost();
     this.#target = new SharedTarget(target, (parts, ms) => this.#cost?.observe(parts, ms));
     if (parts.keeper) {
@@ -190,7 +202,8 @@ export class Model implements AsyncDisposable {
     const learnt: Kept = new Map(
       [...this.#methods.values()].flatMap(({ method }) => [...valuesOf(method.learnt ?? {})]),
     );
-    this.#kept = this.#kept.then(() => this.parts.keeper?.keep(learnt, this.#cost?.points));
+    const costs = this.#cost && { passes: this.#cost.points, questions: this.#questions.costs };
+    this.#kept = this.#kept.then(() => this.parts.keeper?.keep(learnt, costs));
     return this.#kept;
   }
 

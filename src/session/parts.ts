@@ -3,6 +3,7 @@
 import type { RetrievalSource } from "../draft/continuations.ts";
 import type { Kept } from "../draft/learnt.ts";
 import type { PassCosts } from "../plan/cost.ts";
+import type { QuestionCosts } from "../structure/question-times.ts";
 import type { DraftHead } from "../target/draft-head.ts";
 import type { ExitBlock } from "../target/exit-block.ts";
 import type { LengthPredictor } from "../target/length-predictor.ts";
@@ -36,7 +37,14 @@ export interface Keeper {
   /** Something in it cannot be: told of its name. */
   refuse(name: string): void;
   /** Keeps what is learnt by now, of texts and of what passes take. Never throws. */
-  keep(learnt: Kept, times: PassCosts | undefined): Promise<void>;
+  keep(learnt: Kept, costs: Costs | undefined): Promise<void>;
+}
+
+/** What a model takes on this machine. */
+export interface Costs {
+  readonly passes: PassCosts;
+  /** Where it has a model that drafts, and that was measured. */
+  readonly questions?: QuestionCosts | undefined;
 }
 
 export interface ModelParts {
@@ -60,4 +68,6 @@ export interface ModelParts {
   readonly keeper?: Keeper | undefined;
   /** Measured milliseconds of a pass by rows, for the default budget. */
   readonly passTimes?: PassCosts | undefined;
+  /** Measured milliseconds of questions to the draft model or else the head. */
+  readonly questionCosts?: QuestionCosts | undefined;
 }

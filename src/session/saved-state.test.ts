@@ -7,10 +7,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { collect, toyModel } from "../../test/toy-model.ts";
 import { type Kept, valuesOf } from "../draft/learnt.ts";
 import { RecycleMatrix } from "../draft/recycle.ts";
-import type { PassCosts } from "../plan/cost.ts";
 import type { GenerateRequest } from "./api.ts";
 import type { Model } from "./model.ts";
-import type { ModelParts } from "./parts.ts";
+import type { Costs, ModelParts } from "./parts.ts";
 import { writeState } from "./state-file.ts";
 
 const endless = { endTokens: [] };
@@ -82,14 +81,14 @@ describe("a keeper", () => {
 
   /** A model whose keeper starts it with `learnt`, and what that is told. */
   function keptModel(learnt: Kept = new Map(), parts: Partial<ModelParts> = {}) {
-    const told = { kept: [] as Kept[], times: [] as (PassCosts | undefined)[], refused: [] as string[] };
+    const told = { kept: [] as Kept[], costs: [] as (Costs | undefined)[], refused: [] as string[] };
     const copied = (now: Kept) => new Map([...now].map(([name, values]) => [name, values.slice()] as const));
     const keeper = {
       learnt,
       refuse: (name: string) => told.refused.push(name),
-      keep: async (now: Kept, times: PassCosts | undefined) => {
+      keep: async (now: Kept, costs: Costs | undefined) => {
         told.kept.push(copied(now));
-        told.times.push(times);
+        told.costs.push(costs);
       },
     };
     return { model: toyModel({ order: 1, longRange: 0 }, { ...endless, keeper, ...parts }), told };
@@ -124,16 +123,18 @@ describe("a keeper", () => {
       { rows: 1, ms: 1000 },
       { rows: 32, ms: 2000 },
     ];
-    const { model, told } = keptModel(undefined, { passTimes });
+    const { model, told } = keptModel(undefined, { passTimes, questionCosts: { first: 1, next: 2 } });
     await collect(model.generate({ prompt: "12", maxTokens: 40 }));
     await model[Symbol.asyncDispose]();
-    const [one, most] = told.times[0]!;
+    const { passes, questions } = told.costs[0]!;
+    const [one, most] = passes;
+    expect(questions).toEqual({ first: 1, next: 2 });
     expect([one!.rows, most!.rows]).toEqual([1, 32]);
     expect(one!.ms).toBeLessThan(1000);
     const plain = keptModel();
     await collect(plain.model.generate({ ...request, method: "plain" }));
     await plain.model[Symbol.asyncDispose]();
-    expect([plain.told.kept, plain.told.times]).toEqual([[new Map()], [undefined]]);
+    expect([plain.told.kept, plain.told.costs]).toEqual([[new Map()], [undefined]]);
   });
 
   it("starts every method with what it has, and hears of what cannot be", async () => {

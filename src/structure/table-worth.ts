@@ -3,7 +3,7 @@
  * counts. One that costs more than it brings is left out for a while, every time for longer, and tried again.
  */
 
-import { towardsMedian } from "./yields.ts";
+import { towardsMedian } from "./question-times.ts";
 
 /** Steps from which on a table is judged, and of every trial. */
 const ENOUGH = 40;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { QuestionTimes } from "./question-times.ts";
 import { Yields } from "./yields.ts";
 
 /** Steps of a model whose questions bring `gain` tokens in `ms` milliseconds, where each is worth `price` tokens: how often it is asked. */
@@ -48,6 +49,27 @@ describe("Yields", () => {
     expect(yields.asks(0.5, 0.6)).toBe(true);
   });
 
+  it("asks no question for want of a time where that was measured", () => {
+    const count = (times?: QuestionTimes) => {
+      const yields = new Yields(times);
+      // Dearer than what is hoped of it, from the first question on.
+      return asked(yields, { steps: 100, gain: 0, ms: 10, price: 0.5 });
+    };
+    expect(count()).toBe(12);
+    expect(count(new QuestionTimes({ first: 10, next: 10 }))).toBeLessThan(2);
+    // Cheap ones are asked until it is known what they bring.
+    const cheap = asked(new Yields(new QuestionTimes({ first: 1, next: 1 })), {
+      steps: 100,
+      gain: 0,
+      price: 0.5,
+    });
+    expect(cheap).toBeGreaterThan(3);
+    expect(cheap).toBeLessThan(12);
+    const times = new QuestionTimes({ first: 1, next: 10 });
+    expect(new Yields(times).goesOn(1, 1, 0.5)).toBe(false);
+    expect(new Yields(times).goesOn(1, 1, 0.05)).toBe(true);
+  });
+
   it("goes on where a level brought more than a question costs", () => {
     const yields = new Yields();
     for (let i = 0; i < 200; i++) {
@@ -66,6 +88,8 @@ describe("Yields", () => {
     asked(one, { gain: 0, steps: 500 });
     expect(other.accepts(one.values.slice())).toBe(true);
     other.values.set(one.values);
+    // Times are kept elsewhere: they are the machine's.
+    for (let i = 0; i < 12; i++) other.observeQuestion(0, 0, 0, 1);
     expect(asked(other, { gain: 0, steps: 50 })).toBeLessThan(3);
     expect(other.accepts(one.values.map(() => Number.NaN))).toBe(false);
     expect(other.accepts(one.values.map(() => -1))).toBe(false);

@@ -4,11 +4,10 @@
  */
 
 import type { Memory, Numbers } from "../draft/learnt.ts";
+import { QuestionTimes } from "./question-times.ts";
 
 /** Observations of one kind that decide. */
 const MEMORY = 96;
-/** Questions of each kind that are asked whatever they bring, and of whose times the least is taken: code is cold. */
-const COLD = 12;
 /** Tokens that asking in a step brings until that is known, by how it ends: a hope, so that nobody gives up over a few bad answers; what it counts as. */
 const HOPE = { gain: 1.2, questions: 2, count: 6 };
 /** Tokens a step that trials may lose, and the most that is saved up for them. */
@@ -34,7 +33,7 @@ class Estimate {
   readonly #values: Float64Array;
   readonly #at: number;
 
-  constructor(values: Float64Array, at: number, value = 0, count = 0) {
+  constructor(values: Float64Array, at: number, value: number, count: number) {
     this.#values = values;
     this.#at = at;
     values[at] = value;
@@ -55,27 +54,12 @@ class Estimate {
     this.#values[this.#at] = this.value + (value - this.value) / count;
     this.#values[this.#at + 1] = count;
   }
-
-  /** Moves the value, a median, which the slow first calls of cold code hardly move, towards `value` > 0; at first to the least. */
-  addToMedian(value: number): void {
-    const count = Math.min(MEMORY, this.count + 1);
-    this.#values[this.#at] = towardsMedian(this.value, value, count);
-    this.#values[this.#at + 1] = count;
-  }
-}
-
-/** `median` after sample `count` (from 1), which is `sample` > 0. */
-export function towardsMedian(median: number, sample: number, count: number): number {
-  if (count === 1) return sample;
-  if (count <= COLD) return Math.min(sample, median);
-  const factor = 1 + 1 / (1 + count / 3);
-  return sample > median ? Math.min(sample, median * factor) : Math.max(sample, median / factor);
 }
 
 /** Of one model, for all texts of a method. */
 export class Yields implements Memory {
   /** Estimates, each a value and a count. */
-  readonly values = new Float64Array(2 * (2 * BOUNDS.length + 2 * LEVELS + 2));
+  readonly values = new Float64Array(2 * (2 * BOUNDS.length + 2 * LEVELS));
   #next = 0;
   /** Of a step, by what its draft was worth before: tokens gained, and questions asked. */
   readonly #gains = BOUNDS.map(() => this.#estimate(HOPE.gain, HOPE.count));
@@ -85,12 +69,15 @@ export class Yields implements Memory {
     gain: this.#estimate(PRIOR, PRIOR_COUNT),
     value: this.#estimate(1, PRIOR_COUNT),
   }));
-  /** Milliseconds of a step's first question, in which the model also reads what is new in the text, and of one behind it. */
-  readonly #firstMs = this.#estimate();
-  readonly #nextMs = this.#estimate();
+  readonly #times: QuestionTimes;
   #credit = 0;
   /** Steps since the latest question. */
   #unasked = 0;
+
+  /** `times`: what questions take, which others may ask, too. Until they are known, all are asked. */
+  constructor(times = new QuestionTimes()) {
+    this.#times = times;
+  }
 
   /** Whether the model has not been asked for long. */
   get idle(): boolean {
@@ -113,21 +100,19 @@ export class Yields implements Memory {
 
   /** Whether to ask once more, about nodes of which `value` tokens are expected, `level` questions after the first. */
   goesOn(level: number, value: number, price: number): boolean {
-    if (this.#nextMs.count < COLD) return true;
+    const { next } = this.#times;
+    if (next === undefined) return true;
     const known = this.#levels[Math.min(level, LEVELS) - 1]!;
-    return this.#pays((known.gain.value / known.value.value) * value, price * this.#nextMs.value);
+    return this.#pays((known.gain.value / known.value.value) * value, price * next);
   }
 
   /** A question, `level` questions after the first, took `ms` milliseconds; of a later one, what it was about and brought. */
   observeQuestion(level: number, value: number, gain: number, ms: number): void {
-    if (level === 0) {
-      this.#firstMs.addToMedian(ms);
-      return;
-    }
+    this.#times.observe(level, ms);
+    if (level === 0) return;
     const known = this.#levels[Math.min(level, LEVELS) - 1]!;
     known.gain.add(gain);
     known.value.add(value);
-    this.#nextMs.addToMedian(ms);
   }
 
   accepts(values: Numbers): boolean {
@@ -141,12 +126,12 @@ export class Yields implements Memory {
     const kind = kindOf(tokens);
     const [gain, questions] = [this.#gains[kind]!, this.#questions[kind]!];
     this.#credit = Math.min(SAVED, this.#credit + TRIALS);
-    if (this.#firstMs.count < COLD) return true;
-    const ms = this.#firstMs.value + (questions.value - 1) * this.#nextMs.value;
-    return this.#pays(gain.value, price * ms);
+    const { first, next = 0 } = this.#times;
+    if (first === undefined) return true;
+    return this.#pays(gain.value, price * (first + (questions.value - 1) * next));
   }
 
-  #estimate(value?: number, count?: number): Estimate {
+  #estimate(value: number, count: number): Estimate {
     const at = this.#next;
     this.#next += 2;
     return new Estimate(this.values, at, value, count);

@@ -40,6 +40,7 @@ function validCosts(chance: Chance): Buffer {
     ["pass.ms", Float64Array.from(rows, (count) => (count + chance.below(100)) / 16)],
     ["pass.per-token", Float64Array.from(rows, (count) => (count + chance.below(100)) / 65536)],
     ["pass.measured", Float64Array.of(1e12)],
+    ["draft.questions", Float64Array.of((1 + chance.below(100)) / 16, (1 + chance.below(100)) / 16)],
   ]);
   return Buffer.from(encodeState(toyTokenizer.fingerprint, kept));
 }
@@ -104,8 +105,8 @@ function mutated(valid: Buffer, ways: readonly StateMutation[], chance: Chance):
 
 /** Starts a model with the times in the file. Throws what reading throws, and Error where they did harm. */
 export async function useCosts(path: string): Promise<void> {
-  const { times: passTimes } = await readCosts(path, toyTokenizer.fingerprint);
-  await writesPlainText(toyModel({ order: 1 }, { endTokens: [], passTimes }));
+  const { passes: passTimes, questions: questionCosts } = await readCosts(path, toyTokenizer.fingerprint);
+  await writesPlainText(toyModel({ order: 1 }, { endTokens: [], passTimes, questionCosts }));
 }
 
 /** Starts a model with the file. Throws what loading throws, and Error where it did harm. */

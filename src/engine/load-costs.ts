@@ -1,0 +1,30 @@
+/** @file What a model takes on this machine: as somebody says, as earlier use has left it, or measured now. */
+
+import { bestModel, type ModelOptions } from "../methods/model-drafter.ts";
+import type { PassCosts } from "../plan/cost.ts";
+import { quickPassTimes } from "../plan/quick.ts";
+import { quickQuestions } from "../plan/quick-questions.ts";
+import type { Costs } from "../session/parts.ts";
+import type { Target } from "../target/target.ts";
+
+/** `given`: times of passes that somebody says; false: nothing is to be known. `kept`: what earlier use has left. */
+export async function loadCosts(
+  target: Target,
+  models: Omit<ModelOptions, "contextLength">,
+  given: PassCosts | false | undefined,
+  kept: Costs | undefined,
+): Promise<Costs | undefined> {
+  if (given === false) return undefined;
+  const passes = given ?? kept?.passes ?? (await quickPassTimes(target));
+  return { passes, questions: kept?.questions ?? (await questionCosts(target, models)) };
+}
+
+async function questionCosts(
+  target: Target,
+  models: Omit<ModelOptions, "contextLength">,
+): Promise<Costs["questions"]> {
+  const { vocabSize, hiddenSize } = target;
+  const contextLength = Math.min(target.contextLength, models.draftModel?.contextLength ?? Infinity);
+  const drafter = bestModel({ ...models, contextLength })?.make();
+  return drafter && (await quickQuestions(drafter, { vocabSize, hiddenSize, contextLength }));
+}
