@@ -26,5 +26,6 @@ async function questionCosts(
   const { vocabSize, hiddenSize } = target;
   const contextLength = Math.min(target.contextLength, models.draftModel?.contextLength ?? Infinity);
   const drafter = bestModel({ ...models, contextLength })?.make();
+  await drafter?.load?.();
   return drafter && (await quickQuestions(drafter, { vocabSize, hiddenSize, contextLength }));
 }
