@@ -9,7 +9,17 @@ import { speakingLlama } from "../../test/native-model.ts";
 import { lastJson, runCli } from "../../test/run-cli.ts";
 import { tinyLlama } from "../../test/tiny-llama.ts";
 import { collect } from "../../test/toy-model.ts";
+import { openGguf } from "../checkpoint/gguf.ts";
+import { readTokenizerSpec } from "../checkpoint/tokenizer-spec.ts";
+import { readCosts, writeCosts } from "../engine/kept-costs.ts";
 import { loadModel } from "../engine/load.ts";
+import { fingerprint } from "../text/fingerprint.ts";
+import type { KnownCosts } from "./known-costs.ts";
+
+async function fingerprintOf(model: string): Promise<string> {
+  await using gguf = await openGguf(model);
+  return fingerprint(readTokenizerSpec(gguf).tokens);
+}
 
 let folder: string;
 let path: string;
@@ -105,6 +115,39 @@ describe("info", () => {
     expect(await infoOf(speaking)).toMatchObject({
       learnt: { path: learnt.path, bytes: (await stat(learnt.path)).size },
     });
+  });
+
+  test("tells what it takes here, once that was measured", async () => {
+    const model = join(folder, "costly.gguf");
+    await writeFile(model, writeGguf(speakingLlama()));
+    const env = { ESPALIER_CACHE: join(folder, "costs") };
+    const info = async (...options: string[]) => (await runCli(["info", model, ...options], { env })).stdout;
+    expect(lastJson(await info("--json"))).toMatchObject({ costs: null });
+    expect(await info()).toMatch(/\ntakes here +not measured so far\n/);
+    vi.stubEnv("ESPALIER_CACHE", env.ESPALIER_CACHE);
+    vi.stubEnv("ESPALIER_WARM_START", "1");
+    await (await loadModel(model, { warmStart: true }))[Symbol.asyncDispose]();
+    vi.unstubAllEnvs();
+    const { costs } = lastJson(await info("--json")) as { costs: KnownCosts };
+    expect(costs.questions).toBeNull();
+    expect(costs.measured.slice(0, 4)).toBe(String(new Date().getUTCFullYear()));
+    const { passes, measured } = await readCosts(costs.path, await fingerprintOf(model));
+    expect(costs.passes).toEqual(passes);
+    expect(costs.long.tokens).toBe(512);
+    expect(costs.long.ms).toEqual(passes.map(({ ms, perToken = 0 }) => ms + 512 * perToken));
+    const fourth = { rows: 4, ms: 3, perToken: 0.01 };
+    await writeCosts(costs.path, await fingerprintOf(model), {
+      passes: [{ rows: 1, ms: 2, perToken: 0.002 }, fourth],
+      questions: { first: 0.123, next: 0.456 },
+      measured,
+    });
+    const shown = await info();
+    expect(shown).toMatch(
+      /\npasses here, ms +1 row +4 rows\non a short text +2\.00 +3\.00\nbehind 512 tokens +3\.02 +8\.12\n/,
+    );
+    expect(shown).toMatch(
+      /\nquestions to what drafts: 0\.12 ms the first of a step, 0\.46 ms another; measured on 2\d/,
+    );
   });
 
   test("says what a file does not say", async () => {

@@ -14,6 +14,7 @@ import { EspalierError } from "../errors.ts";
 import { fingerprint } from "../text/fingerprint.ts";
 import { find } from "./find.ts";
 import { type Io, writeJson } from "./io.ts";
+import { type KnownCosts, knownCosts, showCosts } from "./known-costs.ts";
 import { MODEL, shared } from "./options.ts";
 import { table } from "./table.ts";
 
@@ -56,6 +57,8 @@ export interface ModelInfo {
   readonly weights: Readonly<Record<string, WeightType>>;
   /** Where warm starts keep what is learnt of it, and its bytes, null while nothing is there; null for a file without a tokenizer of ours. */
   readonly learnt: { readonly path: string; readonly bytes: number | null } | null;
+  /** What it takes on this machine with the engine's usual settings; null where that is not known: it is measured when the model is loaded. */
+  readonly costs: KnownCosts | null;
 }
 
 export function addInfo(program: Command, io: Io): void {
@@ -65,22 +68,26 @@ export function addInfo(program: Command, io: Io): void {
     .argument("[model]", MODEL, embeddedModel)
     .addOption(shared.json())
     .action(async (model: string, options: { json?: true }) => {
-      const info = await readInfo(await find(model, options, io), io.env);
+      const info = await readInfo(await find(model, options, io), { name: model, env: io.env });
       if (options.json) writeJson(info, io);
       else io.stdout.write(show(info));
     });
 }
 
-export async function readInfo(path: string, env?: Environment): Promise<ModelInfo> {
+export async function readInfo(
+  path: string,
+  { name = path, env }: { readonly name?: string; readonly env?: Environment } = {},
+): Promise<ModelInfo> {
   const file = await openGguf(path);
   try {
-    return { ...describe(file), learnt: await findLearnt(file, env) };
+    const learnt = await findLearnt(file, env);
+    return { ...describe(file), learnt, costs: await findCosts(file, name, env) };
   } finally {
     await file[Symbol.asyncDispose]();
   }
 }
 
-function describe(file: Gguf): Omit<ModelInfo, "learnt"> {
+function describe(file: Gguf): Omit<ModelInfo, "learnt" | "costs"> {
   const text = (key: string) => {
     const entry = file.metadata.get(key);
     return entry?.type === "string" ? entry.value : null;
@@ -149,6 +156,17 @@ async function findLearnt(file: Gguf, env: Environment | undefined): Promise<Mod
   };
 }
 
+async function findCosts(file: Gguf, name: string, env: Environment | undefined): Promise<KnownCosts | null> {
+  let model: Parameters<typeof knownCosts>[1];
+  try {
+    model = { config: readConfig(file), tokens: readTokenizerSpec(file).tokens };
+  } catch (error) {
+    if (!(error instanceof EspalierError)) throw error;
+    return null;
+  }
+  return await knownCosts(file, model, name, env);
+}
+
 function countTypes(file: Gguf): Record<string, WeightType> {
   const types = new Map<string, WeightType>();
   for (const { type, byteLength } of file.tensors.values()) {
@@ -179,6 +197,7 @@ function show(info: ModelInfo): string {
     ["chat template", info.chatTemplate ? "yes" : "no"],
     ["file", `${info.path}, ${megabytes(info.fileSize)}`],
     ...(info.learnt ? [["learnt of it", learntRow(info.learnt)]] : []),
+    ...(info.costs || info.problem !== null ? [] : [["takes here", "not measured so far"]]),
     ["runs here", info.problem === null ? "yes" : `no: ${info.problem}`],
   ];
   const weights = Object.entries(info.weights).map(([type, { tensors, bytes }]) => [
@@ -186,7 +205,9 @@ function show(info: ModelInfo): string {
     String(tensors),
     megabytes(bytes),
   ]);
-  return `${table(rows)}\n\n${table([["weights", "tensors", "bytes"], ...weights], { numbersFrom: 1 })}\n`;
+  const blocks = [table(rows), table([["weights", "tensors", "bytes"], ...weights], { numbersFrom: 1 })];
+  if (info.costs) blocks.push(showCosts(info.costs));
+  return `${blocks.join("\n\n")}\n`;
 }
 
 function engineRows({ headSize, tiedHead, rope, window, layersWithWindow }: EngineView): string[][] {

@@ -10,6 +10,7 @@ import { basename } from "node:path";
 import type { Kept } from "../draft/learnt.ts";
 import type { Costs } from "../session/parts.ts";
 import { badState, readState, writeState } from "../session/state-file.ts";
+import { engine } from "./binding.ts";
 import { version } from "./version.ts";
 
 const ROWS = "pass.rows";
@@ -25,9 +26,29 @@ const MOST_ROWS = 1024;
 /** After this times are measured anew: who knows what has changed that nobody wrote down. */
 const MOST_AGE_MS = 7 * 86_400_000;
 
+/** As `loadModel` takes them. */
+export interface EngineSettings {
+  readonly threads?: number;
+  readonly weights?: string;
+  readonly cacheType?: string;
+}
+
 export interface KeptCosts extends Costs {
   /** When these were first measured, in milliseconds since 1970. */
   readonly measured: number;
+}
+
+/** What an engine runs with where nobody says otherwise, and `drafts`, as {@link identityOf} tells it. Throws EspalierError "no-engine". */
+export function settingsOf(
+  { threads = defaultThreads(), weights = "file", cacheType = "f16" }: EngineSettings,
+  drafts: string,
+): string[] {
+  return [engine().currentIsa(), String(threads), weights, cacheType, drafts];
+}
+
+/** One thread for each core that this process may use. */
+export function defaultThreads(): number {
+  return Math.min(64, availableParallelism());
 }
 
 /** What costs depend on beside the model; `settings` are those of the engine, and who drafts. */

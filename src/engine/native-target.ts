@@ -6,6 +6,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { ModelConfig } from "../checkpoint/config.ts";
 import { EspalierError } from "../errors.ts";
+import { attended } from "../plan/attended.ts";
 import type { Pass, Target, Want } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
@@ -269,10 +270,7 @@ export class NativeTarget implements Target {
   }
 
   attended(length: number, layers = this.layers): number {
-    if (!this.#windowed) return length;
-    let sum = 0;
-    for (let i = 0; i < layers; i++) sum += Math.min(length, this.config.windows[i] ?? length);
-    return sum / layers;
+    return this.#windowed ? attended(this.config.windows, length, layers) : length;
   }
 
   /** Tokens that are copied at once from cache to cache, while passes wait. */

@@ -146,7 +146,7 @@ export class CostCurve {
  * The measured times without what cannot be. They are only ever too long, a busy moment's: no pass takes longer than one of more rows,
  * and none longer than passes of fewer rows that do the same.
  */
-function plausible(costs: PassCosts): number[] {
+export function plausible(costs: readonly Pick<PassCosts[number], "rows" | "ms">[]): number[] {
   const ms = costs.map((cost) => cost.ms);
   for (let i = ms.length - 2; i >= 0; i--) ms[i] = Math.min(ms[i]!, ms[i + 1]!);
   for (let i = 1; i < ms.length; i++) {

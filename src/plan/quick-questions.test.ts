@@ -61,6 +61,22 @@ test("takes the fastest of first questions with three new rows, and of others ab
   expect([seen.texts, seen.freed]).toEqual([1, 1]);
 });
 
+test("has a pass of the target run before every first question", async () => {
+  const { drafter, seen } = timed();
+  const order: string[] = [];
+  const expand = drafter.expand.bind(drafter);
+  const watched: Drafter = {
+    ...drafter,
+    expand: (...of) => {
+      order.push(of[1][0] === 0 ? "first" : "next");
+      return expand(...of);
+    },
+  };
+  await quickQuestions(watched, sizes, async () => order.push("pass"));
+  expect(order.length).toBe(1.5 * seen.rows.length);
+  expect(order.slice(0, 6)).toEqual(["pass", "first", "next", "pass", "first", "next"]);
+});
+
 test("asks a slow one once, and gives up where there is no room or no clock", async () => {
   const slow = timed();
   const { expand } = slow.drafter;

@@ -3,7 +3,7 @@
  */
 
 import type { Target, TargetSequence } from "../target/target.ts";
-import { CostCurve, type PassCosts } from "./cost.ts";
+import { CostCurve, type PassCosts, plausible } from "./cost.ts";
 import { Lines } from "./lines.ts";
 import { bushy, timePass } from "./measure.ts";
 
@@ -71,20 +71,21 @@ async function tokenTimes(target: Target, plainMs: number): Promise<Lines | unde
   await using long = await target.createSequence({ capacity: length + room });
   if (!long.fill) return undefined;
   long.fill(layers, length);
-  const best = rows.map(() => ({ short: Infinity, long: Infinity }));
+  const texts = [short, long].map((text) => ({ text, times: rows.map((rows) => ({ rows, ms: Infinity })) }));
   do {
-    for (const [i, times] of best.entries()) {
-      const tree = bushy(rows[i]!, target.vocabSize);
-      times.short = Math.min(times.short, await timeFirst(short, tree, layers));
-      times.long = Math.min(times.long, await timeFirst(long, tree, layers));
+    for (const [i, count] of rows.entries()) {
+      const tree = bushy(count, target.vocabSize);
+      for (const { text, times } of texts)
+        times[i]!.ms = Math.min(times[i]!.ms, await timeFirst(text, tree, layers));
     }
   } while (!late());
+  const [without, behind] = texts.map(({ times }) => plausible(times));
   const tokens = target.attended?.(length, layers) ?? length;
   // No pass takes less for a token than one of fewer rows.
   let least = PER_TOKEN.least * plainMs;
-  const perToken = best.map((times, i) => {
-    const ms = ((times.long - times.short) * target.layers) / layers / tokens;
-    least = Math.max(least, Math.min(ms, PER_TOKEN.most * plainMs * rows[i]!));
+  const perToken = rows.map((count, i) => {
+    const ms = ((behind![i]! - without![i]!) * target.layers) / layers / tokens;
+    least = Math.max(least, Math.min(ms, PER_TOKEN.most * plainMs * count));
     return least;
   });
   return new Lines(rows, perToken);
