@@ -6,10 +6,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openGguf } from "../src/checkpoint/gguf.ts";
-import { loadHead, type NativeHead } from "../src/engine/native-head.ts";
+import type { NativeHead } from "../src/engine/native-head.ts";
 import type { NativeTarget } from "../src/engine/native-target.ts";
 import type { HeadSequence } from "../src/target/draft-head.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
+import { loadHead } from "./loaded.ts";
 import { openTarget } from "./native-model.ts";
 
 interface Reference {

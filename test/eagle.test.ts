@@ -11,9 +11,9 @@ import type { HeadTarget } from "../src/checkpoint/head-file.ts";
 import { findShippedHead } from "../src/checkpoint/shipped-heads.ts";
 import { EagleDrafter } from "../src/draft/eagle.ts";
 import { loadModel } from "../src/engine/load.ts";
-import { loadHead } from "../src/engine/native-head.ts";
 import type { Model } from "../src/session/model.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
+import { loadHead } from "./loaded.ts";
 import { openTarget } from "./native-model.ts";
 import { collect } from "./toy-model.ts";
 

@@ -57,6 +57,42 @@ describe("loadModel()", () => {
   });
 });
 
+describe("what drafts for it", () => {
+  const text = async (model: Model, method: string) => {
+    const { end } = await collect(model.generate({ messages: RUNS[0]!.messages!, maxTokens: 60, method }));
+    return end.tokens;
+  };
+
+  it("is read when a text first drafts with it, in the middle of others", async () => {
+    await using model = await loadModel();
+    const { target, head, exit, lengths } = model.parts;
+    const plain = await text(model, "plain");
+    const before = target.memory?.used;
+    expect(await text(model, "plain")).toEqual(plain);
+    expect(target.memory?.used).toBe(before);
+    expect(() => head!.createSequence({ capacity: 1 })).toThrow("not loaded");
+    expect(() => exit!.createSequence({ capacity: 1 })).toThrow("not loaded");
+    const states = new Float32Array(target.hiddenSize);
+    expect(() => lengths!.predict(states, states)).toThrow("not loaded");
+    const methods = ["plain", "eagle", "plain", "eesd", "adaeagle", "eesd", "eagle", "plain"];
+    const texts = await Promise.all(methods.map((method) => text(model, method)));
+    for (const tokens of texts) expect(tokens).toEqual(plain);
+    lengths!.predict(states, states);
+    if (before !== undefined) expect(target.memory!.used).toBeGreaterThan(before + 4e6);
+  });
+
+  it("is gone with it, read or not", async () => {
+    const model = await loadModel();
+    const { head, exit } = model.parts;
+    await text(model, "eagle");
+    await model[Symbol.asyncDispose]();
+    for (const part of [head!, exit!]) {
+      expect(() => part.createSequence({ capacity: 1 })).toThrow("freed");
+      await expect(part.load!()).rejects.toThrow("freed");
+    }
+  });
+});
+
 describe("lossless", () => {
   it.each(RUNS)("every method, %j", async (run) => {
     const request = { ...run, maxTokens: 96 };

@@ -11,13 +11,13 @@ import { findShippedExit, findShippedHead } from "../src/checkpoint/shipped-head
 import { ExitDrafter } from "../src/draft/exit.ts";
 import { engine, type PassRequest } from "../src/engine/binding.ts";
 import { loadModel } from "../src/engine/load.ts";
-import { loadExit } from "../src/engine/native-exit.ts";
 import type { NativeTarget } from "../src/engine/native-target.ts";
 import { OptTree } from "../src/structure/opt-tree.ts";
 import { fixed } from "../src/structure/stop/fixed.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
 import { copiedExit } from "./exit-writer.ts";
 import { type GgufFile, writeGguf } from "./gguf-writer.ts";
+import { loadExit } from "./loaded.ts";
 import { numbers, openTarget, randomTokens } from "./native-model.ts";
 import { randomTree } from "./same-bits.ts";
 import { hashDrafter } from "./table-drafter.ts";

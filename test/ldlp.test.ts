@@ -7,12 +7,12 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openGguf } from "../src/checkpoint/gguf.ts";
 import { loadModel } from "../src/engine/load.ts";
-import { loadLdlp } from "../src/engine/native-ldlp.ts";
 import type { NativeTarget } from "../src/engine/native-target.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
 import { dequantize } from "./dequantize.ts";
 import { type GgufFile, type GgufValue, writeGguf } from "./gguf-writer.ts";
 import { randomLdlp } from "./ldlp-writer.ts";
+import { loadLdlp } from "./loaded.ts";
 import { openTarget } from "./native-model.ts";
 import { collect } from "./toy-model.ts";
 
@@ -83,7 +83,7 @@ function reference(embedding: Float32Array, last: Float32Array): number {
 
 describe("a length predictor", () => {
   test("says what its file says, about the embedding and the last hidden state of a pass", async () => {
-    using ldlp = await open(file);
+    await using ldlp = await open(file);
     expect(ldlp.longest).toBe(LONGEST);
     await using sequence = await target.createSequence({ capacity: 300 });
     const seen = new Set<number>();
@@ -114,7 +114,7 @@ describe("a length predictor", () => {
   });
 
   test("drafts nothing when its state is not a number", async () => {
-    using ldlp = await open(file);
+    await using ldlp = await open(file);
     const rubbish = new Float32Array(target.hiddenSize).fill(Number.NaN);
     expect(ldlp.predict(rubbish, rubbish)).toBeGreaterThanOrEqual(0);
     const bias = file.tensors.map((tensor) =>
@@ -122,7 +122,7 @@ describe("a length predictor", () => {
         ? { ...tensor, data: new Uint8Array(Float32Array.of(Number.NaN).buffer) }
         : tensor,
     );
-    using broken = await open({ ...file, tensors: bias });
+    await using broken = await open({ ...file, tensors: bias });
     expect(broken.predict(embeddings.subarray(0, 64), embeddings.subarray(64, 128))).toBe(0);
   });
 

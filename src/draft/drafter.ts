@@ -41,6 +41,8 @@ export interface Drafter extends Partial<AsyncDisposable> {
   readonly off?: string | undefined;
   /** Passes of a model of its own, so far; tables make none. */
   readonly passes?: number;
+  /** Makes what it drafts with ready, if it is not; awaited before all that follows. */
+  load?(): Promise<void>;
   /**
    * Called before the target reads the prompt `tokens`, root included, of which it has the first `cached`: of how many of its first tokens no row
    * is needed. Those the target need not read again; it does read the others. Default: all.

@@ -56,6 +56,10 @@ export class EagleDrafter implements Drafter {
     return this.#passes;
   }
 
+  async load(): Promise<void> {
+    await this.#head.load?.();
+  }
+
   resume(tokens: readonly TokenId[], cached: number): number {
     this.#pending.end();
     return this.#rows.resume(tokens, cached);

@@ -59,6 +59,10 @@ export class ExitDrafter implements Drafter {
     return this.#off ? "off: a text that drafts with the first layers shares no passes" : undefined;
   }
 
+  async load(): Promise<void> {
+    await this.#block.load?.();
+  }
+
   resume(tokens: readonly TokenId[]): number {
     this.#pending.end();
     return this.#rows.resume(tokens);

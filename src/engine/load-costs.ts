@@ -34,6 +34,7 @@ async function questionCosts(
   const contextLength = Math.min(target.contextLength, models.draftModel?.contextLength ?? Infinity);
   const drafter = bestModel({ ...models, contextLength })?.make();
   if (!drafter) return undefined;
+  await drafter.load?.();
   const sizes = { vocabSize, hiddenSize, contextLength };
   if (plainMs > SHORT_PASS_MS) return await quickQuestions(drafter, sizes);
   await using text = await target.createSequence({ capacity: ROWS });

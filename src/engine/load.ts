@@ -20,9 +20,9 @@ import { Tokenizer } from "../text/tokenizer.ts";
 import { engine } from "./binding.ts";
 import { defaultThreads, identityOf, settingsOf } from "./kept-costs.ts";
 import { loadCosts } from "./load-costs.ts";
-import { loadExit, type NativeExit } from "./native-exit.ts";
-import { loadHead, type NativeHead } from "./native-head.ts";
-import { loadLdlp, type NativeLdlp } from "./native-ldlp.ts";
+import { type NativeExit, openExit } from "./native-exit.ts";
+import { type NativeHead, openHead } from "./native-head.ts";
+import { type NativeLdlp, openLdlp } from "./native-ldlp.ts";
 import { NativeTarget, type NativeTargetOptions } from "./native-target.ts";
 import { allowsWarmStart, WarmStart } from "./warm-start.ts";
 import { readWeights, type WeightPrecision } from "./weights.ts";
@@ -104,7 +104,7 @@ export interface LoadOptions {
  * or `hf:owner/repo:Q4_K_M`, which is downloaded into the cache that all Hugging Face programs share unless it is there.
  * Without any the embedded model, which tells short stories. Throws EspalierError: what is wrong with a file or its download,
  * that draft model or datastore have another vocabulary ("other-vocabulary"), that the head or exit block is another model's ("wrong-head"), or that there
- * is no memory or no engine. Dispose the model (`await using`) to free it.
+ * is no memory or no engine. What the package brings to draft with is read when a text first drafts with it. Dispose the model (`await using`) to free it.
  */
 export async function loadModel(
   pathOrName: string = embeddedModel,
@@ -179,9 +179,13 @@ export async function loadModel(
       ...settings,
       ...inlinePasses(gguf, config),
     });
-    head = headPath === undefined ? undefined : await loadHead(headPath, target, spec.tokens);
-    exit = exitPath === undefined ? undefined : await loadExit(exitPath, target, spec.tokens);
+    head = headPath === undefined ? undefined : await openHead(headPath, target, spec.tokens);
+    exit = exitPath === undefined ? undefined : await openExit(exitPath, target, spec.tokens);
     lengths = await lengthsFor(target, spec.tokens, options.ldlp, { headPath, draftPath });
+    // What was named is wanted, and what is wrong with it is said now; what comes with the model is read when a text drafts with it.
+    if (options.head !== undefined) await head?.load();
+    if (options.exit !== undefined) await exit?.load();
+    if (options.ldlp !== undefined) await lengths?.load();
     const keeper = await opening;
     signal?.throwIfAborted();
     const costs = await loadCosts(target, { draftModel, head }, passTimes, keeper?.costs);
@@ -205,7 +209,7 @@ export async function loadModel(
       questionCosts: costs?.questions,
     });
   } catch (error) {
-    lengths?.[Symbol.dispose]();
+    await lengths?.[Symbol.asyncDispose]();
     await head?.[Symbol.asyncDispose]();
     await exit?.[Symbol.asyncDispose]();
     await target?.[Symbol.asyncDispose]();
@@ -272,7 +276,7 @@ async function lengthsFor(
       `ldlp is ${found}, but nothing drafts for this model; give the head or the draft model that it predicts for`,
     );
   }
-  return await loadLdlp(found, target, tokens, drafts);
+  return await openLdlp(found, target, tokens, drafts);
 }
 
 /** The configuration with the context that is asked for. */

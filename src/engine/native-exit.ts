@@ -5,24 +5,32 @@
 
 import { type ExitConfig, readExitConfig } from "../checkpoint/exit-file.ts";
 import { openGguf } from "../checkpoint/gguf.ts";
-import { findBlockTensors } from "../checkpoint/head-file.ts";
+import { findBlockTensors, type HeadTarget } from "../checkpoint/head-file.ts";
 import { EspalierError } from "../errors.ts";
 import type { ExitBlock } from "../target/exit-block.ts";
-import type { Arena, Matrix, Stack } from "./binding.ts";
-import { blockSpec, NativeHead, refusal } from "./native-head.ts";
+import type { Arena, Matrix } from "./binding.ts";
+import { blockSpec, type HeadWeights, NativeHead, refusal } from "./native-head.ts";
 import type { NativeTarget } from "./native-target.ts";
 import { matricesOf, readLayer, readMatrices, readVector } from "./weights.ts";
 
-/** Opens a block for `target`, whose vocabulary is `tokens`. Throws as loadHead does. */
-export async function loadExit(
+/** Opens a block for `target`, whose vocabulary is `tokens`, as openHead does a head. */
+export async function openExit(
   path: string,
   target: NativeTarget,
   tokens: readonly string[],
 ): Promise<NativeExit> {
   await using gguf = await openGguf(path);
-  const { binding } = target;
-  const config = readExitConfig(gguf, { config: target.config, tokens });
+  const headTarget = { config: target.config, tokens };
+  const config = readExitConfig(gguf, headTarget);
+  findBlockTensors(gguf, config);
+  return new NativeExit(target, config, () => readExit(path, target, headTarget));
+}
+
+async function readExit(path: string, target: NativeTarget, headTarget: HeadTarget): Promise<HeadWeights> {
+  await using gguf = await openGguf(path);
+  const config = readExitConfig(gguf, headTarget);
   const { layer, outputNorm } = findBlockTensors(gguf, config);
+  const { binding } = target;
   const { arena, matrix } = await readMatrices(binding, gguf, matricesOf(layer));
   const arenas = [arena];
   try {
@@ -34,7 +42,7 @@ export async function loadExit(
       finalNorm: await readVector(gguf, outputNorm),
       head: output.matrix,
     });
-    return new NativeExit(target, config, arenas, stack);
+    return { arenas, stack };
   } catch (cause) {
     for (const arena of arenas) binding.release(arena);
     throw refusal(path, cause);
@@ -63,8 +71,8 @@ function outputOf(
 export class NativeExit extends NativeHead implements ExitBlock {
   readonly exitLayer: number;
 
-  constructor(target: NativeTarget, config: ExitConfig, arenas: readonly Arena[], stack: Stack) {
-    super(target, config, arenas, stack);
+  constructor(target: NativeTarget, config: ExitConfig, read: () => Promise<HeadWeights>) {
+    super(target, config, read);
     this.exitLayer = config.taps[0];
   }
 }

@@ -26,6 +26,7 @@ import {
   type Stack,
   type StackSpec,
 } from "./binding.ts";
+import { LateWeights } from "./late-weights.ts";
 import { RowMemory } from "./native-pass.ts";
 import type { NativeTarget } from "./native-target.ts";
 import { TextTokens } from "./text-tokens.ts";
@@ -38,14 +39,25 @@ const STATE = Int32Array.of(1);
 
 /**
  * Opens a head for `target`, whose vocabulary is `tokens`: a GGUF file, or a folder as EAGLE heads are published. Throws EspalierError:
- * what is wrong with the file, or that it belongs to another model.
+ * what is wrong with the file, or that it belongs to another model. Its weights are read by {@link NativeHead.load}.
  */
-export async function loadHead(
+export async function openHead(
   path: string,
   target: NativeTarget,
   tokens: readonly string[],
 ): Promise<NativeHead> {
-  const { file, config, tensors } = await openHead(path, { config: target.config, tokens });
+  const open = () => openFile(path, { config: target.config, tokens });
+  const { file, config } = await open();
+  await file[Symbol.asyncDispose]();
+  return new NativeHead(target, config, async () => readHead(path, target, await open()));
+}
+
+/** Closes the file. */
+async function readHead(
+  path: string,
+  target: NativeTarget,
+  { file, config, tensors }: OpenHead,
+): Promise<HeadWeights> {
   await using _ = file;
   const { binding } = target;
   const { layer, fuse, fuseNorm, join, output } = tensors;
@@ -72,7 +84,7 @@ export async function loadHead(
       fuse: fuse && matrix(fuse),
       fuseNorm: fuseNorm === "target" ? target.finalNorm : await vector(fuseNorm),
     });
-    return new NativeHead(target, config, [arena], stack);
+    return { arenas: [arena], stack };
   } catch (cause) {
     binding.release(arena);
     throw refusal(path, cause);
@@ -107,7 +119,7 @@ export function refusal(path: string, cause: unknown): EspalierError {
   return new EspalierError("bad-model", message, { cause });
 }
 
-async function openHead(path: string, target: HeadTarget): Promise<OpenHead> {
+async function openFile(path: string, target: HeadTarget): Promise<OpenHead> {
   const folder = await stat(path).then(
     (info) => info.isDirectory(),
     () => false,
@@ -123,22 +135,34 @@ async function openHead(path: string, target: HeadTarget): Promise<OpenHead> {
   }
 }
 
+/** What a head takes of the engine's memory. */
+export interface HeadWeights {
+  readonly arenas: readonly Arena[];
+  readonly stack: Stack;
+}
+
 export class NativeHead implements DraftHead {
   readonly target: NativeTarget;
   readonly config: BlockConfig & { readonly fuses?: boolean; readonly textRows?: boolean };
-  readonly stack: Stack;
   readonly maxNodes = MAX_NODES;
   readonly featureSize: number;
-  readonly #arenas: readonly Arena[];
-  #disposed = false;
+  readonly #late: LateWeights<HeadWeights>;
 
-  /** Takes over the weights. */
-  constructor(target: NativeTarget, config: NativeHead["config"], arenas: readonly Arena[], stack: Stack) {
+  constructor(target: NativeTarget, config: NativeHead["config"], read: () => Promise<HeadWeights>) {
     this.target = target;
     this.config = config;
-    this.stack = stack;
-    this.#arenas = arenas;
+    this.#late = new LateWeights(read, ({ arenas, stack }) => {
+      for (const handle of [stack, ...arenas]) this.binding.release(handle);
+    });
     this.featureSize = config.taps.length * config.hiddenSize;
+  }
+
+  load(): Promise<void> {
+    return this.#late.load();
+  }
+
+  get stack(): Stack {
+    return this.#late.weights.stack;
   }
 
   get binding(): Binding {
@@ -158,7 +182,6 @@ export class NativeHead implements DraftHead {
   }
 
   createSequence({ capacity }: { readonly capacity: number }): NativeHeadSequence {
-    if (this.#disposed) throw new Error("this draft head was freed");
     const cache = this.binding.createCache(this.stack, capacity, true);
     if (!cache) throw this.outOfMemory(capacity);
     return new NativeHeadSequence(this, cache, capacity);
@@ -173,10 +196,7 @@ export class NativeHead implements DraftHead {
 
   /** Frees the weights; its sequences must be freed before. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    this.binding.release(this.stack);
-    for (const arena of this.#arenas) this.binding.release(arena);
+    await this.#late[Symbol.asyncDispose]();
   }
 }
 

@@ -7,9 +7,15 @@
 
 import { openGguf } from "../checkpoint/gguf.ts";
 import type { HeadTarget } from "../checkpoint/head-file.ts";
-import { findLdlpTensors, type LdlpLayer, readLdlpConfig } from "../checkpoint/ldlp-file.ts";
+import {
+  findLdlpTensors,
+  type LdlpLayer,
+  type LdlpTensors,
+  readLdlpConfig,
+} from "../checkpoint/ldlp-file.ts";
 import type { LengthPredictor } from "../target/length-predictor.ts";
 import type { Arena, Binding, Matrix } from "./binding.ts";
+import { LateWeights } from "./late-weights.ts";
 import type { NativeTarget } from "./native-target.ts";
 import { readMatrices, readVector } from "./weights.ts";
 
@@ -24,13 +30,16 @@ interface Weights {
   readonly blocks: readonly Layer[];
   readonly output: Float32Array;
   readonly outputBias: number;
+  /** Room for what goes from layer to layer. */
+  readonly x: Float32Array;
+  readonly y: Float32Array;
 }
 
 /**
  * Opens a predictor for `target` and the draft head or model of the file `drafts`. Throws EspalierError: what is wrong with the file, or
- * that it belongs to others.
+ * that it belongs to others. Its weights are read by {@link NativeLdlp.load}.
  */
-export async function loadLdlp(
+export async function openLdlp(
   path: string,
   target: NativeTarget,
   tokens: HeadTarget["tokens"],
@@ -38,72 +47,81 @@ export async function loadLdlp(
 ): Promise<NativeLdlp> {
   await using gguf = await openGguf(path);
   const config = await readLdlpConfig(gguf, { config: target.config, tokens }, drafts);
-  const { input, blocks, output } = findLdlpTensors(gguf, config, target.hiddenSize);
+  const tensors = findLdlpTensors(gguf, config, target.hiddenSize);
+  return new NativeLdlp(target, config.longest, () => readLdlp(path, target, tensors));
+}
+
+async function readLdlp(
+  path: string,
+  { binding }: NativeTarget,
+  { input, blocks, output }: LdlpTensors,
+): Promise<Weights> {
+  await using gguf = await openGguf(path);
   const matrices = [input, ...blocks].map(({ weight }) => weight);
-  const { arena, matrix } = await readMatrices(target.binding, gguf, matrices);
+  const { arena, matrix } = await readMatrices(binding, gguf, matrices);
   const layer = async ({ weight, bias }: LdlpLayer): Promise<Layer> => ({
     matrix: matrix(weight),
     bias: await readVector(gguf, bias),
   });
   try {
-    const weights: Weights = {
+    const last = await readVector(gguf, output.weight);
+    return {
       arena,
       input: await layer(input),
       blocks: await Promise.all(blocks.map(layer)),
-      output: await readVector(gguf, output.weight),
+      output: last,
       outputBias: (await readVector(gguf, output.bias))[0]!,
+      x: new Float32Array(last.length),
+      y: new Float32Array(last.length),
     };
-    return new NativeLdlp(target, weights, config.longest);
   } catch (error) {
-    target.binding.release(arena);
+    binding.release(arena);
     throw error;
   }
 }
 
-export class NativeLdlp implements LengthPredictor, Disposable {
+export class NativeLdlp implements LengthPredictor, AsyncDisposable {
   readonly taps: readonly [number, number];
   readonly longest: number;
   readonly #binding: Binding;
-  readonly #weights: Weights;
+  readonly #late: LateWeights<Weights>;
   readonly #norm: Float32Array;
   readonly #epsilon: number;
   /** The embedding and the normed last state. */
   readonly #in: Float32Array;
-  readonly #x: Float32Array;
-  readonly #y: Float32Array;
 
-  /** Takes over the weights. */
-  constructor(target: NativeTarget, weights: Weights, longest: number) {
+  constructor(target: NativeTarget, longest: number, read: () => Promise<Weights>) {
     this.taps = [0, target.layers];
     this.longest = longest;
     this.#binding = target.binding;
-    this.#weights = weights;
+    this.#late = new LateWeights(read, ({ arena }) => target.binding.release(arena));
     this.#norm = target.finalNorm;
     this.#epsilon = target.config.normEpsilon;
     this.#in = new Float32Array(2 * target.hiddenSize);
-    this.#x = new Float32Array(weights.output.length);
-    this.#y = new Float32Array(weights.output.length);
+  }
+
+  load(): Promise<void> {
+    return this.#late.load();
   }
 
   predict(embedding: Float32Array, last: Float32Array): number {
     this.#in.set(embedding);
     this.#normed(last, this.#in.subarray(embedding.length));
-    const [x, y] = [this.#x, this.#y];
+    const { input, blocks, output, outputBias, x, y } = this.#late.weights;
     const binding = this.#binding;
-    binding.dense({ ...this.#weights.input, input: this.#in, output: x });
-    for (const block of this.#weights.blocks) {
+    binding.dense({ ...input, input: this.#in, output: x });
+    for (const block of blocks) {
       binding.dense({ ...block, input: x, output: y });
       for (let i = 0; i < x.length; i++) x[i] = x[i]! + y[i]!;
     }
-    const { output, outputBias } = this.#weights;
     let length = outputBias;
     for (let i = 0; i < x.length; i++) length += output[i]! * x[i]!;
     // What is not a number drafts nothing.
     return Math.min(this.longest, Math.max(0, Math.round(length) || 0));
   }
 
-  [Symbol.dispose](): void {
-    this.#binding.release(this.#weights.arena);
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#late[Symbol.asyncDispose]();
   }
 
   /** The target's final norm. */

@@ -1,6 +1,6 @@
 /**
- * @file A model's weights on their way from the file into the engine's layout. The file is read once, front to back, a
- * few megabytes at a time; nothing of it stays in memory but the engine's own copy.
+ * @file A model's weights on their way from the file into the engine's layout. The file is read once, front to back, half a
+ * megabyte at a time; nothing of it stays in memory but the engine's own copy.
  */
 
 import type { LayerTensors, ModelTensors } from "../checkpoint/model-tensors.ts";
@@ -8,8 +8,11 @@ import type { TensorFile, TensorInfo } from "../checkpoint/tensor-table.ts";
 import { EspalierError } from "../errors.ts";
 import type { Arena, Binding, LayerWeights, Matrix } from "./binding.ts";
 
-/** Bytes read at a time, and how many such parts are under way at once: one is read while others are laid out. */
-const PART = 2 << 20;
+/**
+ * Bytes read at a time, and how many such parts are under way at once: one is read while others are laid out. Larger parts are no faster, and are
+ * garbage afterwards that nothing collects for long.
+ */
+const PART = 512 << 10;
 const PARTS = 4;
 /** Rows that lie side by side in the engine. */
 const GROUP = 16;
@@ -145,13 +148,12 @@ async function fill(
   let next = 0;
   let done = 0;
   let failed = false;
+  const largest = parts.reduce((most, { rows, rowBytes }) => Math.max(most, rows * rowBytes), 0);
   const worker = async () => {
-    let buffer = new Uint8Array(PART);
+    const buffer = new Uint8Array(largest);
     while (!failed && next < parts.length) {
       const { tensor, matrix, first, rows, rowBytes } = parts[next++]!;
-      const size = rows * rowBytes;
-      if (buffer.length < size) buffer = new Uint8Array(size);
-      const bytes = buffer.subarray(0, size);
+      const bytes = buffer.subarray(0, rows * rowBytes);
       try {
         await file.read(tensor, bytes, first * rowBytes);
         await binding.fillMatrix({ matrix, first, rows, bytes });
@@ -162,7 +164,8 @@ async function fill(
       onProgress?.(++done / parts.length);
     }
   };
-  const results = await Promise.allSettled(Array.from({ length: PARTS }, worker));
+  const workers = Math.min(PARTS, parts.length);
+  const results = await Promise.allSettled(Array.from({ length: workers }, worker));
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 

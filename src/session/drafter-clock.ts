@@ -75,6 +75,10 @@ class TimedDrafter implements Required<Omit<Drafter, typeof Symbol.asyncDispose>
     return this.#drafter.names?.(token) ?? true;
   }
 
+  async load(): Promise<void> {
+    await this.#drafter.load?.();
+  }
+
   resume(tokens: readonly TokenId[], cached: number): number {
     return this.#drafter.resume?.(tokens, cached) ?? tokens.length;
   }

@@ -82,6 +82,8 @@ export async function* generate(
   const endTokens = new Set(model.endTokens);
   const room = contextLength - prompt.length;
   const most = Math.min(request.maxTokens, room);
+  for (const drafter of drafters) await drafter.load?.();
+  await structure.stop?.load?.();
   const cachedTokens = cache.reuse(prompt, drafters);
   let reason: StopReason | undefined;
 

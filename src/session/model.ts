@@ -99,7 +99,7 @@ export class Model implements AsyncDisposable {
   /**
    * Generates in a cache of its own, which is freed at the end: any number of "text" events, then one "end". Wrong
    * requests come out of the first `next()`: RangeError or TypeError, EspalierError "context-overflow" when the prompt is
-   * too long, "out-of-memory" when its cache does not fit. Texts that are generated at the same time share passes; each is the one that
+   * too long, "out-of-memory" when its cache, or what it drafts with, does not fit. Texts that are generated at the same time share passes; each is the one that
    * it would be alone.
    */
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void, undefined> {
@@ -172,7 +172,7 @@ export class Model implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
     await this.#keep();
-    this.parts.lengths?.[Symbol.dispose]?.();
+    await this.parts.lengths?.[Symbol.asyncDispose]?.();
     await this.parts.head?.[Symbol.asyncDispose]();
     await this.parts.exit?.[Symbol.asyncDispose]();
     await this.parts.draftModel?.[Symbol.asyncDispose]();

@@ -57,7 +57,7 @@ export interface ModelParts {
   /** An exit block that was trained for the target. */
   readonly exit?: ExitBlock | undefined;
   /** Predicts how many tokens of a draft are accepted. */
-  readonly lengths?: (LengthPredictor & Partial<Disposable>) | undefined;
+  readonly lengths?: LengthPredictor | undefined;
   /** Texts in the model's tokens to retrieve from; whoever opened it closes it. */
   readonly datastore?: RetrievalSource | undefined;
   readonly tokenizer: TextCodec;

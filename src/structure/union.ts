@@ -13,6 +13,7 @@ import { EMPTY, Frontier } from "./frontier.ts";
 import { NOTHING, Opinions } from "./opinions.ts";
 import type { Budget, Prices, Structure } from "./structure.ts";
 import type { TableWorth } from "./table-worth.ts";
+import { TextLuck } from "./text-luck.ts";
 import type { Yields } from "./yields.ts";
 
 /** The most candidates of one drafter below a node. */
@@ -42,6 +43,7 @@ export class UnionTree implements Structure {
   /** The first drafter that is a table. */
   readonly #firstTable: number;
   readonly #frontier = new Frontier();
+  readonly #luck = new TextLuck();
   /** Every node that was looked at in this step. */
   #all = new DraftTree(0, 1);
   /** By node of `#all`. */
@@ -67,6 +69,7 @@ export class UnionTree implements Structure {
   }
 
   begin(temperature: number): void {
+    this.#luck.begin();
     this.#mixer = this.#memory.mixer(temperature);
     this.#all.reset(0);
   }
@@ -84,10 +87,14 @@ export class UnionTree implements Structure {
     this.#ms.length = 0;
     this.#consult(0, drafters);
     const worth = this.#select(drafters, budget);
-    if (model && this.#yields!.asks(worth, prices.ms)) {
+    this.#luck.fade();
+    if (model && this.#yields!.asks(worth, prices.ms, this.#luck.value)) {
+      const expected = this.#yields!.gain(worth);
       const before = [...this.#best];
       const { questions, worth: after } = await this.#question(model, drafters, budget);
-      this.#yields!.observe(worth, after - this.#worth(before, prices.node), questions);
+      const gained = after - this.#worth(before, prices.node);
+      this.#luck.observe(expected, gained);
+      this.#yields!.observe(worth, gained, questions);
     }
     this.#copy(tree);
   }

@@ -84,9 +84,17 @@ export class Yields implements Memory {
     return this.#unasked >= IDLE;
   }
 
-  /** Whether to ask in a step whose draft so far is worth `tokens`, where a millisecond is worth `price` tokens. */
-  asks(tokens: number, price: number): boolean {
-    const asks = this.#tries(tokens, price);
+  /** What asking in a step has brought whose draft was worth `tokens`, in tokens. */
+  gain(tokens: number): number {
+    return this.#gains[kindOf(tokens)]!.value;
+  }
+
+  /**
+   * Whether to ask in a step whose draft so far is worth `tokens`, where a millisecond is worth `price` tokens, in a text where asking brings `luck`
+   * times what it brings elsewhere.
+   */
+  asks(tokens: number, price: number, luck = 1): boolean {
+    const asks = this.#tries(tokens, price, luck);
     this.#unasked = asks ? 0 : this.#unasked + 1;
     return asks;
   }
@@ -122,13 +130,13 @@ export class Yields implements Memory {
     );
   }
 
-  #tries(tokens: number, price: number): boolean {
+  #tries(tokens: number, price: number, luck: number): boolean {
     const kind = kindOf(tokens);
     const [gain, questions] = [this.#gains[kind]!, this.#questions[kind]!];
     this.#credit = Math.min(SAVED, this.#credit + TRIALS);
     const { first, next = 0 } = this.#times;
     if (first === undefined) return true;
-    return this.#pays(gain.value, price * (first + (questions.value - 1) * next));
+    return this.#pays(luck * gain.value, price * (first + (questions.value - 1) * next));
   }
 
   #estimate(value: number, count: number): Estimate {

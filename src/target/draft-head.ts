@@ -57,6 +57,8 @@ export interface DraftHead extends AsyncDisposable {
   /** Tokens it can guess. */
   readonly draftVocab: ArrayLike<TokenId>;
   readonly maxNodes: number;
+  /** Makes it ready for sequences, if it is not. For heads whose weights are read when they are first needed; throws EspalierError. */
+  load?(): Promise<void>;
   /** Throws EspalierError "out-of-memory". */
   createSequence(options: { readonly capacity: number }): HeadSequence;
 }

@@ -14,6 +14,9 @@ export function ldlp(predictor: LengthPredictor): StopRule {
   let states: [Float32Array, Float32Array] | undefined;
   return {
     taps: predictor.taps,
+    async load() {
+      await predictor.load?.();
+    },
     begin() {
       length = predictor.longest;
       states = undefined;

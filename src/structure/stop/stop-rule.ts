@@ -20,6 +20,8 @@ export interface Progress {
 export interface StopRule {
   /** The target's layers whose hidden states it reads in the rows of a pass, 0 the embedding. Default: none. */
   readonly taps?: readonly number[];
+  /** Makes what it decides with ready, if it is not; awaited before all that follows. */
+  load?(): Promise<void>;
   /** A new text begins, or goes on with another turn: `tokens` is all of it so far, root included. */
   begin?(tokens: readonly TokenId[]): void;
   /** Whether another level is to be asked for. */
@@ -41,6 +43,9 @@ export function all(...rules: readonly StopRule[]): StopRule {
 function combined(rules: readonly StopRule[], proceed: StopRule["continue"]): StopRule {
   return {
     taps: [...new Set(rules.flatMap(({ taps = [] }) => taps))],
+    async load() {
+      for (const rule of rules) await rule.load?.();
+    },
     begin(tokens) {
       for (const rule of rules) rule.begin?.(tokens);
     },
