@@ -428,6 +428,27 @@ export function describeTarget(name: string, makeTarget: () => Promise<Target>):
       await close();
     });
 
+    it("leaves a text its rows of a shared pass, whatever the others run, until it runs itself", async () => {
+      const { target, sequence, text, truth, close } = await setUp();
+      if (!target.forwardAll) return close();
+      const slow = await target.createSequence({ capacity: 64 });
+      const [ahead, behind] = [text(9), text(5)];
+      await sequence.prefill(ahead);
+      await slow.prefill(behind);
+      const batch = [sequence, slow].map((one) => ({ sequence: one, tree: new DraftTree(3, 1) }));
+      const passes = await target.forwardAll(batch, WANT);
+      sequence.commit([0]);
+      for (let step = 0; step < 3; step++) {
+        await sequence.forward(new DraftTree(step, 1), WANT);
+        sequence.commit([0]);
+      }
+      await sequence.prefill(ahead);
+      sequence.rollback();
+      expect(rowOf(passes[1]!, 0)).toEqual(await truth([...behind, 3]));
+      await slow[Symbol.asyncDispose]();
+      await close();
+    });
+
     it("copies the beginning of another sequence, which both then go on from", async () => {
       const { target, sequence, text, truth, close } = await setUp();
       const other = await target.createSequence({ capacity: 60 });

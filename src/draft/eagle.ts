@@ -8,6 +8,7 @@
  */
 
 import type { DraftHead } from "../target/draft-head.ts";
+import { SpareFloats } from "../target/spare-memory.ts";
 import type { Pass } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../types.ts";
@@ -25,9 +26,9 @@ export class EagleDrafter implements Drafter {
   readonly #rows: HeadRows;
   readonly #pending: PendingDraft;
   /** By place in `#pending`, what a node's children take for a feature: hiddenSize values each. */
-  readonly #states: Float32Array;
+  readonly #states: SpareFloats;
   /** The same of the parents of nodes that are to run. */
-  #input = new Float32Array(0);
+  readonly #input: SpareFloats;
   readonly #answers: Answers;
   #passes = 0;
 
@@ -40,7 +41,8 @@ export class EagleDrafter implements Drafter {
     this.#contextLength = contextLength;
     this.#rows = new HeadRows(head, contextLength, 1);
     this.#pending = new PendingDraft(head.maxNodes);
-    this.#states = new Float32Array(head.maxNodes * head.hiddenSize);
+    this.#states = new SpareFloats(head.spare);
+    this.#input = new SpareFloats(head.spare);
     this.#answers = new Answers(odds);
   }
 
@@ -94,6 +96,8 @@ export class EagleDrafter implements Drafter {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#rows[Symbol.asyncDispose]();
+    this.#states.free();
+    this.#input.free();
   }
 
   /** Runs the new rows, root last; false when there is none. */
@@ -113,7 +117,7 @@ export class EagleDrafter implements Drafter {
       lastOnly: true,
     });
     this.#passes++;
-    this.#states.set(pass.states);
+    this.#keep(pass.states, 0);
     this.#answers.note(this.#pending.root, pass, 0);
     return true;
   }
@@ -129,15 +133,21 @@ export class EagleDrafter implements Drafter {
     const count = pending.tree.size - first;
     if (count === 0) return;
     const width = this.#head.hiddenSize;
-    if (this.#input.length < count * width) this.#input = new Float32Array(count * width);
-    const input = this.#input;
+    this.#input.reserve(count * width);
+    const input = this.#input.values;
     for (let i = 0; i < count; i++) {
       const parent = pending.tree.parents[first + i]!;
-      input.set(this.#states.subarray(parent * width, (parent + 1) * width), i * width);
+      input.set(this.#states.values.subarray(parent * width, (parent + 1) * width), i * width);
     }
     const pass = await this.#rows.sequence.forward({ tree: pending.tree, first, input, from: "head", topK });
     this.#passes++;
-    this.#states.set(pass.states, first * width);
+    this.#keep(pass.states, first * width);
     for (let i = 0; i < count; i++) this.#answers.note(first + i, pass, i);
+  }
+
+  /** Keeps states from value `at` on. */
+  #keep(states: Float32Array, at: number): void {
+    this.#states.reserve(at + states.length);
+    this.#states.values.set(states, at);
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import type { DraftHead, HeadSequence } from "../target/draft-head.ts";
+import { SpareFloats } from "../target/spare-memory.ts";
 import type { Pass } from "../target/target.ts";
 import type { NodeIndex, Position, TokenId } from "../types.ts";
 import { pickedAt, type StepOutcome } from "./drafter.ts";
@@ -30,7 +31,7 @@ export class HeadRows {
    * Of the positions whose row is not in the sequence yet, from the first on: featureSize values each. One array for all, because JavaScript collects
    * its garbage more often the more of it lies in arrays of their own.
    */
-  #features = new Float32Array(0);
+  readonly #features: SpareFloats;
   #waiting = 0;
   /** Positions at the beginning of the text that are forgotten. The sequence's first row is that of the next one. */
   #forgotten = 0;
@@ -42,6 +43,7 @@ export class HeadRows {
     this.#head = head;
     this.#contextLength = contextLength;
     this.#shift = shift;
+    this.#features = new SpareFloats(head.spare);
   }
 
   /** There from the first {@link resume} on. */
@@ -63,9 +65,9 @@ export class HeadRows {
     const size = this.#waiting * this.#head.featureSize;
     if (more) {
       this.#makeRoom(this.#waiting);
-      this.#features.set(more, size);
+      this.#features.values.set(more, size);
     }
-    return this.#features.subarray(0, size + (more?.length ?? 0));
+    return this.#features.values.subarray(0, size + (more?.length ?? 0));
   }
 
   /**
@@ -128,6 +130,8 @@ export class HeadRows {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#sequence?.[Symbol.asyncDispose]();
+    this.#features.free();
+    this.#waiting = 0;
   }
 
   /** Positions whose features need not come again. */
@@ -141,7 +145,7 @@ export class HeadRows {
     const at = this.#waiting++;
     this.#makeRoom(at);
     for (let i = 0; i < taps.length; i++)
-      this.#features.set(pass.hidden(row, taps[i]!), at * featureSize + i * hiddenSize);
+      this.#features.values.set(pass.hidden(row, taps[i]!), at * featureSize + i * hiddenSize);
     if (this.resting) this.#forget();
     return this.#waiting > WAITING && !this.resting;
   }
@@ -153,18 +157,14 @@ export class HeadRows {
     const dropped = this.#waiting - KEPT;
     this.#forgotten += this.sequence.length + dropped;
     this.sequence.truncate(0);
-    this.#features.copyWithin(0, dropped * size, this.#waiting * size);
+    this.#features.values.copyWithin(0, dropped * size, this.#waiting * size);
     this.#waiting = KEPT;
   }
 
   /** For the feature of row `at` of those that wait. */
   #makeRoom(at: number): void {
     const size = this.#head.featureSize;
-    if ((at + 1) * size <= this.#features.length) return;
-    const rows = Math.min(Math.max(FIRST, 2 * at), (this.resting ? RESTING : WAITING) + 2);
-    const more = new Float32Array(Math.max(rows, at + 1) * size);
-    more.set(this.#features);
-    this.#features = more;
+    this.#features.reserve(Math.max(FIRST, at + 1) * size);
   }
 
   /** Reads the new rows but for the last when they have become many, so that a question about the last finds room. */
@@ -176,8 +176,8 @@ export class HeadRows {
     // Should reading fail, their positions are not known any more.
     this.#waiting = 0;
     const tokens = Int32Array.from({ length: rows }, (_, row) => this.#text[first + row]!);
-    await this.sequence.read(tokens, this.#features.subarray(0, rows * size));
-    this.#features.copyWithin(0, rows * size, (rows + 1) * size);
+    await this.sequence.read(tokens, this.#features.values.subarray(0, rows * size));
+    this.#features.values.copyWithin(0, rows * size, (rows + 1) * size);
     this.#waiting = 1;
   }
 }

@@ -15,6 +15,7 @@ import { type OpenHead, openPublishedHead } from "../checkpoint/published-head.t
 import type { TensorInfo } from "../checkpoint/tensor-table.ts";
 import { EspalierError } from "../errors.ts";
 import type { DraftHead, HeadPass, HeadSequence } from "../target/draft-head.ts";
+import type { SpareMemory } from "../target/spare-memory.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import {
   type Arena,
@@ -180,6 +181,9 @@ export class NativeHead implements DraftHead {
   get draftVocab(): ArrayLike<TokenId> {
     return this.config.draftVocab;
   }
+  get spare(): SpareMemory {
+    return this.target.spare;
+  }
 
   createSequence({ capacity }: { readonly capacity: number }): NativeHeadSequence {
     const cache = this.binding.createCache(this.stack, capacity, true);
@@ -206,13 +210,14 @@ class NativeHeadSequence implements HeadSequence {
   readonly #cache: Cache;
   readonly #tokens: TextTokens;
   /** Of the rows of its newest pass. */
-  readonly #memory = new RowMemory();
+  readonly #memory: RowMemory;
   #length = 0;
   #disposed = false;
 
   constructor(head: NativeHead, cache: Cache, capacity: number) {
     this.#head = head;
     this.#cache = cache;
+    this.#memory = new RowMemory(head.spare);
     this.#tokens = new TextTokens(head.config.draftVocab, head.target.vocabSize);
     this.capacity = capacity;
   }
@@ -265,9 +270,10 @@ class NativeHeadSequence implements HeadSequence {
     if (this.#textRows && from === "target")
       this.#tokens.add(tree.tokens.subarray(first, tree.size), this.#length + first);
     const others = this.#textRows ? this.#tokens.list : undefined;
-    const tokens = this.#memory.ints("tokens", rows * k);
-    const logProbs = this.#memory.floats("logProbs", rows * k);
-    const states = this.#memory.floats("states", size * hiddenSize);
+    this.#memory.free();
+    const tokens = this.#memory.ints(rows * k);
+    const logProbs = this.#memory.floats(rows * k);
+    const states = this.#memory.floats(size * hiddenSize);
     // Every field by itself: an object that is spread and then added to takes 4 KB.
     const pass: PassRequest = {
       stack: this.#head.stack,
@@ -327,6 +333,7 @@ class NativeHeadSequence implements HeadSequence {
     if (this.#disposed) return;
     this.#disposed = true;
     await this.#head.target.idle();
+    this.#memory.free();
     this.#head.binding.release(this.#cache);
   }
 

@@ -1,40 +1,37 @@
 /** @file The rows of a pass, in arrays that the engine fills. */
 
+import type { SpareMemory } from "../target/spare-memory.ts";
 import type { Pass, Want } from "../target/target.ts";
 import type { NodeIndex } from "../types.ts";
 
-/** For `length` numbers, that of `known` if it is enough; not cleared first, because the engine writes all of it. */
-function memory(length: number, known: Int32Array | Float32Array | undefined): ArrayBuffer {
-  if (known && known.buffer.byteLength >= 4 * length) return known.buffer as ArrayBuffer;
-  return Buffer.allocUnsafeSlow(4 * length).buffer as ArrayBuffer;
-}
-
-/** What the rows of a sequence's passes lie in, one pass after another, so that steps leave no large arrays to collect. */
+/** Where the rows of one pass lie. */
 export class RowMemory {
-  /** By name, the latest array in the memory of that name. */
-  readonly #ints = new Map<string, Int32Array>();
-  readonly #floats = new Map<string, Float32Array>();
+  readonly #spare: SpareMemory | undefined;
+  readonly #taken: ArrayBuffer[] = [];
 
-  ints(name: string, length: number): Int32Array {
-    const known = this.#ints.get(name);
-    if (known?.length === length) return known;
-    const array = new Int32Array(memory(length, known), 0, length);
-    this.#ints.set(name, array);
-    return array;
+  /** Without memory that is used again, rows stay as they are. */
+  constructor(spare?: SpareMemory) {
+    this.#spare = spare;
   }
 
-  floats(name: string, length: number): Float32Array {
-    const known = this.#floats.get(name);
-    if (known?.length === length) return known;
-    const array = new Float32Array(memory(length, known), 0, length);
-    this.#floats.set(name, array);
-    return array;
+  ints(length: number): Int32Array {
+    return new Int32Array(this.#take(length), 0, length);
   }
 
-  /** Keeps no memory while no pass needs it. */
+  floats(length: number): Float32Array {
+    return new Float32Array(this.#take(length), 0, length);
+  }
+
+  /** Nobody reads them any more. */
   free(): void {
-    this.#ints.clear();
-    this.#floats.clear();
+    for (let buffer = this.#taken.pop(); buffer; buffer = this.#taken.pop()) this.#spare?.give(buffer);
+  }
+
+  #take(length: number): ArrayBuffer {
+    if (!this.#spare || length === 0) return new ArrayBuffer(4 * length);
+    const buffer = this.#spare.take(4 * length);
+    this.#taken.push(buffer);
+    return buffer;
   }
 }
 
@@ -57,8 +54,12 @@ export class Rows {
   readonly taps: Int32Array | undefined;
   readonly hidden: Float32Array | undefined;
 
-  /** Without `memory` of a sequence, what earlier passes gave stays as it is. */
-  constructor(sizes: RowSizes, count: number, want: Want, memory = new RowMemory()) {
+  readonly #memory: RowMemory;
+  /** Texts that have not read them to the end. */
+  #readers: number;
+
+  /** For `readers` texts; without `spare`, they stay as they are. */
+  constructor(sizes: RowSizes, count: number, want: Want, spare?: SpareMemory, readers = 1) {
     const { topK, logits = false, taps = [] } = want;
     if (!Number.isInteger(topK) || topK < 0 || topK > Math.min(256, sizes.vocabSize)) {
       throw new RangeError(`topK is ${topK}; give an integer from 0 to ${Math.min(256, sizes.vocabSize)}`);
@@ -72,13 +73,21 @@ export class Rows {
     this.count = count;
     this.vocabSize = sizes.vocabSize;
     this.hiddenSize = sizes.hiddenSize;
-    this.tokens = memory.ints("tokens", count * topK);
-    this.logProbs = memory.floats("logProbs", count * topK);
-    if (logits) this.logits = memory.floats("logits", count * sizes.vocabSize);
+    const memory = new RowMemory(spare);
+    this.#memory = memory;
+    this.#readers = readers;
+    this.tokens = memory.ints(count * topK);
+    this.logProbs = memory.floats(count * topK);
+    if (logits) this.logits = memory.floats(count * sizes.vocabSize);
     if (taps.length > 0) {
       this.taps = Int32Array.from(taps);
-      this.hidden = memory.floats("hidden", taps.length * count * sizes.hiddenSize);
+      this.hidden = memory.floats(taps.length * count * sizes.hiddenSize);
     }
+  }
+
+  /** One of the texts needs them no more. */
+  release(): void {
+    if (--this.#readers === 0) this.#memory.free();
   }
 }
 

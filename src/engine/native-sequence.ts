@@ -6,7 +6,7 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import { type Cache, commitStatus, type PassFailure, type PassTree } from "./binding.ts";
 import { FirstPart } from "./first-part.ts";
-import { NativePass, RowMemory, Rows } from "./native-pass.ts";
+import { NativePass, Rows } from "./native-pass.ts";
 import type { NativeTarget } from "./native-target.ts";
 
 export class NativeSequence implements TargetSequence {
@@ -16,8 +16,8 @@ export class NativeSequence implements TargetSequence {
   #length = 0;
   /** Nodes that have run through the first layers and are pending. */
   #part: FirstPart | undefined;
-  /** Of the rows of its newest pass. */
-  readonly #memory = new RowMemory();
+  /** Those of its newest pass. */
+  #rows: Rows | undefined;
   #disposed = false;
 
   constructor(target: NativeTarget, cache: Cache, capacity: number) {
@@ -46,7 +46,9 @@ export class NativeSequence implements TargetSequence {
       for (let done = 0; done < tokens.length; ) {
         this.#checkAlive();
         const chunk = tokens.slice(done, done + target.maxNodes);
-        const rows = new Rows(target, chunk.length, want ?? { topK: 0 });
+        this.hold(undefined);
+        const rows = new Rows(target, chunk.length, want ?? { topK: 0 }, target.spare);
+        this.hold(rows);
         await this.#settle(
           target.run(
             {
@@ -73,6 +75,7 @@ export class NativeSequence implements TargetSequence {
         signal?.throwIfAborted();
       }
     } finally {
+      this.hold(undefined);
       signal?.removeEventListener("abort", onAbort);
     }
   }
@@ -84,7 +87,7 @@ export class NativeSequence implements TargetSequence {
       // States before its last layer are not kept: who wants them has all layers run.
       if (!want.taps?.some((tap) => tap < part.layers)) return await this.#forwardRest(part, tree, want);
     }
-    const [pass] = await this.#target.forwardAll([{ sequence: this, tree, first }], want, this.#memory);
+    const [pass] = await this.#target.forwardAll([{ sequence: this, tree, first }], want);
     return pass!;
   }
 
@@ -108,6 +111,12 @@ export class NativeSequence implements TargetSequence {
   /** A pass through all layers follows: what has run through the first ones alone is lost. */
   dropPart(): void {
     this.#part = undefined;
+  }
+
+  /** Takes the rows of its newest pass; those of the one before nobody reads any more. */
+  hold(rows: Rows | undefined): void {
+    this.#rows?.release();
+    this.#rows = rows;
   }
 
   /** Throws RangeError or EspalierError when `tree` is too large, has no node `first`, or does not fit behind the text. */
@@ -151,7 +160,7 @@ export class NativeSequence implements TargetSequence {
   rollback(): void {
     this.#checkAlive();
     this.#part = undefined;
-    this.#memory.free();
+    this.hold(undefined);
     this.#target.binding.cacheRollback(this.cache);
   }
 
@@ -213,6 +222,7 @@ export class NativeSequence implements TargetSequence {
     if (this.#disposed) return;
     this.#disposed = true;
     await this.#target.idle();
+    this.hold(undefined);
     this.#target.binding.release(this.cache);
   }
 
@@ -243,7 +253,9 @@ export class NativeSequence implements TargetSequence {
         keep(node, rows.subarray(i * target.hiddenSize, (i + 1) * target.hiddenSize));
       this.#arrange(at);
     }
-    const rows = new Rows(target, tree.size, want, this.#memory);
+    this.hold(undefined);
+    const rows = new Rows(target, tree.size, want, target.spare);
+    this.hold(rows);
     const trees = [{ cache: this.cache, ...treeOf(tree), first: 0 }];
     await target.run({ rows, trees, from: layers, input: states });
     return new NativePass(rows, 0, tree.size);

@@ -7,11 +7,12 @@ import { setImmediate } from "node:timers/promises";
 import type { ModelConfig } from "../checkpoint/config.ts";
 import { EspalierError } from "../errors.ts";
 import { attended } from "../plan/attended.ts";
+import { SpareMemory } from "../target/spare-memory.ts";
 import type { Pass, Target, Want } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import type { Binding, Matrix, PassFailure, PassRequest, Pool, Stack } from "./binding.ts";
-import { NativePass, type RowMemory, Rows } from "./native-pass.ts";
+import { NativePass, Rows } from "./native-pass.ts";
 import { NativeSequence } from "./native-sequence.ts";
 import { stackSpec } from "./stack-spec.ts";
 import type { Weights } from "./weights.ts";
@@ -51,6 +52,8 @@ export class NativeTarget implements Target {
   readonly config: ModelConfig;
   readonly maxNodes = MAX_NODES;
   readonly threads: number;
+  /** What rows of passes lie in, and features of a head. */
+  readonly spare = new SpareMemory();
   readonly #weights: Weights;
   readonly #pool: Pool;
   readonly #stack: Stack;
@@ -154,7 +157,7 @@ export class NativeTarget implements Target {
     return new NativeSequence(this, cache, capacity);
   }
 
-  /** Costs little more than a pass over one tree of as many nodes; at most 64 trees. Its rows lie in `memory`, if that is given. */
+  /** Costs little more than a pass over one tree of as many nodes; at most 64 trees. */
   async forwardAll(
     batch: readonly {
       readonly sequence: NativeSequence;
@@ -162,19 +165,22 @@ export class NativeTarget implements Target {
       readonly first?: NodeIndex;
     }[],
     want: Want,
-    memory?: RowMemory,
   ): Promise<Pass[]> {
     let count = 0;
     for (const { tree, first = 0 } of batch) count += tree.size - first;
     if (count > this.maxNodes) {
       throw new RangeError(`a pass of ${count} nodes; the engine takes at most ${this.maxNodes}`);
     }
-    const rows = new Rows(this, count, want, memory);
+    for (const { sequence, tree, first = 0 } of batch) {
+      sequence.checkTree(tree, first);
+      sequence.dropPart();
+      sequence.hold(undefined);
+    }
+    const rows = new Rows(this, count, want, this.spare, batch.length);
+    for (const { sequence } of batch) sequence.hold(rows);
     await this.run({
       rows,
       trees: batch.map(({ sequence, tree, first = 0 }) => {
-        sequence.checkTree(tree, first);
-        sequence.dropPart();
         return {
           cache: sequence.cache,
           tokens: tree.tokens,

@@ -5,6 +5,7 @@
 
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
+import type { SpareMemory } from "./spare-memory.ts";
 
 /** One row per new node. Its arrays are valid until the sequence's next pass. */
 export interface HeadPass {
@@ -57,6 +58,8 @@ export interface DraftHead extends AsyncDisposable {
   /** Tokens it can guess. */
   readonly draftVocab: ArrayLike<TokenId>;
   readonly maxNodes: number;
+  /** Where its drafters have memory for features and states from. Default: each its own. */
+  readonly spare?: SpareMemory;
   /** Makes it ready for sequences, if it is not. For heads whose weights are read when they are first needed; throws EspalierError. */
   load?(): Promise<void>;
   /** Throws EspalierError "out-of-memory". */
