@@ -10,7 +10,7 @@ import { DraftTree } from "../tree/draft-tree.ts";
 import type { TokenId } from "../types.ts";
 
 /** Milliseconds that a start may be held up, and steps at most. */
-const MOST_MS = 40;
+const MOST_MS = 30;
 const STEPS = 40;
 /** Tokens of the text at first, and those that a step adds. */
 const TEXT = 8;
