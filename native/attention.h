@@ -24,17 +24,24 @@ INLINE vf load_kv(const void *from, size_t index, const bool half) {
 
 #define KEY_VECTORS (ESP_KEY_TILE / LANES)
 
-/* Scores of `count` queries, packed as [head][count], at the positions of one tile. */
-INLINE void tile_scores(const uint8_t *keys, int32_t head, const float *packed, const int count, float *scores,
+/* Vectors of keys that wait in registers for all queries; with few registers one. */
+#define KEYS_AT_ONCE (LANES == 16 ? KEY_VECTORS : 1)
+
+/* Scores of `count` queries, [count][head], at the positions of one tile. */
+INLINE void tile_scores(const uint8_t *keys, int32_t head, const float *query, const int count, float *scores,
                         const bool half) {
   const size_t line = ESP_KEY_TILE * (half ? sizeof(uint16_t) : sizeof(float));
   vf sum[MOST_SCORE_QUERIES][KEY_VECTORS] = {{{0}}};
-  for (int32_t d = 0; d < head; d++, keys += line, packed += count) {
+  for (int32_t d = 0; d < head; d++, keys += line) {
     __builtin_prefetch(keys + AHEAD_OF_ATTENTION);
-    _Pragma("GCC unroll 8") for (int v = 0; v < KEY_VECTORS; v++) {
-      vf key = load_kv(keys, (size_t)(v * LANES), half);
+    _Pragma("GCC unroll 8") for (int from = 0; from < KEY_VECTORS; from += KEYS_AT_ONCE) {
+      vf key[KEYS_AT_ONCE];
+      _Pragma("GCC unroll 8") for (int v = 0; v < KEYS_AT_ONCE; v++) key[v] = load_kv(keys, (size_t)((from + v) * LANES), half);
       _Pragma("GCC unroll 12") for (int i = 0; i < count; i++) {
-        sum[i][v] = multiply_add(key, splat(packed[i]), sum[i][v]);
+        const vf value = splat(query[(size_t)i * (size_t)head + (size_t)d]);
+        _Pragma("GCC unroll 8") for (int v = 0; v < KEYS_AT_ONCE; v++) {
+          sum[i][from + v] = multiply_add(key[v], value, sum[i][from + v]);
+        }
       }
     }
   }
@@ -52,26 +59,15 @@ INLINE int32_t block_of_queries(int32_t left) {
   return 1;
 }
 
-INLINE void pack_queries(const float *const *query, int32_t count, int32_t head, float *packed) {
-  for (int32_t i = 0, block; i < count; i += block) {
-    block = block_of_queries(count - i);
-    for (int32_t j = 0; j < block; j++) {
-      const float *from = query[i + j];
-      for (int32_t d = 0; d < head; d++) packed[d * block + j] = from[d];
-    }
-    packed += block * head;
-  }
-}
-
 /* Scores of all queries at `tiles` tiles. */
-INLINE void all_scores(const uint8_t *keys, int32_t tiles, int32_t head, const float *packed, int32_t count,
+INLINE void all_scores(const uint8_t *keys, int32_t tiles, int32_t head, const float *queries, int32_t count,
                        float *scores, const bool half) {
   const size_t tile_bytes = (size_t)head * ESP_KEY_TILE * (half ? sizeof(uint16_t) : sizeof(float));
   for (int32_t tile = 0; tile < tiles; tile++) {
     const uint8_t *from = keys + (size_t)tile * tile_bytes;
     for (int32_t i = 0, block; i < count; i += block) {
       block = block_of_queries(count - i);
-      const float *query = packed + (size_t)i * (size_t)head;
+      const float *query = queries + (size_t)i * (size_t)head;
       float *to = scores + (size_t)i * ESP_SPAN + (size_t)tile * ESP_KEY_TILE;
       switch (block) {
 #if MOST_SCORE_QUERIES >= 12
@@ -186,17 +182,16 @@ INLINE void attend(const EspAttention *work, const bool half) {
   const int32_t queries = work->rows * group;
   const size_t unit = half ? sizeof(uint16_t) : sizeof(float);
   float *scores = work->scratch, *pending = scores + ESP_QUERIES * ESP_SPAN, *partial = pending + ESP_QUERIES * ESP_SPAN;
-  float *packed = partial + (size_t)ESP_QUERIES * (size_t)head;
+  float *together = partial + (size_t)ESP_QUERIES * (size_t)head; /* [queries][head] */
   const uint8_t *pending_keys = work->kv.pending + work->kv.offset;
-  const float *query[ESP_QUERIES];
   int32_t deepest = 0, first_seen[ESP_QUERIES], lowest = INT32_MAX;
   for (int32_t row = 0; row < work->rows; row++) {
-    for (int32_t h = 0; h < group; h++) query[row * group + h] = work->queries[row] + (size_t)h * (size_t)head;
+    const size_t all = (size_t)(group * head);
+    memcpy(together + (size_t)row * all, work->queries[row], all * sizeof *together);
     if (work->depths[row] > deepest) deepest = work->depths[row];
     first_seen[row] = esp_first_seen(length + work->depths[row], work->window);
     if (first_seen[row] < lowest) lowest = first_seen[row];
   }
-  pack_queries(query, queries, head, packed);
   for (int32_t span = work->span_from; span < work->span_to; span++) {
     const int32_t from = span * ESP_SPAN;
     const int32_t committed = length - from < 0 ? 0 : length - from < ESP_SPAN ? length - from : ESP_SPAN;
@@ -205,7 +200,7 @@ INLINE void attend(const EspAttention *work, const bool half) {
     const int32_t unseen = lowest > from ? lowest - from : 0, tile_from = unseen / ESP_KEY_TILE;
     const int32_t tiles = (committed + ESP_KEY_TILE - 1) / ESP_KEY_TILE - tile_from;
     if (tiles > 0) {
-      all_scores(keys + (size_t)(tile_from * ESP_KEY_TILE) * (size_t)head * unit, tiles, head, packed, queries,
+      all_scores(keys + (size_t)(tile_from * ESP_KEY_TILE) * (size_t)head * unit, tiles, head, together, queries,
                  scores + tile_from * ESP_KEY_TILE, half);
     }
     /* Depths whose positions lie in this span. */
@@ -218,7 +213,7 @@ INLINE void attend(const EspAttention *work, const bool half) {
         const uint16_t node = work->ancestors[row][d];
         const size_t tile = node / ESP_KEY_TILE;
         if (!tile_done[tile]) {
-          all_scores(pending_keys + tile * ESP_KEY_TILE * (size_t)head * unit, 1, head, packed, queries,
+          all_scores(pending_keys + tile * ESP_KEY_TILE * (size_t)head * unit, 1, head, together, queries,
                      pending + tile * ESP_KEY_TILE, half);
           tile_done[tile] = true;
         }
