@@ -25,10 +25,8 @@ export class EagleDrafter implements Drafter {
   readonly #contextLength: number;
   readonly #rows: HeadRows;
   readonly #pending: PendingDraft;
-  /** By place in `#pending`, what a node's children take for a feature: hiddenSize values each. */
+  /** By place in `#pending`, what a node's children take for a feature, or its parent's while it runs: hiddenSize values each. */
   readonly #states: SpareFloats;
-  /** The same of the parents of nodes that are to run. */
-  readonly #input: SpareFloats;
   readonly #answers: Answers;
   #passes = 0;
 
@@ -42,7 +40,6 @@ export class EagleDrafter implements Drafter {
     this.#rows = new HeadRows(head, contextLength, 1);
     this.#pending = new PendingDraft(head.maxNodes);
     this.#states = new SpareFloats(head.spare);
-    this.#input = new SpareFloats(head.spare);
     this.#answers = new Answers(odds);
   }
 
@@ -97,7 +94,6 @@ export class EagleDrafter implements Drafter {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#rows[Symbol.asyncDispose]();
     this.#states.free();
-    this.#input.free();
   }
 
   /** Runs the new rows, root last; false when there is none. */
@@ -117,7 +113,8 @@ export class EagleDrafter implements Drafter {
       lastOnly: true,
     });
     this.#passes++;
-    this.#keep(pass.states, 0);
+    this.#states.reserve(pass.states.length);
+    this.#states.values.set(pass.states);
     this.#answers.note(this.#pending.root, pass, 0);
     return true;
   }
@@ -133,21 +130,16 @@ export class EagleDrafter implements Drafter {
     const count = pending.tree.size - first;
     if (count === 0) return;
     const width = this.#head.hiddenSize;
-    this.#input.reserve(count * width);
-    const input = this.#input.values;
-    for (let i = 0; i < count; i++) {
-      const parent = pending.tree.parents[first + i]!;
-      input.set(this.#states.values.subarray(parent * width, (parent + 1) * width), i * width);
+    this.#states.reserve((first + count) * width);
+    const { values } = this.#states;
+    for (let place = first; place < first + count; place++) {
+      const parent = pending.tree.parents[place]!;
+      values.copyWithin(place * width, parent * width, (parent + 1) * width);
     }
+    const input = values.subarray(first * width, (first + count) * width);
     const pass = await this.#rows.sequence.forward({ tree: pending.tree, first, input, from: "head", topK });
     this.#passes++;
-    this.#keep(pass.states, first * width);
+    input.set(pass.states);
     for (let i = 0; i < count; i++) this.#answers.note(first + i, pass, i);
-  }
-
-  /** Keeps states from value `at` on. */
-  #keep(states: Float32Array, at: number): void {
-    this.#states.reserve(at + states.length);
-    this.#states.values.set(states, at);
   }
 }

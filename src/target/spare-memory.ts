@@ -15,8 +15,9 @@ export class SpareMemory {
   /** At least so many bytes, of any content: a power of two. */
   take(bytes: number): ArrayBuffer {
     const size = Math.max(SMALLEST, 2 ** Math.ceil(Math.log2(bytes)));
-    const at = this.#spare.findLastIndex(({ byteLength }) => byteLength === size);
-    return at < 0 ? new ArrayBuffer(size) : this.#remove(at);
+    for (let at = this.#spare.length - 1; at >= 0; at--)
+      if (this.#spare[at]!.byteLength === size) return this.#remove(at);
+    return new ArrayBuffer(size);
   }
 
   /** Takes back what nobody reads any more. */
@@ -27,9 +28,12 @@ export class SpareMemory {
   }
 
   #remove(at: number): ArrayBuffer {
-    const [buffer] = this.#spare.splice(at, 1);
-    this.#bytes -= buffer!.byteLength;
-    return buffer!;
+    const spare = this.#spare;
+    const buffer = spare[at]!;
+    this.#bytes -= buffer.byteLength;
+    for (let next = at + 1; next < spare.length; next++) spare[next - 1] = spare[next]!;
+    spare.pop();
+    return buffer;
   }
 }
 
