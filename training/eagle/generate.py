@@ -24,6 +24,7 @@ from story.teacher import read_tokenizer
 
 from .conversation import Wrapping, wrapping
 from .prompts import KINDS, SOURCES, Prompt, Told
+from .reading import Reading
 from .target import Target
 from .texts import Shards, Text
 from .writer import GREEDY, Writer
@@ -44,13 +45,18 @@ class Job:
     spans: list[tuple[int, int]] = field(default_factory=list)  # of answers
 
     @property
+    def most(self) -> int:
+        """Tokens that come next; 0: as many as an answer may have."""
+        return INVENTING if self.inventing else self.prompt.most
+
+    @property
     def temperature(self) -> float:
         return 1.0 if self.inventing else GREEDY if self.greedy else WARM
 
 
-def word_requests(path: str, wraps: Wrapping, source: str, seed: str, longest: int, told, out) -> None:
+def word_requests(path: str, wraps: Wrapping, source: str, documents: Path | None, seed: str, longest: int, told, out) -> None:
     """A process that makes jobs, and hears of answers to make more of."""
-    tokenizer, chat, chance = read_tokenizer(path), SOURCES[source](seed), random.Random(seed)
+    tokenizer, chat, chance = read_tokenizer(path), Reading(seed, documents) if documents else SOURCES[source](seed), random.Random(seed)
     encode = lambda text: tokenizer.encode(text).ids  # noqa: E731
     while True:
         jobs = []
@@ -61,7 +67,8 @@ def word_requests(path: str, wraps: Wrapping, source: str, seed: str, longest: i
                 except queue.Empty:
                     break
             prompt, after = chat.next(), chat.follow_up()
-            ids = wraps.before + (encode(prompt.text) + wraps.between if prompt.text else [])
+            ids = encode(prompt.text) if prompt.raw else wraps.before + (encode(prompt.text) + wraps.between if prompt.text else [])
+            after = None if prompt.raw else after
             if len(ids) <= longest:
                 jobs.append(Job(prompt, ids, not prompt.text, chance.random() < 0.5, None if after is None else encode(after) if after else []))
         out.put(jobs)
@@ -164,7 +171,7 @@ class Loop:
                 tokens[i, : lengths[i]] = torch.tensor(job.ids)
             self.writer.prefill(
                 number([slot for slot, _ in batch]), tokens.to(device, non_blocking=True), number(lengths), number([job.temperature for _, job in batch]),
-                number([INVENTING if job.inventing else self.answer for _, job in batch]),
+                number([job.most or self.answer for _, job in batch]),
             )  # fmt: skip
 
     def run(self, seconds: float, tokens: int, every: int = 8) -> None:
@@ -193,6 +200,7 @@ def main() -> None:
     parser.add_argument("--target", required=True, help="GGUF file")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--source", choices=SOURCES, default="chat")
+    parser.add_argument("--documents", type=Path, help="of `eagle.gather`, for half of the requests")
     parser.add_argument("--grams", type=Path, help="hashes of `story.overlap`: what shares a run of words with them is dropped")
     parser.add_argument("--seconds", type=float, default=200)
     parser.add_argument("--tokens", type=int, default=10**12, help="of answers")
@@ -214,7 +222,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     jobs, finished, told = context.Queue(maxsize=100), context.Queue(), context.Queue(maxsize=400)
     words = [
-        context.Process(target=word_requests, args=(args.target, wraps, args.source, f"{args.seed}/{n}", args.length - args.answer, told, jobs), daemon=True) for n in range(args.workers)
+        context.Process(target=word_requests, args=(args.target, wraps, args.source, args.documents, f"{args.seed}/{n}", args.length - args.answer, told, jobs), daemon=True) for n in range(args.workers)
     ]
     keeper = context.Process(target=keep_texts, args=(args.target, args.out, args.grams, args.held_out, finished, told))
     for process in (*words, keeper):

@@ -115,6 +115,16 @@ class Head(nn.Module):
         if c.kind == "eagle-1":
             self.feature_norm.weight.copy_(target.norm)
 
+    @torch.no_grad()
+    def begin_with(self, other: Head, its_vocab: torch.Tensor, draft_vocab: torch.Tensor) -> None:
+        """Weights of a head of the same shape, on top of `begin`: tokens that it has no row for keep the target's."""
+        place = {token: row for row, token in enumerate(its_vocab.tolist())}
+        pairs = torch.tensor([(row, place[token]) for row, token in enumerate(draft_vocab.tolist()) if token in place])
+        for (name, mine), theirs in zip(self.named_parameters(), other.parameters(), strict=True):
+            if name != "output.weight":
+                mine.copy_(theirs)
+        self.output.weight[pairs[:, 0]] = other.output.weight[pairs[:, 1]]
+
     def feature(self, taps: list[torch.Tensor]) -> torch.Tensor:
         """The target's feature g of committed positions, from its taps [batch, length, hidden]."""
         c = self.shape
@@ -135,14 +145,15 @@ class Head(nn.Module):
         """One more row of as many chains as there are committed rows: chain r drafts behind committed row r.
 
         Without `past`, the committed rows themselves, causal. Else past[0] are the committed rows and past[d] the chains' rows of depth d:
-        row r sees committed rows up to r, its own chain and itself.
+        row r sees committed rows up to r, its own chain and itself. There may be chains behind the last committed rows alone.
         """
         layer, u = self.blk[0], self.enter(embedded, feature, noise)
         q, k, v = layer.project(u, positions)
         seen = None
         if past:
-            own = torch.eye(q.shape[1], dtype=torch.bool, device=q.device)
-            seen = torch.cat([torch.ones_like(own).tril(), *[own] * len(past)], 1)
+            own, committed = torch.eye(q.shape[1], dtype=torch.bool, device=q.device), past[0].keys.shape[1]
+            before = torch.ones(q.shape[1], committed, dtype=torch.bool, device=q.device).tril(committed - q.shape[1])
+            seen = torch.cat([before, *[own] * len(past)], 1)
         keys, values = (torch.cat([getattr(rows, name) for rows in past] + [own], 1) for name, own in (("keys", k), ("values", v)))
         return Rows(layer.leave(u, layer.attend(q, keys, values, seen)), k, v)
 

@@ -40,6 +40,7 @@ def pipeline(args: argparse.Namespace) -> bool:
     log, texts, checkpoint = work / f"{args.name}.log", work / "texts", work / f"{args.kind}.pt"
     target = ["--target", args.target.resolve()]
     grams = ["--grams", args.grams.resolve()] if args.grams else []
+    grams += ["--documents", args.documents.resolve()] if args.documents else []
     stage("eagle.generate", *target, "--out", texts, "--source", args.source, "--seconds", args.generate_seconds, "--slots", args.slots, "--length", args.length,
           "--answer", args.answer, "--workers", args.workers, "--tokens", args.tokens, "--held-out", args.held_out, *grams, log=log)  # fmt: skip
     formats = ["--layer", args.layer, "--output", args.output]
@@ -48,7 +49,8 @@ def pipeline(args: argparse.Namespace) -> bool:
         options = ["--texts", texts, "--out", checkpoint, "--kind", args.kind, "--vocab", args.vocab, "--seconds", args.train_seconds, "--stage-seconds", left]
         options += ["--inner", args.inner] if args.inner else []
         options += ["--text-rows"] if args.text_rows else []
-        stage("eagle.train", *target, *options, *formats, "--tokens", args.step_tokens, "--steps", args.steps, log=log)
+        options += ["--init", args.init.resolve()] if args.init else []
+        stage("eagle.train", *target, *options, *formats, "--tokens", args.step_tokens, "--steps", args.steps, "--rate", args.rate, log=log)
     if not checkpoint.exists():
         return False
     heads = []
@@ -75,11 +77,14 @@ def smoke(args: argparse.Namespace) -> None:
     shutil.rmtree(work, ignore_errors=True)
     target = ROOT.parent / "models" / "espalier-tiny" / "espalier-tiny.gguf"
     tiny = {"target": target, "source": "stories", "slots": 16, "length": 112, "answer": 72, "workers": 1, "tokens": 1400, "inner": 256, "vocab": 1024, "step_tokens": 512,
-            "steps": 4, "count": 2, "held_out": 4, "layer": "q4_0", "export_vocab": None, "out": None}  # fmt: skip
+            "steps": 4, "count": 2, "held_out": 4, "layer": "q4_0", "export_vocab": None, "out": None, "documents": None, "init": None}  # fmt: skip
     for kind, text_rows in (("eagle-fused", True), ("eagle-1", False)):
         pipeline(argparse.Namespace(**vars(args) | tiny | {"kind": kind, "name": kind, "work": work, "text_rows": text_rows}))
         check = ["node", ROOT.parent / "scripts" / "check-head.mjs", work / f"{kind}.gguf", target]
         subprocess.run([*map(str, check)], check=True)
+    documents = work / "documents.jsonl.gz"
+    stage("eagle.gather", f"prose:docs:{ROOT.parent / 'docs'}", f"code:eagle:{HERE}", "--out", documents, log=work / "gather.log")
+    stage("eagle.reading", documents, "--count", 300, "--kinds", log=work / "gather.log")
     few = ["--seconds", 5, "--tokens", 512, "--batch", 64, "--held-out", 2]
     stage("ldlp.train", "--target", target, "--head", work / "eagle-fused.gguf", "--texts", work / "texts", "--out", work / "ldlp.gguf", *few, log=work / "ldlp.log")
 
@@ -93,6 +98,9 @@ def main() -> None:
     parser.add_argument("--name", default="eagle", help="of the head and its file")
     parser.add_argument("--kind", choices=("eagle-1", "eagle-fused"), default="eagle-fused")
     parser.add_argument("--source", choices=("chat", "stories"), default="chat")
+    parser.add_argument("--documents", type=Path, help="see `eagle.generate`")
+    parser.add_argument("--init", type=Path, help="see `eagle.train`")
+    parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--grams", type=Path, help="hashes of `story.overlap`")
     parser.add_argument("--inner", type=int)
     parser.add_argument("--vocab", type=int, default=16384)

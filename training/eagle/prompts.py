@@ -1,6 +1,8 @@
 """What the target is asked. Nothing comes from outside: lists of our own, turns that the target invents, and texts that it wrote.
 
     python -m eagle.prompts --count 20        shows some (without an own text of the target, so without the kinds that need one)
+
+reading.py adds requests around documents that people wrote.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ from story.words import NAMES
 
 from . import words
 
-KINDS = ("invented", "question", "code", "sum", "text", "documents", "language", "from-language", "story")
+KINDS = (
+    "invented", "question", "code", "sum", "text", "documents", "language", "from-language", "story",
+    "reading", "passages", "asking", "name", "foreign", "edit", "raw",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,9 @@ class Prompt:
     kind: str
     text: str  # empty: the target invents the request
     language: str = ""  # that the answer is asked to be in, where it is not English
+    about: dict | None = None  # the passage that a question is wanted about
+    most: int = 0  # tokens of the answer; 0: as many as any answer may have
+    raw: bool = False  # no chat around it
 
 
 @dataclass(frozen=True)
@@ -53,11 +61,11 @@ class Chat:
     def __init__(self, seed: str):
         self.rng = random.Random(seed)
         self.english: deque[Told] = deque(maxlen=3000)
-        self.foreign: deque[Told] = deque(maxlen=500)
+        self.foreign_told: deque[Told] = deque(maxlen=500)
 
     def hear(self, told: Told) -> None:
         if told.prompt.language:
-            self.foreign.append(told)
+            self.foreign_told.append(told)
         elif len(told.answer) > 80:
             self.english.append(told)
 
@@ -71,9 +79,13 @@ class Chat:
     def next(self) -> Prompt:
         rng = self.rng
         kind = rng.choices(list(self.SHARES), list(self.SHARES.values()))[0]
-        if kind in ("text", "documents") and len(self.english) < 4 or kind == "from-language" and not self.foreign:
-            kind = "question"
-        return Prompt(kind, *getattr(self, kind.replace("-", "_"))())
+        kind = kind if self.ready(kind) else "question"
+        made = getattr(self, kind.replace("-", "_"))()
+        return made if isinstance(made, Prompt) else Prompt(kind, *made)
+
+    def ready(self, kind: str) -> bool:
+        """Whether there are answers enough for a request of a kind."""
+        return len(self.english) >= 4 if kind in ("text", "documents") else bool(self.foreign_told) if kind == "from-language" else True
 
     def invented(self) -> tuple[str]:
         return ("",)
@@ -113,7 +125,7 @@ class Chat:
         return fill(self.rng.choice(words.IN_A_LANGUAGE), self.rng, language=language), language
 
     def from_language(self) -> tuple[str]:
-        told = self.rng.choice(self.foreign)
+        told = self.rng.choice(self.foreign_told)
         text = self.part(told.answer, self.rng.choice((120, 300)))
         return (fill(self.rng.choice(words.FROM_A_LANGUAGE), self.rng, text=text, language=told.prompt.language),)
 

@@ -76,11 +76,19 @@ def read_texts(place: Path) -> list[Text]:
     return found
 
 
-def most_frequent(texts: list[Text], rows: int, vocab: int) -> tuple[np.ndarray, float]:
-    """The tokens chosen most often, most frequent first, and their share of all that was chosen. Tokens never chosen come last, by their ids."""
+def most_frequent(texts: list[Text], rows: int, vocab: int, first: bool = False) -> tuple[np.ndarray, float]:
+    """The tokens chosen most often, most frequent first, and their share of all that was chosen. Tokens never chosen come last, by their ids.
+
+    With `first` a token counts where its text has not had it, and the share is of such tokens: a head with text rows can guess the others anyway.
+    """
     counts = np.zeros(vocab, np.int64)
     for text in texts:
-        counts += np.bincount(text.tokens[text.chosen], minlength=vocab)
+        chosen = text.chosen
+        if first:
+            new = np.zeros(len(chosen), bool)
+            new[np.unique(text.tokens, return_index=True)[1]] = True
+            chosen = chosen & new
+        counts += np.bincount(text.tokens[chosen], minlength=vocab)
     order = np.argsort(-counts, kind="stable")[:rows]
     return order, counts[order].sum() / max(1, counts.sum())
 
@@ -103,11 +111,11 @@ def batched(texts: list[Text]) -> Batch:
 
 
 def batches(texts: list[Text], tokens: int, seed: int):
-    """Batches of about `tokens` tokens, each of texts of about one length, in random order; every text once."""
+    """Batches of about `tokens` tokens, each of texts of about one length, and of about one length up to their answers, in random order; every text once."""
     rng = np.random.default_rng(seed)
     order, groups = rng.permutation(len(texts)), []
-    for begin in range(0, len(order), 2048):
-        part = sorted(order[begin : begin + 2048].tolist(), key=lambda n: len(texts[n].tokens))
+    for begin in range(0, len(order), 8192):
+        part = sorted(order[begin : begin + 8192].tolist(), key=lambda n: (len(texts[n].tokens) // ROUND, texts[n].first))
         while part:
             longest = -(-len(texts[part[-1]].tokens) // ROUND) * ROUND
             take = max(1, tokens // longest)

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
+from .files import read_head
 from .head import Head, Rows, shape_for
 from .loop import FORMATS, Trainer, add_options, split, train
 from .moment import moment
@@ -79,6 +81,7 @@ class Losses:
             taps = target.taps(tokens, (*head.shape.taps, layers))
             final = target.final(taps[-1])
             judged = learnt(batch.chosen, 0)  # row r: position r + 1 says what is right
+            start = int(judged.any(0).float().argmax()) // 64 * 64  # no chain behind an earlier row is judged
             place = judged.flatten().cumsum(0).view_as(judged) - 1
             now = moment(target, self.draft_vocab, tokens, self.text_rows)
             right = self.judge.distributions(final[:, 1:][judged], now.others)
@@ -88,16 +91,17 @@ class Losses:
         past: list[Rows] = []
         loss, told = 0.0, []
         for depth in range(self.depths):
-            past.append(head.follow(ahead(embedded, depth), feature, rows + depth, past, self.noise if learning else 0.0))
-            feature = past[-1].state
-            counts = learnt(batch.chosen, depth)
-            wanted, known = right[ahead(place.unsqueeze(-1), depth)[..., 0][counts]], now.known[counts]
+            part = slice(start if depth else 0, None)
+            past.append(head.follow(ahead(embedded, depth)[:, part], feature, rows[part] + depth, past, self.noise if learning else 0.0))
+            feature = past[-1].state if depth else past[-1].state[:, start:]
+            counts = learnt(batch.chosen, depth)[:, start:]
+            wanted, known = right[ahead(place.unsqueeze(-1), depth)[:, start:, 0][counts]], now.known[:, start:][counts]
             wanted[:, self.judge.own :] *= known  # a chain can guess what stood in the text up to its root
             guessed = head.guess(feature[counts], now.rows, known)
             cross = -(wanted * guessed).sum() / max(1, len(guessed))
             loss = loss + DECAY**depth * cross
             if head.shape.kind == "eagle-1":
-                near = F.smooth_l1_loss(head.output_norm(feature[counts]).float(), target.final(ahead(taps[-1][:, 1:], depth)[counts]).float())
+                near = F.smooth_l1_loss(head.output_norm(feature[counts]).float(), target.final(ahead(taps[-1][:, 1:], depth)[:, start:][counts]).float())
                 loss = loss + DECAY**depth * REGRESSION * near
             with torch.no_grad():
                 told.append(torch.stack((cross.detach(), (guessed.argmax(-1) == wanted.argmax(-1)).float().mean())))
@@ -113,6 +117,7 @@ def main() -> None:
     parser.add_argument("--text-rows", action="store_true", help="learn beside the target's own output rows of the other tokens that a text has had so far, as a runtime uses them")
     parser.add_argument("--depths", type=int, help="rows of a roll-out; 4, for eagle-1 1")
     parser.add_argument("--output", choices=FORMATS, default="q4_1", help="format of the output matrix")
+    parser.add_argument("--init", type=Path, help="file of a head of the same shape, to begin with its weights")
     parser.add_argument("--noise", type=float, help="on features; 0, for eagle-1 0.1")
     args = parser.parse_args()
     entered = time.time()
@@ -121,13 +126,16 @@ def main() -> None:
     learn, aside = split(read_texts(args.texts), args.held_out)
     first = args.kind == "eagle-1"
     depths, noise = args.depths or (1 if first else 4), (0.1 if first else 0.0) if args.noise is None else args.noise
-    rows, share = most_frequent(learn, min(args.vocab, target.shape.vocab), target.shape.vocab)
+    rows, share = most_frequent(learn, min(args.vocab, target.shape.vocab), target.shape.vocab, args.text_rows)
     saved = torch.load(args.out, map_location=device) if args.out.exists() else None
     draft_vocab = saved["draft_vocab"].cpu() if saved else torch.from_numpy(rows)
     shape = shape_for(target, args.kind, args.inner or target.shape.inner, len(draft_vocab))
     torch.manual_seed(1)
     head = Head(shape)
     head.begin(target, draft_vocab)
+    if args.init:
+        file = read_head(args.init, target)
+        head.begin_with(file.head, file.draft_vocab, draft_vocab)
     losses = Losses(target, head, draft_vocab, args.text_rows, depths, noise)
     trainer = Trainer(head, target, losses, lambda name: args.output if name == "output.weight" else args.layer, args.rate)
     if saved:

@@ -91,3 +91,26 @@ AFTERWARDS = """
 Tell me more.; Can you make that shorter?; Rewrite your answer for {person}.; Give an example.; Why?; Are you sure? Check it again.; Now write it as a {form}.; Rewrite it in a {style} style.; What about {topic}?; Summarize your answer in one sentence.; Translate your
 answer to {language}.; List the main points.; Can you explain the second point?; What are the limits of this?; Rewrite your last answer without using the letter e at the start of a sentence.; Do the same for {topic}.; Thanks! Which questions should I ask next?
 """.replace("\n", " ").strip().split("; ")
+
+ASKS_A_QUESTION = [
+    "Write a short question that this text answers:\n\n{text}", "{text}\n\nWrite one question about a fact in the text above.", "Ask three short questions about facts in this text, one a line:\n\n{text}",
+    "Read this and write a quiz question about it:\n\n{text}", "Write a question that begins with who, when or where and is answered here:\n\n{text}",
+]  # fmt: skip
+ON_PASSAGES = r"""
+Answer from the documents.\n\n{documents}\n\n{question}|Read these documents and answer the question behind them.\n\n{documents}\n\nQuestion: {question}\nAnswer:|{documents}\n\n{question}|Question: {question}\nUse what you find here:\n{documents}|
+Here are some search results.\n\n{documents}\n\nWhat do they say to this: {question}|Give a short answer to the question, from the context.\n\nContext: {documents}\n\nQuestion: {question}
+""".replace("\n", " ").replace("\\n", "\n").strip().split("|")
+ON_NAMES = {
+    "person": "Who was {name}?; When was {name} born?; Where did {name} live?; What is {name} famous for?; When did {name} die?; What did {name} do?; Where was {name} born and raised?; Who was {name} married to?; What did {name} write?".split("; "),
+    "place": "Where is {name}?; What is {name} known for?; How many people live in {name}?; Which country is {name} in?; When was {name} founded?; What is the weather like in {name}?; What is the capital of {name}?; Who discovered {name}?".split("; "),
+    "work": "What is {name}?; Who wrote {name}?; What is {name} about?; When did {name} come out?; Where does {name} come from?".split("; "),
+    "event": "What was {name}?; When was {name}?; Who won {name}?; Where did {name} take place?; Why did {name} happen?".split("; "),
+    "thing": "What is {name}?; What does {name} mean?; How does {name} work?; Where does the name {name} come from?; Who invented {name}?; When was {name} first used?; What is the difference between {name} and others of its kind?; What are the parts of {name}?".split("; "),
+}  # fmt: skip
+EDITS = """
+Add a docstring to this code. Return the whole code.; Add type hints to this code.; Add comments to this code.; Rename {name} to {new}.; Refactor this code so that it is easier to read.; Fix the bug in this code.; Is there a bug in this code? Give the corrected
+code.; Explain what this code does.; Write unit tests for {function}.; Translate this code to {language}.; Handle errors in the input of {function}.; Make {function} print what it does.; Add a parameter {new} to {function}, with a default, and use it.; Make this code
+shorter.; Make this code faster.; Remove all comments and docstrings.; Turn this into a class named {new}.; Change {function} so that it also returns {new}.; Use a list comprehension where it fits.; Replace {name} by a constant at the top.; Check that {name} is not empty and
+raise an error otherwise.; What is the time complexity of this code?; Rewrite this code with early returns.; Write a function that calls {function}, and keep this code as it is.; Update {function} so that it ignores case.; Sort the result of {function} before it is returned.
+""".replace("\n", " ").strip().split("; ")
+NEW_NAMES = "result; value; count; verbose; total; limit; Counter; items_left; default; helper; cache; Reader; name; index; path; text; size; first; options; strict".split("; ")
