@@ -265,3 +265,66 @@ describe("BudgetPlan", () => {
     });
   }
 });
+
+describe("BudgetPlan of texts", () => {
+  /** Texts of 100 tokens whose drafts all take a pass's half: in odd ones every one of three nodes is taken, in even ones none. */
+  function texts(count: number, perText: boolean) {
+    const cost = new CostCurve(ROWS.map((rows) => ({ rows, ms: flat(rows) })));
+    let plan = new BudgetPlan(cost);
+    const drafted: number[] = [];
+    let time = 0;
+    for (let text = 0; text < count; text++) {
+      if (perText) plan = new BudgetPlan(cost, plan);
+      let steps = 0;
+      for (let tokens = 0; tokens < 100; ) {
+        const turn = plan.next();
+        const drafts = turn.kind === "drafted";
+        const accepted = drafts && text % 2 === 1 ? 4 : 1;
+        const [nodes, draftMs] = drafts ? [4, 0.5] : [1, 0];
+        plan.observe(turn, { nodes, tokens: accepted, passMs: flat(nodes), draftMs });
+        if (drafts) steps++;
+        tokens += accepted;
+        time += flat(nodes) + draftMs;
+      }
+      drafted.push(steps);
+    }
+    return { drafted, time };
+  }
+
+  it("stops in a text that is unlike the others, and drafts in the next one again", () => {
+    const { drafted, time } = texts(40, true);
+    const late = drafted.slice(10);
+    for (const [text, steps] of late.entries()) {
+      if (text % 2 === 0) expect(steps).toBeLessThan(40);
+      else expect(steps).toBeGreaterThan(22);
+    }
+    expect(time).toBeLessThan(0.95 * texts(40, false).time);
+  });
+
+  it("tries drafts in every text where others have lost none of the time for trials, and no longer than a trial", () => {
+    const cost = new CostCurve(ROWS.map((rows) => ({ rows, ms: flat(rows) })));
+    let plan = new BudgetPlan(cost);
+    const lose = (steps: number) => {
+      let drafted = 0;
+      for (let step = 0; step < steps; step++) {
+        const turn = plan.next();
+        const drafts = turn.kind === "drafted";
+        if (drafts) drafted++;
+        plan.observe(turn, { nodes: drafts ? 4 : 1, tokens: 1, passMs: 1, draftMs: drafts ? 0.5 : 0 });
+      }
+      return drafted;
+    };
+    lose(2000);
+    expect(plan.off).toMatch(/^off: drafts gave 0\.\d\d tokens/);
+    let drafted = 0;
+    for (let text = 0; text < 50; text++) {
+      plan = new BudgetPlan(cost, plan);
+      const of = lose(100);
+      expect(of).toBeLessThanOrEqual(16);
+      drafted += of;
+    }
+    expect(drafted).toBeGreaterThan(0);
+    // Half a pass is lost in each: a pass for every text, and the part of the time that is for trials.
+    expect(0.5 * drafted).toBeLessThan(50 + (5000 + 0.5 * drafted) / 64);
+  });
+});

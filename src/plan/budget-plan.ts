@@ -24,6 +24,12 @@ const WARM_UP_MS = 20;
 /** What the pace is before anything is known of it, and for how many drafted steps that counts: nobody gives up over a few bad ones. */
 const PRIOR = 1.3;
 const PRIOR_STEPS = 24;
+/** Drafted steps of a trial while drafting is off. In the first one, drafters read what they have missed. */
+const ROUND = 8;
+/** How many steps of a text the pace of all others counts as, what its own are worth one later, and how many decide. */
+const TEXT_PRIOR = 16;
+const TEXT_MEMORY = 1 - 1 / 32;
+const TEXT_ENOUGH = ROUND - 1;
 /** Drafts that take less than this part of a plain pass go on: they give up by the step what is not worth a row. */
 const CHEAP = 0.05;
 /** Drafting stops below this pace, and starts again above that. */
@@ -32,12 +38,12 @@ const START = 1.01;
 /** The part of the time that trials may lose, and the most that is saved up for them, in plain passes. */
 const TRIALS = 1 / 128;
 const SAVED = 4;
+/** What trials may lose more for every text that begins while drafts do not pay in others. */
+const OF_TEXT = 1;
 /** What a trial loses at least, however lucky it was, so that luck is not spent on more of them. */
 const LEAST = 0.1;
 /** A generous trial takes nodes and levels at this part of their price. */
 const GENEROUS = 0.5;
-/** Drafted steps of a trial while drafting is off. In the first one, drafters read what they have missed. */
-const ROUND = 8;
 /** One draft counts as at most this many plain passes. */
 const LONGEST_DRAFT = 8;
 
@@ -67,34 +73,101 @@ export interface Spent {
   readonly company?: Company | undefined;
 }
 
-/** Plans the steps of one method; texts may share it. */
-export class BudgetPlan {
-  readonly #cost: CostCurve;
-  /** Of drafted steps: tokens, and time in plain passes, both fading. */
-  #tokens = PRIOR * PRIOR_STEPS;
-  #time = PRIOR_STEPS;
-  #draftTime = 0;
+/** What drafted steps gave: tokens, and time in plain passes, both fading. */
+class Pace {
+  #tokens: number;
+  #time: number;
+  readonly #memory: number;
+
+  /** At first it is `value`, as if from so many `steps`, each as long as a plain pass. */
+  constructor(value: number, steps: number, memory: number) {
+    this.#tokens = value * steps;
+    this.#time = steps;
+    this.#memory = memory;
+  }
+
+  get value(): number {
+    return this.#tokens / this.#time;
+  }
+
+  add(tokens: number, time: number): void {
+    this.#tokens = this.#tokens * this.#memory + tokens;
+    this.#time = this.#time * this.#memory + time;
+  }
+}
+
+/** What all texts of a method know of its drafts. */
+class Experience {
+  readonly pace = new Pace(PRIOR, PRIOR_STEPS, MEMORY);
+  /** In plain passes. */
+  draftTime = 0;
   /** Drafted steps that count, from -2 * WARM_UP. */
-  #steps = -2 * WARM_UP;
+  steps = -2 * WARM_UP;
   /** Milliseconds of drafting that do not count. */
   #coldMs = 0;
-  #off = false;
   /** What trials may still lose, in plain passes. */
-  #allowance = 0;
+  allowance = 0;
+
+  /** Whether the pace is believed. */
+  get known(): boolean {
+    return this.steps >= ENOUGH;
+  }
+
+  /** Tokens of drafted steps in the time of a plain pass. */
+  get value(): number {
+    return this.known ? this.pace.value : 1;
+  }
+
+  /** A drafted step; false: it comes too early to count. */
+  add(tokens: number, time: number, draft: number, draftMs: number): boolean {
+    if (this.#isCold(draftMs)) return false;
+    this.pace.add(tokens, time);
+    this.draftTime += (draft - this.draftTime) * (1 - MEMORY);
+    return true;
+  }
+
+  #isCold(draftMs: number): boolean {
+    this.#coldMs += draftMs;
+    this.steps++;
+    if (this.steps >= -WARM_UP && this.steps < 0 && this.#coldMs >= WARM_UP_MS) this.steps = 0;
+    return this.steps <= 0;
+  }
+}
+
+/** Plans the steps of one text, by what it and others of its method have given. */
+export class BudgetPlan {
+  readonly #cost: CostCurve;
+  readonly #all: Experience;
+  /** Of this text alone; it begins as the method's. */
+  #pace: Pace;
+  #steps = 0;
+  #off: boolean;
   /** Drafted steps left in a trial while drafting is off. */
   #left = 0;
   /** Whether the latest trial was a generous one. */
   #generous = false;
 
-  /** `cost` may be shared by methods: it is the model's. */
-  constructor(cost: CostCurve) {
+  /** `cost` may be shared by methods: it is the model's. `before`: the plan of another text of the method. */
+  constructor(cost: CostCurve, before?: BudgetPlan) {
     this.#cost = cost;
+    this.#all = before ? before.#all : new Experience();
+    this.#pace = new Pace(this.#all.pace.value, TEXT_PRIOR, TEXT_MEMORY);
+    this.#off = this.#isOff(this.#all.value, STOP);
+    // Texts differ: where drafts did not pay in others, they are tried in this one.
+    if (!this.#off) return;
+    this.#all.allowance = Math.min(SAVED, this.#all.allowance + OF_TEXT);
+    if (this.#all.allowance > 0) this.#left = ROUND;
+  }
+
+  /** Whether the next step drafts nothing, and those behind it. */
+  get rests(): boolean {
+    return this.#off && this.#left === 0;
   }
 
   /** Why nothing is drafted; undefined while drafts pay. */
   get off(): string | undefined {
     if (!this.#off) return undefined;
-    return `off: drafts gave ${this.#pace.toFixed(2)} tokens in the time of a plain one`;
+    return `off: drafts gave ${this.#pace.value.toFixed(2)} tokens in the time of a plain one`;
   }
 
   /** What drafts have to be worth behind `length` tokens, in such company: at least what plain decoding would give in their time. */
@@ -102,7 +175,7 @@ export class BudgetPlan {
     const cost = this.#cost;
     const rows = Math.min(USUAL_ROWS, cost.most);
     const longer = cost.ms(rows, length, company) - cost.ms(1, length, company);
-    const rate = Math.max(1, this.#pace) / cost.share(1, length, company);
+    const rate = Math.max(1, this.#all.value) / cost.share(1, length, company);
     return { ms: rate, node: rows === 1 ? 0 : (rate * longer) / (rows - 1) };
   }
 
@@ -110,7 +183,7 @@ export class BudgetPlan {
   next(length = 0, company: Company = ALONE): Turn {
     const prices = this.prices(length, company);
     const same = { length, company };
-    const begins = this.#left === 0 && this.#allowance > 0 && this.#steps >= ENOUGH;
+    const begins = this.#left === 0 && this.#all.allowance > 0 && this.#all.known;
     if (begins) this.#generous = !this.#generous;
     const generous = { ms: prices.ms * GENEROUS, node: prices.node * GENEROUS };
     if (this.#off) {
@@ -135,31 +208,21 @@ export class BudgetPlan {
     // Texts that share passes draft at the same time, too.
     const draft = Math.min(LONGEST_DRAFT, draftMs / (1 + company.texts) / one);
     const time = this.#cost.share(nodes, turn.length, company) / one + draft;
-    this.#allowance = Math.min(SAVED, this.#allowance + time * TRIALS);
-    if (turn.trial)
-      this.#allowance -= this.#off ? time - tokens : Math.max(LEAST, time - tokens / this.#pace);
+    const all = this.#all;
+    all.allowance = Math.min(SAVED, all.allowance + time * TRIALS);
+    if (turn.trial) all.allowance -= this.#off ? time - tokens : Math.max(LEAST, time - tokens / all.value);
     if (turn.kind === "plain") return;
     const catchesUp = this.#off && this.#left === ROUND;
     if (this.#left > 0) this.#left--;
     if (catchesUp || (turn.trial && !this.#off)) return;
-    if (this.#isCold(draftMs)) return;
-    this.#tokens = this.#tokens * MEMORY + tokens;
-    this.#time = this.#time * MEMORY + time;
-    this.#draftTime += (draft - this.#draftTime) * (1 - MEMORY);
-    if (this.#steps >= ENOUGH) this.#off = this.#draftTime > CHEAP && this.#pace < (this.#off ? START : STOP);
+    if (!all.add(tokens, time, draft, draftMs)) return;
+    this.#pace.add(tokens, time);
+    this.#steps++;
+    if (this.#steps >= TEXT_ENOUGH) this.#off = this.#isOff(this.#pace.value, this.#off ? START : STOP);
     if (!this.#off) this.#left = 0;
   }
 
-  /** Whether a drafted step that took `draftMs` comes too early to count. */
-  #isCold(draftMs: number): boolean {
-    this.#coldMs += draftMs;
-    this.#steps++;
-    if (this.#steps >= -WARM_UP && this.#steps < 0 && this.#coldMs >= WARM_UP_MS) this.#steps = 0;
-    return this.#steps <= 0;
-  }
-
-  /** Tokens of drafted steps in the time of a plain pass. */
-  get #pace(): number {
-    return this.#steps < ENOUGH ? 1 : this.#tokens / this.#time;
+  #isOff(pace: number, least: number): boolean {
+    return this.#all.known && this.#all.draftTime > CHEAP && pace < least;
   }
 }

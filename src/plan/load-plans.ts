@@ -4,7 +4,14 @@ import { ALONE, type Company } from "../target/company.ts";
 import { BudgetPlan } from "./budget-plan.ts";
 import type { CostCurve } from "./cost.ts";
 
-export class LoadPlans {
+/** The plan of a text in such company: one for 1 text, for 2, for 3 and 4, for 5 to 8, and so on. */
+export interface TextPlans {
+  /** The largest tree worth growing. */
+  readonly most: number;
+  at(company?: Company): BudgetPlan;
+}
+
+export class LoadPlans implements TextPlans {
   readonly #cost: CostCurve;
   readonly #plans: BudgetPlan[] = [];
   #sampled: LoadPlans | undefined;
@@ -25,15 +32,30 @@ export class LoadPlans {
     return this.#sampled;
   }
 
-  /** The largest tree worth growing. */
   get most(): number {
     return this.#cost.most;
   }
 
-  /** The plan of a text in such company: one for 1 text, for 2, for 3 and 4, for 5 to 8, and so on. */
   at({ texts }: Company = ALONE): BudgetPlan {
-    const level = Math.ceil(Math.log2(1 + texts));
+    const level = levelOf(texts);
     this.#plans[level] ??= new BudgetPlan(this.#cost);
     return this.#plans[level];
   }
+
+  /** Those of one text, which begin with what is known of others. */
+  ofText(): TextPlans {
+    const plans: BudgetPlan[] = [];
+    return {
+      most: this.most,
+      at: (company = ALONE) => {
+        const level = levelOf(company.texts);
+        plans[level] ??= new BudgetPlan(this.#cost, this.at(company));
+        return plans[level];
+      },
+    };
+  }
+}
+
+function levelOf(texts: number): number {
+  return Math.ceil(Math.log2(1 + texts));
 }

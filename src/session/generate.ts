@@ -52,7 +52,7 @@ export async function* generate(
   const drafters = clock?.watch(all) ?? all;
   const usual = request.sampling.temperature > 0 ? planned.plans?.sampled : planned.plans;
   // How well predictions do tells nothing of the method without them.
-  const plans = prediction ? usual?.fork() : usual;
+  const plans = (prediction ? usual?.fork() : usual)?.ofText();
   const attending = drafters.filter(({ mayMiss }) => !mayMiss);
   const drafts = drafters.length > 0;
   const chosen = drafts && request.budget === undefined ? plans : undefined;
@@ -133,7 +133,7 @@ export async function* generate(
     const readers = drafters.filter(readsPrompt);
     try {
       signal?.throwIfAborted();
-      attendance.rest(chosen?.at(sequence.company).off !== undefined);
+      attendance.rest(chosen?.at(sequence.company).rests ?? false);
       await sequence.prefill(prompt.slice(sequence.length, -1), {
         ...(signal && { signal }),
         ...(readers.length > 0 && { want: promptWantOf(readers) }),

@@ -2,7 +2,7 @@
 
 import type { Drafter, StepOutcome } from "../draft/drafter.ts";
 import type { Turn } from "../plan/budget-plan.ts";
-import type { LoadPlans } from "../plan/load-plans.ts";
+import type { TextPlans } from "../plan/load-plans.ts";
 import type { History } from "../sampling/history.ts";
 import type { Sampler } from "../sampling/sampler.ts";
 import type { Budget, Structure } from "../structure/structure.ts";
@@ -26,7 +26,7 @@ export interface Decoding {
   /** Used again for every step. */
   readonly tree: DraftTree;
   /** Say whether to draft, and cut each tree to what its pass is worth; without them, trees take all of their budget. */
-  readonly plans?: LoadPlans | undefined;
+  readonly plans?: TextPlans | undefined;
 }
 
 /** A step's outcome, and what it cost. */
