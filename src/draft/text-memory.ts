@@ -6,7 +6,7 @@
 import type { TokenId } from "../types.ts";
 import { SuffixAutomaton } from "./suffix-automaton.ts";
 
-/** States of one automaton: about 64,000 tokens and 10 MB. */
+/** States of one automaton: about 64,000 tokens and 8 MB. */
 const MOST_STATES = 1 << 17;
 
 export class TextMemory {
