@@ -101,7 +101,7 @@ class Experience {
   readonly pace = new Pace(PRIOR, PRIOR_STEPS, MEMORY);
   /** In plain passes. */
   draftTime = 0;
-  /** Drafted steps that count, from -2 * WARM_UP. */
+  /** Drafted steps that count, from -2 * WARM_UP on. */
   steps = -2 * WARM_UP;
   /** Milliseconds of drafting that do not count. */
   #coldMs = 0;
@@ -113,7 +113,7 @@ class Experience {
     return this.steps >= ENOUGH;
   }
 
-  /** Tokens of drafted steps in the time of a plain pass. */
+  /** Tokens of drafted steps in the time of a plain pass; 1 until that is believed. */
   get value(): number {
     return this.known ? this.pace.value : 1;
   }
@@ -139,7 +139,7 @@ export class BudgetPlan {
   readonly #cost: CostCurve;
   readonly #all: Experience;
   /** Of this text alone; it begins as the method's. */
-  #pace: Pace;
+  readonly #pace: Pace;
   #steps = 0;
   #off: boolean;
   /** Drafted steps left in a trial while drafting is off. */

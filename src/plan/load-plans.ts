@@ -4,13 +4,15 @@ import { ALONE, type Company } from "../target/company.ts";
 import { BudgetPlan } from "./budget-plan.ts";
 import type { CostCurve } from "./cost.ts";
 
-/** The plan of a text in such company: one for 1 text, for 2, for 3 and 4, for 5 to 8, and so on. */
+/** The plans of one text. */
 export interface TextPlans {
-  /** The largest tree worth growing. */
+  /** Nodes of the largest tree worth growing. */
   readonly most: number;
+  /** The plan in such company, by default alone: one for 1 text, for 2, for 3 and 4, for 5 to 8, and so on. */
   at(company?: Company): BudgetPlan;
 }
 
+/** Those that the texts of one method begin with. */
 export class LoadPlans implements TextPlans {
   readonly #cost: CostCurve;
   readonly #plans: BudgetPlan[] = [];
@@ -42,7 +44,7 @@ export class LoadPlans implements TextPlans {
     return this.#plans[level];
   }
 
-  /** Those of one text, which begin with what is known of others. */
+  /** Plans of their own for one text. */
   ofText(): TextPlans {
     const plans: BudgetPlan[] = [];
     return {
