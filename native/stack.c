@@ -13,8 +13,8 @@
 #include <string.h>
 
 enum {
-  OWN_ROWS = 2, /* with so few rows every thread prepares a product's input itself: cheaper than a barrier */
-  OWN_SPANS = 8, /* and joins attention's spans itself, while a text has so few */
+  OWN_ROWS = 8, /* with so few rows every thread prepares a product's input itself: cheaper than a barrier and lines from another core */
+  OWN_SPANS = 32, /* and joins attention's spans itself, where its rows have so few together */
   JOB_ROWS = 16, /* rows of one piece of attention, at most */
   MOST_HEAD = 1024, /* values of a head */
   HEAD_CHUNK = 32, /* groups of the head in one piece */
@@ -751,7 +751,7 @@ EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message
     for (int32_t t = 0; t < pass->tree_count; t++) esp_cache_rollback(pass->trees[t].cache);
     return ESP_NO_MEMORY;
   }
-  run.own_join = run.own && run.spans <= OWN_SPANS;
+  run.own_join = run.own && run.rows * run.spans <= OWN_SPANS;
   esp_pool_run(stack->pool, run.threads, layers, &run);
   if (!atomic_load(&run.stop)) return ESP_OK;
   for (int32_t t = 0; t < pass->tree_count; t++) esp_cache_rollback(pass->trees[t].cache);

@@ -31,7 +31,10 @@ async function withExit(exitLayer: number, draftVocab: readonly number[] | undef
 
 /** The same weights in one layer fewer, so that it is right now and then. */
 const draftModel = (shape: (typeof KINDS)[number]["shape"], seed: number) =>
-  nativeTarget(randomLlama({ ...shape, layers: 1 }, seed), { threads: 1, inlineNodes: seed === 0 ? 16 : 0 });
+  nativeTarget(
+    randomLlama({ ...shape, layers: 1 }, seed),
+    seed === 0 ? { threads: 1, layerBytes: 0 } : { threads: 1 },
+  );
 
 describeLossless("native engine", {
   models: [

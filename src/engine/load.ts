@@ -27,9 +27,6 @@ import { NativeTarget, type NativeTargetOptions } from "./native-target.ts";
 import { allowsWarmStart, WarmStart } from "./warm-start.ts";
 import { readWeights, type WeightPrecision } from "./weights.ts";
 
-/** Small trees run on the JavaScript thread through layers that have at most so much of a model: it takes a few milliseconds at most. */
-const INLINE_BYTES = 32 << 20;
-const INLINE_NODES = 16;
 /** Draft models of at most this size run on one thread: their passes, a tenth of a millisecond, are over before a second one wakes. */
 const ONE_THREAD_BYTES = 4 << 20;
 
@@ -177,7 +174,7 @@ export async function loadModel(
         : undefined;
     target = new NativeTarget(binding, config, await reading, {
       ...settings,
-      ...inlinePasses(gguf, config),
+      layerBytes: gguf.fileSize / config.layers,
     });
     head = headPath === undefined ? undefined : await openHead(headPath, target, spec.tokens);
     exit = exitPath === undefined ? undefined : await openExit(exitPath, target, spec.tokens);
@@ -245,12 +242,8 @@ async function loadDraftModel(
   return new NativeTarget(engine(), config, weights, {
     ...settings,
     threads: gguf.fileSize <= ONE_THREAD_BYTES ? 1 : settings.threads,
-    ...inlinePasses(gguf, config),
+    layerBytes: gguf.fileSize / config.layers,
   });
-}
-
-function inlinePasses({ fileSize }: { readonly fileSize: number }, { layers }: ModelConfig) {
-  return { inlineNodes: INLINE_NODES, inlineLayers: Math.floor((layers * INLINE_BYTES) / fileSize) };
 }
 
 /** The path that was given, if one was; "none" means none. */

@@ -50,23 +50,21 @@ export class NativeSequence implements TargetSequence {
         const rows = new Rows(target, chunk.length, want ?? { topK: 0 }, target.spare);
         this.hold(rows);
         await this.#settle(
-          target.run(
-            {
-              rows,
-              trees: [
-                {
-                  cache: this.cache,
-                  tokens: Int32Array.from(chunk),
-                  parents: Int32Array.from(chunk, (_, i) => i - 1),
-                  size: chunk.length,
-                  first: 0,
-                },
-              ],
-              abort,
-              commit: true,
-            },
-            this.#length + chunk.length,
-          ),
+          target.run({
+            rows,
+            length: this.#length,
+            trees: [
+              {
+                cache: this.cache,
+                tokens: Int32Array.from(chunk),
+                parents: Int32Array.from(chunk, (_, i) => i - 1),
+                size: chunk.length,
+                first: 0,
+              },
+            ],
+            abort,
+            commit: true,
+          }),
           signal,
         );
         this.#length += chunk.length;
@@ -257,7 +255,7 @@ export class NativeSequence implements TargetSequence {
     const rows = new Rows(target, tree.size, want, target.spare);
     this.hold(rows);
     const trees = [{ cache: this.cache, ...treeOf(tree), first: 0 }];
-    await target.run({ rows, trees, from: layers, input: states });
+    await target.run({ rows, length: this.#length, trees, from: layers, input: states });
     return new NativePass(rows, 0, tree.size);
   }
 
@@ -265,7 +263,7 @@ export class NativeSequence implements TargetSequence {
   async #runFirst(tree: Omit<PassTree, "cache">, layers: number): Promise<Float32Array> {
     const rows = new Rows(this.#target, tree.size - tree.first, { topK: 0, taps: [layers] });
     const trees = [{ cache: this.cache, ...tree }];
-    await this.#target.run({ rows, trees, to: layers });
+    await this.#target.run({ rows, length: this.#length, trees, to: layers });
     return rows.hidden!;
   }
 

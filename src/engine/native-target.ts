@@ -17,7 +17,13 @@ import { NativeSequence } from "./native-sequence.ts";
 import { stackSpec } from "./stack-spec.ts";
 import type { Weights } from "./weights.ts";
 
-/** Milliseconds for which passes on the JavaScript thread may keep other events waiting. */
+/**
+ * Passes over trees of at most so many nodes, for which at most so many bytes of weights and cache are read, run on the JavaScript thread: they
+ * take a few milliseconds, of which handing them to another thread and back would be 0.1 to 0.2.
+ */
+const INLINE_NODES = 16;
+const INLINE_BYTES = 160 * 2 ** 20;
+/** Milliseconds for which such passes may keep other events waiting. */
 const HELD_MS = 5;
 /** Tokens of a cache's unit of memory (ESP_SPAN), and bytes of such units that are copied before passes have their turn: 1 to 2 ms. */
 const SPAN = 128;
@@ -30,18 +36,15 @@ export interface NativeTargetOptions {
   readonly threads: number;
   /** How keys and values are kept: 16-bit floats, or 32-bit ones in twice the memory. Default "f16". */
   readonly cacheType?: "f16" | "f32";
-  /**
-   * Trees of at most this many nodes run on the JavaScript thread, which sees to other events every few milliseconds: for a model so
-   * small that handing a pass over to another thread, 0.1 to 0.2 ms, is a good part of the pass. Default 0.
-   */
-  readonly inlineNodes?: number;
-  /** The same for passes through at most this many layers; both must hold. Default: all. */
-  readonly inlineLayers?: number;
+  /** Bytes of a layer's weights; short passes run on the JavaScript thread, which sees to other events every few milliseconds. Default: none do. */
+  readonly layerBytes?: number;
 }
 
 /** A pass through layers [from, to), all by default, of trees whose new nodes have the rows; see {@link PassRequest}. */
 interface Work extends Pick<PassRequest, "trees" | "input" | "abort"> {
   readonly rows: Rows;
+  /** Tokens of the texts before it. */
+  readonly length: number;
   readonly from?: number;
   readonly to?: number;
   readonly commit?: boolean;
@@ -59,8 +62,7 @@ export class NativeTarget implements Target {
   readonly #stack: Stack;
   readonly #half: boolean;
   readonly #windowed: boolean;
-  readonly #inlineNodes: number;
-  readonly #inlineLayers: number;
+  readonly #layerBytes: number;
   /** Passes that run off the JavaScript thread or wait for their turn, and the end of the last of them. */
   #turns = 0;
   #last: Promise<void> = Promise.resolve();
@@ -70,15 +72,14 @@ export class NativeTarget implements Target {
 
   /** Takes over the weights: they are freed with the target, or when this throws. */
   constructor(binding: Binding, config: ModelConfig, weights: Weights, options: NativeTargetOptions) {
-    const { threads, cacheType = "f16", inlineNodes = 0, inlineLayers = config.layers } = options;
+    const { threads, cacheType = "f16", layerBytes = Number.POSITIVE_INFINITY } = options;
     this.binding = binding;
     this.config = config;
     this.threads = threads;
     this.#weights = weights;
     this.#half = cacheType === "f16";
     this.#windowed = config.windows.some((window) => window !== undefined);
-    this.#inlineNodes = inlineNodes;
-    this.#inlineLayers = inlineLayers;
+    this.#layerBytes = layerBytes;
     const pool = binding.createPool(threads);
     if (!pool) {
       binding.release(weights.arena);
@@ -180,6 +181,7 @@ export class NativeTarget implements Target {
     for (const { sequence } of batch) sequence.hold(rows);
     await this.run({
       rows,
+      length: batch.reduce((sum, { sequence }) => sum + sequence.length, 0),
       trees: batch.map(({ sequence, tree, first = 0 }) => {
         return {
           cache: sequence.cache,
@@ -198,9 +200,9 @@ export class NativeTarget implements Target {
     });
   }
 
-  /** Queues a pass; one that commits says how long its text will be. */
-  run(work: Work, length?: number): Promise<void> {
-    const { rows, from = 0, to = this.layers, commit = false } = work;
+  /** Queues a pass. */
+  run(work: Work): Promise<void> {
+    const { rows, length, from = 0, to = this.layers, commit = false } = work;
     // Every field by itself: an object that is spread and then added to takes 4 KB.
     const pass: PassRequest = {
       stack: this.#stack,
@@ -218,7 +220,8 @@ export class NativeTarget implements Target {
       abort: work.abort,
       commit,
     };
-    const inline = !commit && rows.count <= this.#inlineNodes && to - from <= this.#inlineLayers;
+    const bytes = (to - from) * (this.#layerBytes + length * this.layerTokenBytes);
+    const inline = !commit && rows.count <= INLINE_NODES && bytes <= INLINE_BYTES;
     const start = (): Promise<void> | undefined => {
       if (this.#disposed) throw new Error("this model was freed");
       if (!inline) return this.binding.forward(pass);
@@ -226,7 +229,7 @@ export class NativeTarget implements Target {
       return this.#breathe();
     };
     return this.inTurn(start).catch((error: PassFailure) => {
-      if (error.code === "no-memory") throw this.outOfMemory(length);
+      if (error.code === "no-memory") throw this.outOfMemory(commit ? length + rows.count : undefined);
       throw error.code === "invalid" ? new RangeError(`forward: ${error.message}`, { cause: error }) : error;
     });
   }
