@@ -24,6 +24,13 @@ it("starts with what was measured, which questions correct, either way and whate
   }
 });
 
+it("needs one question to find that a start was held up", () => {
+  const times = new QuestionTimes({ first: 40, next: 20 });
+  times.observe(0, 2);
+  times.observe(1, 1);
+  expect(times.costs).toEqual({ first: 2, next: 1 });
+});
+
 it("refuses times that cannot be, by name", () => {
   for (const ms of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
     expect(() => new QuestionTimes({ first: ms, next: 1 })).toThrow(`first is ${ms}`);

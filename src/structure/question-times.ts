@@ -8,7 +8,7 @@ export interface QuestionCosts {
 
 /** Questions that decide. */
 const MEMORY = 96;
-/** Questions of whose times the least is taken, unless they were measured: code is cold. */
+/** Questions of whose times, and of what was measured, the least is taken: code is cold, and a start may have been held up by other programs. */
 const COLD = 12;
 
 /** Of one model, for all that ask it. */
@@ -26,19 +26,19 @@ export class QuestionTimes {
     this.#next = new Median(measured?.next);
   }
 
-  /** Milliseconds of a step's first question; undefined until that is known. */
+  /** Milliseconds of a step's first question; undefined until one, or where nothing was measured some, have shown it. */
   get first(): number | undefined {
-    return this.#first.known;
+    return this.#first.shown;
   }
 
-  /** Milliseconds of another one; undefined until that is known. */
+  /** Milliseconds of another one; undefined until one or some have shown it. */
   get next(): number | undefined {
-    return this.#next.known;
+    return this.#next.shown;
   }
 
-  /** What both take by now; undefined until that is known. */
+  /** What both take by all that is known; undefined until that is anything. */
   get costs(): QuestionCosts | undefined {
-    const { first, next } = this;
+    const [first, next] = [this.#first.known, this.#next.known];
     return first !== undefined && next !== undefined ? { first, next } : undefined;
   }
 
@@ -51,14 +51,20 @@ export class QuestionTimes {
 class Median {
   #value: number;
   #count: number;
+  readonly #measured: boolean;
 
   constructor(measured?: number) {
     this.#value = measured ?? 0;
-    this.#count = measured === undefined ? 0 : COLD;
+    this.#measured = measured !== undefined;
+    this.#count = this.#measured ? 1 : 0;
   }
 
   get known(): number | undefined {
-    return this.#count < COLD ? undefined : this.#value;
+    return this.#measured || this.#count >= COLD ? this.#value : undefined;
+  }
+
+  get shown(): number | undefined {
+    return this.#count >= (this.#measured ? 2 : COLD) ? this.#value : undefined;
   }
 
   add(ms: number): void {

@@ -49,6 +49,13 @@ describe("Yields", () => {
     expect(yields.asks(0.5, 0.6)).toBe(true);
   });
 
+  it("asks once although that was measured to be too dear, and goes on where it is not", () => {
+    const yields = new Yields(new QuestionTimes({ first: 40, next: 40 }));
+    expect(yields.goesOn(1, 0.5, 0.5)).toBe(true);
+    yields.observeQuestion(1, 0.5, 0.4, 1);
+    expect(asked(yields, { steps: 50, gain: 0.8, ms: 1, price: 0.5 })).toBe(50);
+  });
+
   it("asks no question for want of a time where that was measured", () => {
     const count = (times?: QuestionTimes) => {
       const yields = new Yields(times);
@@ -66,6 +73,7 @@ describe("Yields", () => {
     expect(cheap).toBeGreaterThan(3);
     expect(cheap).toBeLessThan(12);
     const times = new QuestionTimes({ first: 1, next: 10 });
+    times.observe(1, 10);
     expect(new Yields(times).goesOn(1, 1, 0.5)).toBe(false);
     expect(new Yields(times).goesOn(1, 1, 0.05)).toBe(true);
   });

@@ -134,9 +134,9 @@ export class Yields implements Memory {
     const kind = kindOf(tokens);
     const [gain, questions] = [this.#gains[kind]!, this.#questions[kind]!];
     this.#credit = Math.min(SAVED, this.#credit + TRIALS);
-    const { first, next = 0 } = this.#times;
+    const { first, costs } = this.#times;
     if (first === undefined) return true;
-    return this.#pays(luck * gain.value, price * (first + (questions.value - 1) * next));
+    return this.#pays(luck * gain.value, price * (first + (questions.value - 1) * (costs?.next ?? 0)));
   }
 
   #estimate(value: number, count: number): Estimate {
