@@ -51,6 +51,18 @@ describe("CostCurve", () => {
     expect(chooseBudget(gains, 4, curve, 0.35, 0, company)).toBe(2);
   });
 
+  it("makes all numbers shorter at once when they were measured in a busy time, and trusts them less", () => {
+    const busy = COSTS.map(({ rows, ms }) => ({ rows, ms: 8 * ms, perToken: 0.08 }));
+    const curve = new CostCurve(busy);
+    curve.observe([{ rows: 1, length: 100 }], 11);
+    expect([1, 8, 16].map((rows) => curve.ms(rows, 100))).toEqual([11, 18, 34]);
+    for (let i = 0; i < 6; i++) curve.observe([{ rows: 8, length: 100 }], 24);
+    expect(curve.ms(8, 100)).toBeGreaterThan(22);
+    // A clock that stood still is not believed.
+    curve.observe([{ rows: 1, length: 100 }], 0);
+    expect(curve.ms(1, 100)).toBeGreaterThan(1);
+  });
+
   it("learns from passes, and little from one that was held up", () => {
     const curve = new CostCurve(COSTS);
     curve.observe([{ rows: 1, length: 0 }], 10_000);

@@ -21,6 +21,12 @@ const COMMON = 1 / 8;
 /** Errors count as at most this part of a time: a pass that another program held up says little. */
 const CLIP = 0.5;
 /**
+ * Nothing makes passes so much shorter as this part of what was expected but the end of a busy time, in which all numbers were too long; by how much
+ * they are then made shorter at most, at once.
+ */
+const BUSY = 0.5;
+const SHORTEST = 0.1;
+/**
  * Passes that a measured number is worth at the start, and at most; what a token adds is a difference of two times, and known less well. A pass
  * that is known as well as from HALF others moves all by half of COMMON.
  */
@@ -117,6 +123,24 @@ export class CostCurve {
     }
     this.#ms.account(rows, 1, this.#ms.parts);
     const expected = kinds.reduce((sum, kind) => sum + kind.parts.reduce((all, part) => all + part), 0);
+    if (ms < BUSY * expected) this.#shorten(Math.max(SHORTEST, ms / expected));
+    else this.#move(ms, expected);
+    for (const kind of kinds) kind.draw();
+  }
+
+  /** All numbers were measured while others were busy, and are known no more than one pass tells. */
+  #shorten(factor: number): void {
+    for (const { values, weights } of [this.#ms, this.#perToken]) {
+      for (let i = 0; i < values.length; i++) {
+        values[i] = values[i]! * factor;
+        weights[i] = Math.min(1, weights[i]!);
+      }
+    }
+  }
+
+  /** A pass that is made of the numbers' parts took `ms` instead of `expected`. */
+  #move(ms: number, expected: number): void {
+    const kinds = [this.#ms, this.#perToken];
     const error = Math.max(-CLIP, Math.min(CLIP, (ms - expected) / expected));
     // The gain of a Kalman filter, as if what is known of each number told nothing of the others.
     let weight = 0;
@@ -137,7 +161,6 @@ export class CostCurve {
         values[i] = values[i]! * common * (1 + (error * part) / (weights[i]! + 1) / variance);
         weights[i] = Math.min(MOST, weights[i]! + part);
       }
-      kind.draw();
     }
   }
 }
