@@ -257,7 +257,7 @@ describe("the commands", () => {
       ...["--temperatures", "0,0.8", "--prompts", "1", "--again", "0", "--tokens", "16", "--threads", "1"],
       ...["--methods", "recycle-lookup", "--featured", "recycle-lookup", "--out", out],
     );
-    expect(text).toContain("All 2 methods of Espalier gave the same text on every prompt.");
+    expect(text).toContain("All 3 methods of Espalier gave the same text on every prompt.");
     const rounds = records(`${out}-espalier-tiny.jsonl`).filter(({ type }) => type === "round");
     expect(rounds).toHaveLength(8);
     expect(rounds).toEqual(

@@ -17,7 +17,7 @@ import {
 } from "../bench/compare/report/figures.ts";
 import { flagOf, gridText, verdicts } from "../bench/compare/report/grid.ts";
 import { figure, markdownTable } from "../bench/compare/report/markdown.ts";
-import { turnOrder } from "../bench/compare/report/order.ts";
+import { nextRound, turnOrder } from "../bench/compare/report/order.ts";
 import {
   isDone,
   mergeRecords,
@@ -94,6 +94,20 @@ describe("turns", () => {
       orders.flatMap((order) => order.slice(1).map((name, i) => `${name} behind ${order[i]}`)),
     );
     expect(pairs).toEqual(Array(count * (count - 1)).fill(2));
+  });
+
+  test("begin one later in every cell, and go on in each by itself", () => {
+    const cell = (category: string) => ({ category, temperature: 0, context: null });
+    const coming = ["a", "b", "a", "b"].map(cell);
+    const done: ReturnType<typeof cell>[] = [];
+    const numbers = coming.map((prompt) => {
+      const number = nextRound(done, coming, prompt);
+      done.push(prompt);
+      return number;
+    });
+    expect(numbers).toEqual([0, 1, 1, 2]);
+    // More prompts of one of them, later.
+    expect(nextRound(done, [cell("b")], cell("b"))).toBe(3);
   });
 
   test("of one contender, or of none", () => {
@@ -327,9 +341,30 @@ describe("the grid", () => {
     expect(qa).toMatchObject({ best: "plain", slower: "perhaps", behind: "perhaps" });
     const text = gridText({ runs: [run], rounds }, undefined);
     expect(text).toContain(
-      "| rag | 0.8 | 100 | 2 | 1.90 ± 0.00 | lookup | 0.95 ± 0.00 | 1.00 ± 0.00 | behind! |",
+      "| rag | 0.8 | 100 | 2 | 1.90 ± 0.00 | – | 1.90 ± 0.00 | lookup | 0.95 ± 0.00 | 1.00 ± 0.00 | behind! |",
     );
     expect(text).toContain("2 cells. Below 0.98 of plain's tokens/s: 1 (0 of them");
+    expect(text).not.toContain("plain again* is");
+  });
+
+  test("says what plain decoding has of itself, which is no method to be compared with", () => {
+    const cell = { temperature: 0.8, context: 100 };
+    const rounds = [
+      round("rag", "a", [turn("plain", 100), turn("plain again", 110), turn("auto", 105)], cell),
+      round("qa", "b", [turn("plain", 100), turn("plain again", 90), turn("auto", 95)], cell),
+    ];
+    const names = ["plain", "plain again", "auto"];
+    const own = { ...run, contenders: names.map((name) => ({ name, engine: "espalier", settings: {} })) };
+    const [rag, qa] = verdicts({ runs: [own], rounds }, "auto");
+    expect(rag).toMatchObject({ best: "plain", slower: "no" });
+    expect([rag!.control!.mean, qa!.control!.mean]).toEqual([1.1, 0.9]);
+    expect(rag!.overBoth!.mean).toBeCloseTo(1);
+    expect(qa).toMatchObject({ slower: "perhaps" });
+    expect(qa!.overBoth!.mean).toBeCloseTo(1);
+    const text = gridText({ runs: [own], rounds }, undefined);
+    expect(text).toContain("1 of its cells (0 surely) are below 0.98 too");
+    expect(text).toContain("standard deviation of 0.141; 0 cells of auto are below 0.98 by more than twice");
+    expect(text).toContain("over the mean of the two, 0 cells (0 surely) are below 0.98");
   });
 });
 

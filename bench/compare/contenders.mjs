@@ -19,7 +19,7 @@ export class Contenders {
   /** What methods learn from one run shall not help the next, nor the user's own be changed. */
   #cache = mkdtempSync(join(tmpdir(), "espalier-compare-"));
 
-  /** One after the other, because some measure the machine when they load. */
+  /** One after the other, because some measure the machine when they load. `name` is not always the method's. */
   async #start(name, engine, file, options) {
     process.stderr.write(`loading ${name}\n`);
     const env = { ...process.env, ESPALIER_CACHE: this.#cache };
@@ -28,20 +28,25 @@ export class Contenders {
     return worker;
   }
 
-  /** Espalier with each of the methods; `methods`: names, "all", or undefined for those that one would choose from. Plain is always there. */
-  async startOwn(methods, { model, threads, weights, draftModel, head, exit }) {
+  /**
+   * Espalier with each of the methods; `methods`: names, "all", or undefined for those that one would choose from. Plain is always there, and
+   * once more as `control`, if that is a name.
+   */
+  async startOwn(methods, { model, threads, weights, draftModel, head, exit }, control) {
     const options = { model, threads, weights, draftModel, head, exit };
-    const start = (method) => this.#start(method, "espalier", "espalier.mjs", { ...options, method });
+    const start = (method, name = method) =>
+      this.#start(name, "espalier", "espalier.mjs", { ...options, method });
     const { settings } = await start("plain");
     const usable =
       methods === "all" ? settings.methods : METHODS.filter((name) => settings.methods.includes(name));
     const wanted = Array.isArray(methods) ? methods : usable;
     for (const method of wanted.filter((name) => name !== "plain")) await start(method);
+    if (control !== undefined) await start("plain", control);
     return settings;
   }
 
   /** Other programs; `longest`: most tokens of prompt and answer together. */
-  async startPeers({ model, threads, draftModel, llama, lookup, draft, transformers, ik }, longest) {
+  async startPeers(reader, { model, threads, draftModel, llama, lookup, draft, transformers, ik }, longest) {
     const contextSize = 256 * Math.ceil((longest + 32) / 256);
     for (const mode of llama) {
       installLlama();
@@ -56,15 +61,14 @@ export class Contenders {
     }
     if (ik)
       await this.#start("ik_llama.cpp", "ik_llama.cpp", "ik.mjs", { ...ik, model, threads, contextSize });
-    await this.#checkTokenizers();
+    await this.#checkTokenizers(reader);
   }
 
   /** Token ids mean the same to all, or they would not run the same prompt. */
-  async #checkTokenizers() {
+  async #checkTokenizers(reader) {
     const text = "The 17 quick brown foxes don't jump:\n\tconst naïve = [1, 2.5];\n";
-    const [own, ...others] = this.workers;
-    const expected = await own.ask("tokenize", { text });
-    for (const { name, engine, ask } of others) {
+    const expected = reader.tokens(text);
+    for (const { name, engine, ask } of this.workers) {
       if (engine === "espalier") continue;
       const tokens = await ask("tokenize", { text });
       if (tokens.join() !== expected.join()) {

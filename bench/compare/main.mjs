@@ -11,7 +11,8 @@ import { findModel } from "../../dist/checkpoint/find-model.js";
 import { compiled } from "./compiled.mjs";
 import { Contenders } from "./contenders.mjs";
 import { countOf, decimalOf, listOf, oneOf, rangeOf, readShared, shared } from "./options.mjs";
-import { choosePrompts, promptTokens, readCategories } from "./prompts.mjs";
+import { choosePrompts, readCategories } from "./prompts.mjs";
+import { openReader } from "./reader.mjs";
 import { describeRun, openResults, placeOf, readResults } from "./results.mjs";
 import { runRounds, warmUp } from "./rounds.mjs";
 
@@ -90,11 +91,11 @@ async function run(given) {
   const contenders = new Contenders();
   try {
     const { contextLength, commit } = await contenders.startOwn(options.methods, options);
-    const [plain] = contenders.workers;
+    const reader = await openReader(options.model);
     const prompts = [];
     for (const prompt of chosen) {
-      const tokens = await promptTokens(plain, prompt);
-      const { category, id } = prompt;
+      const { category, id, kind, system, turns } = prompt;
+      const tokens = reader.prompt({ kind, system, text: turns[0] });
       if (tokens.length + maxTokens <= contextLength)
         prompts.push({ category, id, tokens, temperature: 0, context: null });
       else
@@ -104,13 +105,17 @@ async function run(given) {
     }
     if (prompts.length === 0)
       throw new RangeError("no prompt fits into the model's context; give others by --files");
-    await contenders.startPeers(options, maxTokens + Math.max(...prompts.map(({ tokens }) => tokens.length)));
+    await contenders.startPeers(
+      reader,
+      options,
+      maxTokens + Math.max(...prompts.map(({ tokens }) => tokens.length)),
+    );
     const { workers } = contenders;
     const place = placeOf(options.out, basename(options.model, ".gguf"));
     const results = openResults(`${place}.jsonl`, describeRun(options, contenders.describe(), commit));
-    await warmUp(workers);
+    await warmUp(workers, reader);
     const deadline = performance.now() + 60_000 * minutes;
-    await runRounds(workers, prompts, { maxTokens, seed, deadline, results });
+    await runRounds(workers, reader, prompts, { maxTokens, seed, deadline, results });
     return { place, results };
   } finally {
     contenders.close();

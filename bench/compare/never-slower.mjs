@@ -11,7 +11,8 @@ import { findModel } from "../../dist/checkpoint/find-model.js";
 import { compiled } from "./compiled.mjs";
 import { Contenders } from "./contenders.mjs";
 import { countOf, decimalOf, listOf, numbersOf, readShared, shared } from "./options.mjs";
-import { CATEGORIES, promptTokens, readCategories } from "./prompts.mjs";
+import { CATEGORIES, readCategories } from "./prompts.mjs";
+import { openReader } from "./reader.mjs";
 import { describeRun, openResults, placeOf, readResults } from "./results.mjs";
 import { runRounds, warmUp } from "./rounds.mjs";
 
@@ -19,6 +20,7 @@ const { ADVERSARIAL, adversarialPrompt } = await compiled("adversarial");
 const { cellKey, cellsOf, contextsWithin, filledPrompt } = await compiled("cells");
 const { gridText, verdicts } = await compiled("grid");
 const { featuredMethod } = await compiled("comparison");
+const { CONTROL } = await compiled("figures");
 const { ownOf, unequal } = await compiled("conditions");
 
 const USAGE = `usage: npm run bench:never-slower -- [--models smollm2-135m,espalier-tiny] [--methods a,b|all] [--featured auto] [--prompts 3] [--again 6]
@@ -63,17 +65,18 @@ function readOptions() {
 }
 
 /** Makes prompts: the `k`-th of a cell, which no other cell has as long as there are enough. */
-async function promptMaker(plain, cells, options) {
+async function promptMaker(reader, cells, options) {
   const { prompts: most, again, categories = [...CATEGORIES, ...ADVERSARIAL], seed } = options;
   const natural = categories.filter((name) => !ADVERSARIAL.includes(name));
   const rows = natural.length === 0 ? new Map() : await readCategories({ ...options, categories: natural });
-  const vocabulary = await plain.ask("textTokens");
-  const encode = (text) => plain.ask("tokenize", { text });
+  const vocabulary = reader.textTokens();
+  const encode = async (text) => reader.tokens(text);
   const read = new Map();
-  const tokensOf = async (category) => {
+  const tokensOf = (category) => {
     if (!read.has(category)) {
-      const all = [];
-      for (const row of rows.get(category)) all.push({ id: row.id, tokens: await promptTokens(plain, row) });
+      const all = rows.get(category).map(({ id, kind, system, turns: [text] }) => {
+        return { id, tokens: reader.prompt({ kind, system, text }) };
+      });
       read.set(category, all);
     }
     return read.get(category);
@@ -85,7 +88,7 @@ async function promptMaker(plain, cells, options) {
       const tokens = await adversarialPrompt(category, context, seed + place, { vocabulary, encode });
       return { ...cell, id: `${category}-${seed + place}`, tokens };
     }
-    const all = await tokensOf(category);
+    const all = tokensOf(category);
     const from = all.map((_, i) => all[(place + i) % all.length]);
     return {
       ...cell,
@@ -104,15 +107,16 @@ async function measure(name, options) {
   const { maxTokens, minutes, prompts, again, categories = [...CATEGORIES, ...ADVERSARIAL] } = options;
   const contenders = new Contenders();
   try {
-    const { contextLength, commit } = await contenders.startOwn(options.methods, {
-      ...options,
-      model,
-      draftModel,
-    });
+    const { contextLength, commit } = await contenders.startOwn(
+      options.methods,
+      { ...options, model, draftModel },
+      CONTROL,
+    );
     const { workers } = contenders;
+    const reader = await openReader(model);
     const contexts = contextsWithin(options.contexts, contextLength, maxTokens);
     const cells = cellsOf(categories, options.temperatures, contexts);
-    const make = await promptMaker(workers[0], cells, options);
+    const make = await promptMaker(reader, cells, options);
     const place = placeOf(
       options.out && `${options.out}-${basename(model, ".gguf")}`,
       `never-slower-${basename(model, ".gguf")}`,
@@ -120,14 +124,14 @@ async function measure(name, options) {
     const run = describeRun({ ...options, model, draftModel }, contenders.describe(), commit);
     const results = openResults(`${place}.jsonl`, run);
     const featured = featuredMethod(ownOf(run.contenders), options.featured);
-    await warmUp(workers);
+    await warmUp(workers, reader);
     const runs = { ...options, deadline: performance.now() + 60_000 * minutes, results };
     const promptsOf = async (some, from, to) => {
       const made = [];
       for (let k = from; k < to; k++) for (const cell of some) made.push(await make(cell, k));
       return made;
     };
-    await runRounds(workers, await promptsOf(cells, 0, prompts), runs);
+    await runRounds(workers, reader, await promptsOf(cells, 0, prompts), runs);
     const flagged = new Set(
       verdicts(results, featured, options.busy)
         .filter(({ slower, behind }) => slower !== "no" || behind !== "no")
@@ -135,7 +139,7 @@ async function measure(name, options) {
     );
     process.stderr.write(`${flagged.size} cells get ${again} more prompts\n`);
     const some = cells.filter((cell) => flagged.has(cellKey(cell)));
-    await runRounds(workers, await promptsOf(some, prompts, prompts + again), runs);
+    await runRounds(workers, reader, await promptsOf(some, prompts, prompts + again), runs);
     return { place, results };
   } finally {
     contenders.close();

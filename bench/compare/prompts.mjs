@@ -68,8 +68,3 @@ export function choosePrompts(all, most) {
   const longest = Math.max(...chosen.map((rows) => rows.length));
   return Array.from({ length: longest }, (_, at) => chosen.flatMap((rows) => rows[at] ?? [])).flat();
 }
-
-/** The tokens of a prompt's first turn, as `worker` reads it. */
-export function promptTokens(worker, { kind, system, turns: [text] }) {
-  return worker.ask("prompt", { kind, system, text });
-}

@@ -4,14 +4,14 @@ import { appendFileSync } from "node:fs";
 import { processorTime } from "../processes.mjs";
 import { compiled } from "./compiled.mjs";
 
-const { turnOrder } = await compiled("order");
+const { nextRound, turnOrder } = await compiled("order");
 const { isDone, roundKey } = await compiled("records");
 
 /**
  * Runs those of `prompts` ({ category, id, tokens, temperature, context }) that `results` has no round of, and adds the rounds to `results.rounds` and to its
  * file. Ends early, before a round for which the time does not suffice, at `deadline` (of performance.now()).
  */
-export async function runRounds(workers, prompts, { maxTokens, seed, deadline, results }) {
+export async function runRounds(workers, reader, prompts, { maxTokens, seed, deadline, results }) {
   const names = workers.map(({ name }) => name);
   const started = performance.now();
   let run = 0;
@@ -25,7 +25,8 @@ export async function runRounds(workers, prompts, { maxTokens, seed, deadline, r
       break;
     }
     const { tokens, ...which } = prompt;
-    const turns = await round(turnOrder(workers, at), workers, { ...prompt, maxTokens, seed });
+    const order = turnOrder(workers, nextRound(results.rounds, prompts, prompt));
+    const turns = await round(order, workers, reader, { ...prompt, maxTokens, seed });
     const record = { type: "round", ...which, promptTokens: tokens.length, turns };
     results.rounds.push(record);
     appendFileSync(results.file, `${JSON.stringify(record)}\n`);
@@ -37,16 +38,13 @@ export async function runRounds(workers, prompts, { maxTokens, seed, deadline, r
   }
 }
 
-/** A prompt that is in no file, so that first passes are on nobody's clock. The first worker is Espalier's plain one. */
-export async function warmUp(workers) {
-  const tokens = await workers[0].ask("prompt", {
-    kind: "chat",
-    text: "Say in two sentences what a map is for.",
-  });
+/** A prompt that is in no file, so that first passes are on nobody's clock. */
+export async function warmUp(workers, reader) {
+  const tokens = reader.prompt({ kind: "chat", text: "Say in two sentences what a map is for." });
   for (const { ask } of workers) await ask("generate", { tokens, maxTokens: 16, temperature: 0, seed: 0 });
 }
 
-async function round(order, workers, { tokens, maxTokens, temperature, seed }) {
+async function round(order, workers, reader, { tokens, maxTokens, temperature, seed }) {
   const answers = new Map();
   let before = await processorTime(workers);
   for (const worker of order) {
@@ -65,18 +63,17 @@ async function round(order, workers, { tokens, maxTokens, temperature, seed }) {
     });
     before = after;
   }
-  const [plain] = workers;
-  const read = new Map();
-  for (const [worker, { text }] of answers) read.set(worker, await plain.ask("tokenize", { text }));
-  return workers.map((worker) => turnOf(worker, answers.get(worker), read, [plain, answers.get(plain)]));
+  const plain = answers.get(workers[0]);
+  const expected = reader.tokens(plain.text);
+  return workers.map(({ name }, i) => {
+    const answer = answers.get(workers[i]);
+    return turnOf(name, answer, reader.tokens(answer.text), [plain, expected]);
+  });
 }
 
-function turnOf({ name }, answer, read, [plain, plainAnswer]) {
+/** `own`: the tokens of its text; `plain`: the answer of the first worker, Espalier's plain one, and `expected` the tokens of that. */
+function turnOf(name, answer, own, [plain, expected]) {
   const { text, ids, ended, generated, ...times } = answer;
-  const [expected, own] = [
-    read.get(plain),
-    read.get([...read.keys()].find((worker) => worker.name === name)),
-  ];
   const different = expected.findIndex((token, i) => token !== own[i]);
   const tokens = own.length + (ended ? 1 : 0);
   return {
@@ -86,6 +83,6 @@ function turnOf({ name }, answer, read, [plain, plainAnswer]) {
     generated: generated ?? tokens,
     alike: different < 0 ? expected.length : different,
     // Ids say more than a text: two ways of cutting it are two texts.
-    same: ids === undefined ? text === plainAnswer.text : ids.join() === plainAnswer.ids.join(),
+    same: ids === undefined ? text === plain.text : ids.join() === plain.ids.join(),
   };
 }

@@ -7,6 +7,8 @@ import { summarize, type Timing } from "../../../src/plan/measure.ts";
 import type { Round, Turn } from "./records.ts";
 
 export const PLAIN = "plain";
+/** Plain decoding a second time, as one more contender: what its ratio to the first differs from 1 by is the measuring. */
+export const CONTROL = "plain again";
 /** Answers of fewer tokens behind the first say nothing of a speed, and their rounds count for nobody. */
 export const FEWEST = 8;
 
@@ -77,6 +79,15 @@ export function ratio(
   return spreadOver(rounds, (round) => {
     const [one, other] = [turnOf(round, of), turnOf(round, to)];
     return one && other && rate(one) / rate(other);
+  });
+}
+
+/** `of` over the mean of those of `to` that a round has. */
+export function ratioToMean(rounds: readonly Round[], of: string, to: readonly string[]): Spread | undefined {
+  return spreadOver(rounds, (round) => {
+    const one = turnOf(round, of);
+    const rates = to.map((name) => turnOf(round, name)).filter((turn) => turn !== undefined);
+    return one && rates.length > 0 ? decodingRate(one) / meanOf(rates.map(decodingRate)) : undefined;
   });
 }
 

@@ -3,7 +3,19 @@
 import { type Cell, cellKey } from "./cells.ts";
 import { featuredMethod } from "./comparison.ts";
 import { allContenders, conditionsText, DEFINITION, ownOf } from "./conditions.ts";
-import { countedRounds, fastest, meanOf, PLAIN, ratio, type Spread, spreadOver, turnOf } from "./figures.ts";
+import {
+  CONTROL,
+  countedRounds,
+  fastest,
+  meanOf,
+  PLAIN,
+  ratio,
+  ratioToMean,
+  type Spread,
+  spreadOf,
+  spreadOver,
+  turnOf,
+} from "./figures.ts";
 import { errorCell, markdownTable, NOTHING } from "./markdown.ts";
 import type { Records, Round } from "./records.ts";
 
@@ -14,6 +26,10 @@ export const LEAST_OF_BEST = 0.97;
 export interface Verdict extends Cell {
   readonly rounds: number;
   readonly overPlain: Spread | undefined;
+  /** Plain decoding once more over plain decoding, where it took part. */
+  readonly control: Spread | undefined;
+  /** The method over the mean of both. */
+  readonly overBoth: Spread | undefined;
   /** The single method with the highest mean in the cell, plain decoding among them. */
   readonly best: string | undefined;
   readonly overBest: Spread | undefined;
@@ -32,7 +48,7 @@ export function flagOf(ratio: Spread | undefined, least: number): Flag {
 }
 
 export function verdicts(records: Records, featured: string, busy?: number): Verdict[] {
-  const singles = ownOf(allContenders(records.runs)).filter((name) => name !== featured);
+  const singles = ownOf(allContenders(records.runs)).filter((name) => name !== featured && name !== CONTROL);
   const cells = new Map<string, Round[]>();
   for (const round of countedRounds(records.rounds, busy)) {
     if (round.context === null) continue;
@@ -45,6 +61,8 @@ export function verdicts(records: Records, featured: string, busy?: number): Ver
     const overBest = best === undefined ? undefined : ratio(rounds, featured, best);
     return {
       ...{ category, temperature, context: context!, rounds: rounds.length, overPlain, best, overBest },
+      control: ratio(rounds, CONTROL, PLAIN),
+      overBoth: ratioToMean(rounds, featured, [PLAIN, CONTROL]),
       first: spreadOver(rounds, (round) => {
         const [one, plain] = [turnOf(round, featured), turnOf(round, PLAIN)];
         return one && plain && one.firstMs / plain.firstMs;
@@ -63,9 +81,13 @@ export function gridText(records: Records, wanted?: string, busy?: number): stri
     (a, b) =>
       a.category.localeCompare(b.category, "en") || a.temperature - b.temperature || a.context - b.context,
   );
-  const count = (of: (cell: Verdict) => Flag) => {
+  const counted = (of: (cell: Verdict) => Flag) => {
     const flags = cells.map(of).filter((flag) => flag !== "no");
-    return `${flags.length} (${flags.filter((flag) => flag === "sure").length} of them by more than two standard errors)`;
+    return [flags.length, flags.filter((flag) => flag === "sure").length] as const;
+  };
+  const count = (of: (cell: Verdict) => Flag) => {
+    const [all, sure] = counted(of);
+    return `${all} (${sure} of them by more than two standard errors)`;
   };
   const mean = (of: (cell: Verdict) => Spread | undefined) => {
     const values = cells.map((cell) => of(cell)?.mean).filter((value) => value !== undefined);
@@ -84,6 +106,8 @@ export function gridText(records: Records, wanted?: string, busy?: number): stri
         "context",
         "prompts",
         `${featured} / ${PLAIN}`,
+        `${CONTROL} / ${PLAIN}`,
+        `${featured} / both`,
         "best single",
         `${featured} / best`,
         "first token",
@@ -93,6 +117,8 @@ export function gridText(records: Records, wanted?: string, busy?: number): stri
         ...[cell.category, String(cell.temperature), String(cell.context), String(cell.rounds)],
         ...[
           errorCell(cell.overPlain),
+          errorCell(cell.control),
+          errorCell(cell.overBoth),
           cell.best ?? NOTHING,
           errorCell(cell.overBest),
           errorCell(cell.first),
@@ -105,6 +131,8 @@ export function gridText(records: Records, wanted?: string, busy?: number): stri
         "",
         "",
         mean((cell) => cell.overPlain),
+        mean((cell) => cell.control),
+        mean((cell) => cell.overBoth),
         "",
         mean((cell) => cell.overBest),
         mean((cell) => cell.first),
@@ -114,7 +142,28 @@ export function gridText(records: Records, wanted?: string, busy?: number): stri
     `${cells.length} cells. Below ${LEAST_OF_PLAIN} of ${PLAIN}'s tokens/s: ${count((cell) => cell.slower)}. More than ${((1 - LEAST_OF_BEST) * 100).toFixed(0)} % behind the cell's best single method: ${count((cell) => cell.behind)}. ` +
       "The best of several is partly the luckiest, so cells of few prompts stand worse here than they are. " +
       `*First token*: time to it, over ${PLAIN}'s. \`!\`: more than two standard errors below the limit, \`?\`: below it.`,
+    ...controlText(cells, featured, counted),
     conditionsText(records, countedRounds(records.rounds, busy)),
     DEFINITION,
   ].join("\n\n");
+}
+
+/** What the measuring alone makes of a cell; nothing where plain decoding took part but once. */
+function controlText(
+  cells: readonly Verdict[],
+  featured: string,
+  counted: (of: (cell: Verdict) => Flag) => readonly [all: number, sure: number],
+): string[] {
+  const means = cells.flatMap(({ control }) => (control === undefined ? [] : [control.mean]));
+  const spread = spreadOf(means);
+  if (spread === undefined) return [];
+  const deviation = spread.error * Math.sqrt(spread.count);
+  const [below, sure] = counted(({ control }) => flagOf(control, LEAST_OF_PLAIN));
+  const [both, sureOfBoth] = counted(({ overBoth }) => flagOf(overBoth, LEAST_OF_PLAIN));
+  const limit = LEAST_OF_PLAIN - 2 * deviation;
+  const far = cells.filter(({ overPlain }) => overPlain !== undefined && overPlain.mean < limit).length;
+  return [
+    `*${CONTROL}* is ${PLAIN} decoding as one more contender: ${below} of its cells (${sure} surely) are below ${LEAST_OF_PLAIN} too, so that many would be if nothing was slower. Its cells have a ` +
+      `standard deviation of ${deviation.toFixed(3)}; ${far} cells of ${featured} are below ${LEAST_OF_PLAIN} by more than twice that. *Both*: over the mean of the two, ${both} cells (${sureOfBoth} surely) are below ${LEAST_OF_PLAIN}.`,
+  ];
 }

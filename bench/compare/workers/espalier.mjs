@@ -10,8 +10,7 @@ serve(async ({ model: path, threads, weights, draftModel, head, exit, method }) 
   );
   const model = await loadModel(path, { threads, weights, ...given });
   model.method(method);
-  const { target, tokenizer, chatTemplate, endTokens } = model.parts;
-  const ends = new Set(endTokens);
+  const { target } = model.parts;
 
   return {
     settings: {
@@ -20,7 +19,6 @@ serve(async ({ model: path, threads, weights, draftModel, head, exit, method }) 
       threads: target.threads,
       methods: model.methodNames,
       contextLength: model.contextLength,
-      chat: chatTemplate !== undefined,
     },
 
     async generate({ tokens, maxTokens, temperature, seed }) {
@@ -47,33 +45,6 @@ serve(async ({ model: path, threads, weights, draftModel, head, exit, method }) 
         first ||= event.pieces.length;
       }
       throw new Error("the stream had no end");
-    },
-
-    /** The tokens of one turn of a conversation, or of raw text. */
-    async prompt({ kind, system, text }) {
-      if (kind === "completion" || chatTemplate === undefined) {
-        return [
-          ...tokenizer.promptStart,
-          ...tokenizer.encode(text, { special: false }),
-          ...tokenizer.promptEnd,
-        ];
-      }
-      const quoted = (role, content) => ({ role, content: tokenizer.quote(content) });
-      const messages = [...(system ? [quoted("system", system)] : []), quoted("user", text)];
-      return tokenizer.encode(chatTemplate.render(messages, { addGenerationPrompt: true }), {
-        special: true,
-      });
-    },
-
-    async tokenize({ text }) {
-      return tokenizer.encode(text, { special: false });
-    },
-
-    /** Tokens that stand for text: what a prompt of random tokens may hold. */
-    async textTokens() {
-      return Array.from({ length: target.vocabSize }, (_, token) => token).filter(
-        (token) => !ends.has(token) && tokenizer.tokenBytes(token).length > 0,
-      );
     },
   };
 });
