@@ -12,6 +12,7 @@ import { createSampler } from "../src/sampling/sampler.ts";
 import type { GenerateRequest, SamplingOptions } from "../src/session/api.ts";
 import { Attendance } from "../src/session/attendance.ts";
 import type { Model } from "../src/session/model.ts";
+import { Repeats } from "../src/session/repeats.ts";
 import { step, wantOf } from "../src/session/step.ts";
 import type { Structure } from "../src/structure/structure.ts";
 import { Detokenizer } from "../src/text/detokenizer.ts";
@@ -331,6 +332,7 @@ async function decode(
     structure,
     drafters: [witness],
     attendance: new Attendance([witness], structure),
+    repeats: new Repeats(),
     tree,
     want: wantOf(sampler, [witness], structure),
     restWant: wantOf(sampler, [witness], structure),

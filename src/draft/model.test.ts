@@ -64,6 +64,31 @@ describe("ModelDrafter", () => {
     );
   });
 
+  it("reads nothing while it rests, and the text when it is asked", async () => {
+    const model = toy();
+    let read = 0;
+    const createSequence = model.createSequence.bind(model);
+    model.createSequence = async (options) => {
+      const sequence = await createSequence(options);
+      const prefill = sequence.prefill.bind(sequence);
+      sequence.prefill = (tokens, ...rest) => {
+        read += tokens.length;
+        return prefill(tokens, ...rest);
+      };
+      return sequence;
+    };
+    const drafter = new ModelDrafter(model);
+    const text = Array.from({ length: 40 }, (_, i) => i);
+    drafter.rest(true);
+    await drafter.begin(text);
+    expect(read).toBe(0);
+    const tree = new DraftTree(39, 1);
+    drafter.observe(outcomeOf(tree, [0], 40, 39));
+    drafter.rest(false);
+    await grow(drafter, [...text, 40]);
+    expect(read).toBe(40);
+  });
+
   it("reads all nodes of a question in one pass, and nothing twice", async () => {
     const drafter = new ModelDrafter(toy());
     await drafter.begin([1, 2, 3]);

@@ -27,6 +27,7 @@ export class ModelDrafter implements Drafter {
   readonly #pending: PendingDraft;
   readonly #answers: Answers;
   #passes = 0;
+  #resting = false;
 
   /** `odds`, from {@link modelOdds}: how often the target agrees; without, probabilities are the model's. */
   constructor(model: Target, odds?: Calibration) {
@@ -39,17 +40,21 @@ export class ModelDrafter implements Drafter {
     return this.#passes;
   }
 
+  /** While it rests, a text is read when it is first asked about. */
   async begin(tokens: readonly TokenId[], signal?: AbortSignal): Promise<void> {
-    this.#sequence ??= await this.#model.createSequence({ capacity: this.#model.contextLength });
     const sequence = this.#sequence;
     this.#pending.end();
-    sequence.rollback();
+    sequence?.rollback();
     let same = 0;
-    const most = Math.min(sequence.length, tokens.length - 1);
+    const most = Math.min(sequence?.length ?? 0, tokens.length - 1);
     while (same < most && this.#text[same] === tokens[same]) same++;
-    if (same < sequence.length) sequence.truncate(same);
+    if (sequence && same < sequence.length) sequence.truncate(same);
     this.#text = [...tokens];
-    await this.#read(signal);
+    if (!this.#resting) await this.#read(await this.#open(), signal);
+  }
+
+  rest(resting: boolean): void {
+    this.#resting = resting;
   }
 
   async expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Promise<Candidates[]> {
@@ -86,18 +91,22 @@ export class ModelDrafter implements Drafter {
     await this.#sequence?.[Symbol.asyncDispose]();
   }
 
+  async #open(): Promise<TargetSequence> {
+    this.#sequence ??= await this.#model.createSequence({ capacity: this.#model.contextLength });
+    return this.#sequence;
+  }
+
   /** Commits the text but for the root; nothing when it is too long for this model. */
-  async #read(signal?: AbortSignal): Promise<void> {
-    const sequence = this.#sequence!;
+  async #read(sequence: TargetSequence, signal?: AbortSignal): Promise<void> {
     if (this.#text.length > sequence.capacity) return;
     await sequence.prefill(this.#text.slice(sequence.length, -1), signal && { signal });
   }
 
   /** Takes the new part of the text; false when the text is too long for this model. */
   async #start(): Promise<boolean> {
-    const sequence = this.#sequence!;
+    const sequence = await this.#open();
     if (this.#text.length > sequence.capacity) return false;
-    if (this.#text.length - sequence.length > CATCH_UP) await this.#read();
+    if (this.#text.length - sequence.length > CATCH_UP) await this.#read(sequence);
     this.#answers.clear();
     this.#pending.begin(this.#text, sequence.length, sequence.capacity - this.#text.length);
     return true;

@@ -327,4 +327,56 @@ describe("BudgetPlan of texts", () => {
     // Half a pass is lost in each: a pass for every text, and the part of the time that is for trials.
     expect(0.5 * drafted).toBeLessThan(50 + (5000 + 0.5 * drafted) / 64);
   });
+
+  /** A small model: code that is cold takes `cold` plain passes a draft, `steps` of them, and no draft is ever taken. */
+  function hopeless(texts: number, cold: number) {
+    const cost = new CostCurve(ROWS.map((rows) => ({ rows, ms: 0.16 * steep(rows) })));
+    let plan = new BudgetPlan(cost);
+    const losses: number[] = [];
+    for (let text = 0; text < texts; text++) {
+      plan = new BudgetPlan(cost, plan);
+      let time = 0;
+      for (let step = 0; step < 128; step++) {
+        const turn = plan.next();
+        const [nodes, draft] = turn.kind === "drafted" ? [4, cold] : [1, 0];
+        plan.observe(turn, { nodes, tokens: 1, passMs: 0.16 * steep(nodes), draftMs: 0.16 * draft });
+        time += steep(nodes) + draft;
+      }
+      losses.push(time / 128 - 1);
+    }
+    return losses;
+  }
+
+  it("loses no more than a small part of each text on drafts that take far longer than a pass, from the first text on", () => {
+    for (const cold of [2, 6]) {
+      const losses = hopeless(100, cold);
+      expect(Math.max(...losses)).toBeLessThan(0.12);
+      const mean = losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
+      expect(mean).toBeGreaterThan(0);
+      expect(mean).toBeLessThan(0.02);
+    }
+  });
+
+  it("stops at once where nothing is taken, and tries drafts when the text repeats itself", () => {
+    const cost = new CostCurve(ROWS.map((rows) => ({ rows, ms: steep(rows) })));
+    const plan = new BudgetPlan(cost, new BudgetPlan(cost));
+    const step = (repeated: number, tokens: number) => {
+      const turn = plan.next(0, undefined, repeated);
+      const drafts = turn.kind === "drafted";
+      const nodes = drafts ? 4 : 1;
+      plan.observe(turn, {
+        nodes,
+        tokens: drafts ? tokens : 1,
+        passMs: steep(nodes),
+        draftMs: drafts ? 1 : 0,
+      });
+      return turn.kind;
+    };
+    const kinds = Array.from({ length: 20 }, () => step(0, 1));
+    expect(kinds.indexOf("plain")).toBeLessThan(5);
+    expect(kinds.lastIndexOf("drafted")).toBeLessThan(5);
+    expect(step(5, 4)).toBe("plain");
+    expect(Array.from({ length: 20 }, () => step(6, 4))).toEqual(Array(20).fill("drafted"));
+    expect(plan.off).toBeUndefined();
+  });
 });

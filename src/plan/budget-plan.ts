@@ -9,43 +9,46 @@
 import type { Prices } from "../structure/structure.ts";
 import { ALONE, type Company } from "../target/company.ts";
 import { type CostCurve, chooseBudget } from "./cost.ts";
+import { Experience, Pace, SAVED } from "./experience.ts";
 
 /** Rows of a pass over which the price of one is taken. */
 const USUAL_ROWS = 8;
-/** Drafted steps that the pace remembers, and how many it takes to be believed. */
-const MEMORY = 1 - 1 / 64;
-const ENOUGH = 24;
 /**
- * Drafted steps before that are not counted: code is cold, and drafters have learnt nothing. Of a small model they are over in no time, so
- * as many more do not count until drafting has taken so many milliseconds.
+ * Drafted steps of a trial while drafting is off, unless they have lost so many plain passes before: on a small model one step may. In the first one,
+ * drafters read what they have missed.
  */
-const WARM_UP = 24;
-const WARM_UP_MS = 20;
-/** What the pace is before anything is known of it, and for how many drafted steps that counts: nobody gives up over a few bad ones. */
-const PRIOR = 1.3;
-const PRIOR_STEPS = 24;
-/** Drafted steps of a trial while drafting is off. In the first one, drafters read what they have missed. */
 const ROUND = 8;
-/** How many steps of a text the pace of all others counts as, what its own are worth one later, and how many decide. */
+const ROUND_LOSS = 3;
+/** How many plain passes of a text the pace of all others counts as, what its own steps are worth one later, and after how many passes they decide. */
 const TEXT_PRIOR = 16;
+const NOTHING = 1e-9;
 const TEXT_MEMORY = 1 - 1 / 32;
-const TEXT_ENOUGH = ROUND - 1;
+const TEXT_ENOUGH = 7;
 /** Drafts that take less than this part of a plain pass go on: they give up by the step what is not worth a row. */
 const CHEAP = 0.05;
 /** Drafting stops below this pace, and starts again above that. */
 const STOP = 0.99;
 const START = 1.01;
-/** The part of the time that trials may lose, and the most that is saved up for them, in plain passes. */
+/** The part of the time that trials may lose. */
 const TRIALS = 1 / 128;
-const SAVED = 4;
-/** What trials may lose more for every text that begins while drafts do not pay in others. */
+/** So many tokens in a row that came as before are worth a trial, as long as trials have lost no more than is saved up for them at most. */
+const REPEATED = 6;
+/** Until their pace is known, drafts that seem to pay when code is warm may lose so much before that. */
+const INVESTED = 12;
+/** So much has to be there for a trial in the middle of a text that does not draft: texts that begin come first. */
+const MIDDLE = 2;
+/** What trials may lose more for every text that begins while drafts do not pay in others, or are not known to. */
 const OF_TEXT = 1;
 /** What a trial loses at least, however lucky it was, so that luck is not spent on more of them. */
 const LEAST = 0.1;
 /** A generous trial takes nodes and levels at this part of their price. */
 const GENEROUS = 0.5;
-/** One draft counts as at most this many plain passes. */
+/** One draft counts as at most this many plain passes, and a pass as at most so many times what was expected. */
 const LONGEST_DRAFT = 8;
+const LONGEST_PASS = 3;
+
+/** Of so many plain passes while nothing is drafted, one is measured. */
+const SOME = 8;
 
 /** What a step is to do. */
 export interface Turn {
@@ -73,77 +76,22 @@ export interface Spent {
   readonly company?: Company | undefined;
 }
 
-/** What drafted steps gave: tokens, and time in plain passes, both fading. */
-class Pace {
-  #tokens: number;
-  #time: number;
-  readonly #memory: number;
-
-  /** At first it is `value`, as if from so many `steps`, each as long as a plain pass. */
-  constructor(value: number, steps: number, memory: number) {
-    this.#tokens = value * steps;
-    this.#time = steps;
-    this.#memory = memory;
-  }
-
-  get value(): number {
-    return this.#tokens / this.#time;
-  }
-
-  add(tokens: number, time: number): void {
-    this.#tokens = this.#tokens * this.#memory + tokens;
-    this.#time = this.#time * this.#memory + time;
-  }
-}
-
-/** What all texts of a method know of its drafts. */
-class Experience {
-  readonly pace = new Pace(PRIOR, PRIOR_STEPS, MEMORY);
-  /** In plain passes. */
-  draftTime = 0;
-  /** Drafted steps that count, from -2 * WARM_UP on. */
-  steps = -2 * WARM_UP;
-  /** Milliseconds of drafting that do not count. */
-  #coldMs = 0;
-  /** What trials may still lose, in plain passes. */
-  allowance = 0;
-
-  /** Whether the pace is believed. */
-  get known(): boolean {
-    return this.steps >= ENOUGH;
-  }
-
-  /** Tokens of drafted steps in the time of a plain pass; 1 until that is believed. */
-  get value(): number {
-    return this.known ? this.pace.value : 1;
-  }
-
-  /** A drafted step; false: it comes too early to count. */
-  add(tokens: number, time: number, draft: number, draftMs: number): boolean {
-    if (this.#isCold(draftMs)) return false;
-    this.pace.add(tokens, time);
-    this.draftTime += (draft - this.draftTime) * (1 - MEMORY);
-    return true;
-  }
-
-  #isCold(draftMs: number): boolean {
-    this.#coldMs += draftMs;
-    this.steps++;
-    if (this.steps >= -WARM_UP && this.steps < 0 && this.#coldMs >= WARM_UP_MS) this.steps = 0;
-    return this.steps <= 0;
-  }
-}
-
 /** Plans the steps of one text, by what it and others of its method have given. */
 export class BudgetPlan {
   readonly #cost: CostCurve;
   readonly #all: Experience;
   /** Of this text alone; it begins as the method's. */
   readonly #pace: Pace;
-  #steps = 0;
+  /** What its drafted steps took, in plain passes. */
+  #spent = 0;
   #off: boolean;
-  /** Drafted steps left in a trial while drafting is off. */
+  /** Why. */
+  #reason: string | undefined;
+  /** Drafted steps left in a trial while drafting is off, and plain passes that it may still lose. */
   #left = 0;
+  #loss = 0;
+  /** Steps since a plain pass was measured while nothing was drafted. */
+  #unmeasured = 0;
   /** Whether the latest trial was a generous one. */
   #generous = false;
 
@@ -151,12 +99,14 @@ export class BudgetPlan {
   constructor(cost: CostCurve, before?: BudgetPlan) {
     this.#cost = cost;
     this.#all = before ? before.#all : new Experience();
-    this.#pace = new Pace(this.#all.pace.value, TEXT_PRIOR, TEXT_MEMORY);
-    this.#off = this.#isOff(this.#all.value, STOP);
+    const all = this.#all;
+    this.#pace = new Pace(all.pace.value, all.known ? TEXT_PRIOR : NOTHING, TEXT_MEMORY);
+    this.#off = this.#isOff(all.value, STOP);
     // Texts differ: where drafts did not pay in others, they are tried in this one.
-    if (!this.#off) return;
-    this.#all.allowance = Math.min(SAVED, this.#all.allowance + OF_TEXT);
-    if (this.#all.allowance > 0) this.#left = ROUND;
+    if (!this.#off && all.known) return;
+    all.allowance = Math.min(SAVED, all.allowance + OF_TEXT);
+    this.#off ||= all.allowance <= 0;
+    if (this.#off && all.allowance > 0) this.#begin();
   }
 
   /** Whether the next step drafts nothing, and those behind it. */
@@ -167,7 +117,11 @@ export class BudgetPlan {
   /** Why nothing is drafted; undefined while drafts pay. */
   get off(): string | undefined {
     if (!this.#off) return undefined;
-    return `off: drafts gave ${this.#pace.value.toFixed(2)} tokens in the time of a plain one`;
+    this.#reason ??=
+      this.#spent > 0 || this.#all.known
+        ? `off: drafts gave ${this.#pace.value.toFixed(2)} tokens in the time of a plain one`
+        : "off: the first drafts of other texts took what trials may lose";
+    return this.#reason;
   }
 
   /** What drafts have to be worth behind `length` tokens, in such company: at least what plain decoding would give in their time. */
@@ -179,15 +133,17 @@ export class BudgetPlan {
     return { ms: rate, node: rows === 1 ? 0 : (rate * longer) / (rows - 1) };
   }
 
-  /** The next step, of a text of `length` tokens. */
-  next(length = 0, company: Company = ALONE): Turn {
+  /** The next step, of a text of `length` tokens, of which the latest `repeated` came as they had come before. */
+  next(length = 0, company: Company = ALONE, repeated = 0): Turn {
     const prices = this.prices(length, company);
     const same = { length, company };
-    const begins = this.#left === 0 && this.#all.allowance > 0 && this.#all.known;
+    const { allowance, known } = this.#all;
+    const least = this.#off ? (repeated >= REPEATED ? -SAVED : MIDDLE) : 0;
+    const begins = this.#left === 0 && allowance > least && (this.#off || known);
     if (begins) this.#generous = !this.#generous;
     const generous = { ms: prices.ms * GENEROUS, node: prices.node * GENEROUS };
     if (this.#off) {
-      if (begins) this.#left = ROUND;
+      if (begins) this.#begin();
       if (this.#left === 0) return { kind: "plain", trial: false, prices, ...same };
       return { kind: "drafted", trial: true, prices: this.#generous ? generous : prices, ...same };
     }
@@ -202,24 +158,49 @@ export class BudgetPlan {
 
   /** A step did as `turn` said. */
   observe(turn: Turn, { nodes, tokens, passMs, draftMs, company = ALONE }: Spent): void {
+    const cost = this.#cost;
+    const all = this.#all;
     // Whoever runs shared passes measures them.
-    if (company.texts === 0) this.#cost.observe([{ rows: nodes, length: turn.length }], passMs);
-    const one = this.#cost.share(1, turn.length, company);
+    if (company.texts === 0 && this.#measures(turn))
+      cost.observe([{ rows: nodes, length: turn.length }], passMs);
+    const one = cost.share(1, turn.length, company);
+    const pass = nodes === 1 ? 1 : cost.share(nodes, turn.length, company) / one;
     // Texts that share passes draft at the same time, too.
     const draft = Math.min(LONGEST_DRAFT, draftMs / (1 + company.texts) / one);
-    const time = this.#cost.share(nodes, turn.length, company) / one + draft;
-    const all = this.#all;
-    all.allowance = Math.min(SAVED, all.allowance + time * TRIALS);
-    if (turn.trial) all.allowance -= this.#off ? time - tokens : Math.max(LEAST, time - tokens / all.value);
-    if (turn.kind === "plain") return;
+    all.allowance = Math.min(SAVED, all.allowance + (pass + draft) * TRIALS);
+    const drafts = turn.kind === "drafted";
+    // What passes are expected to take is not what they take behind drafts, when threads and caches have done something else.
+    const taken = drafts && company.texts === 0 ? Math.min(LONGEST_PASS * pass, passMs / one) : pass;
+    const loss = Math.max(pass, taken) + draft - tokens;
+    if (this.#off || !all.known) {
+      if (drafts) all.allowance = Math.min(SAVED, all.allowance - loss);
+    } else if (turn.trial) all.allowance -= Math.max(LEAST, pass + draft - tokens / all.value);
+    if (!drafts || (turn.trial && !this.#off)) return;
     const catchesUp = this.#off && this.#left === ROUND;
     if (this.#left > 0) this.#left--;
-    if (catchesUp || (turn.trial && !this.#off)) return;
-    if (!all.add(tokens, time, draft, draftMs)) return;
+    this.#loss -= loss;
+    if (this.#loss < 0) this.#left = 0;
+    const time = all.add(tokens, pass, draft, draftMs, !catchesUp);
     this.#pace.add(tokens, time);
-    this.#steps++;
-    if (this.#steps >= TEXT_ENOUGH) this.#off = this.#isOff(this.#pace.value, this.#off ? START : STOP);
+    this.#spent += time;
+    this.#reason = undefined;
+    const least = this.#off ? START : STOP;
+    if (!all.known)
+      this.#off = all.draftTime > CHEAP && all.allowance < (this.#pace.value < least ? 0 : -INVESTED);
+    else if (this.#spent >= TEXT_ENOUGH) this.#off = this.#isOff(this.#pace.value, least);
     if (!this.#off) this.#left = 0;
+  }
+
+  #begin(): void {
+    this.#left = ROUND;
+    this.#loss = ROUND_LOSS;
+  }
+
+  /** Plain passes are all alike: while nothing is drafted, some of them say enough. */
+  #measures({ kind, trial }: Turn): boolean {
+    if (!this.#off || kind === "drafted" || trial) this.#unmeasured = 0;
+    else this.#unmeasured = (this.#unmeasured + 1) % SOME;
+    return this.#unmeasured === 0;
   }
 
   #isOff(pace: number, least: number): boolean {

@@ -58,3 +58,42 @@ it("who may miss steps rests when nothing is drafted, or nobody asks, and then r
   expect(always.rests).toEqual([false, true, false]);
   expect(other.rests).toEqual([false, true, false]);
 });
+
+it("who may miss steps reads a text that begins while nothing is drafted when it is asked", async () => {
+  const [always, table, other] = [listener(false), listener(true), listener(true)];
+  const structure: Structure = { grow() {}, asks: (i) => i !== 2 };
+  const attendance = new Attendance([always.drafter, table.drafter, other.drafter], structure);
+  expect(attendance.attending).toEqual([always.drafter, table.drafter]);
+  attendance.rest(true);
+  expect(attendance.attending).toEqual([always.drafter]);
+  await attendance.begin([1, 2]);
+  expect([always, table, other].map(({ heard }) => heard)).toEqual([["begin 2"], [], []]);
+  attendance.rest(false);
+  await attendance.gather([1, 2, 3]);
+  expect([always, table, other].map(({ heard }) => heard)).toEqual([["begin 2"], ["begin 3"], []]);
+});
+
+it("waits for those that learn at length, and then goes on with the others", async () => {
+  const slow: Drafter = {
+    ...listener(false).drafter,
+    observe: async ({ position }) => {
+      await Promise.resolve();
+      order.push(`slow ${position}`);
+    },
+  };
+  const order: string[] = [];
+  const quick: Drafter = {
+    ...listener(true).drafter,
+    observe: ({ position }) => void order.push(`quick ${position}`),
+  };
+  const structure: Structure = {
+    grow() {},
+    observe: ({ position }) => void order.push(`structure ${position}`),
+  };
+  const attendance = new Attendance([slow, quick], structure);
+  await attendance.observe(outcomeOf(new DraftTree(0, 1), [0], 1, 7));
+  expect(order).toEqual(["slow 7", "quick 7", "structure 7"]);
+  expect(
+    new Attendance([quick], structure).observe(outcomeOf(new DraftTree(0, 1), [0], 1, 8)),
+  ).toBeUndefined();
+});

@@ -25,8 +25,23 @@ export class Attendance {
 
   /** Says whether drafts are given up for now: before a prompt is read, and before each step. */
   rest(resting: boolean): void {
+    if (resting && this.#resting) return;
     this.#resting = resting;
     for (const [i, drafter] of this.#drafters.entries()) drafter.rest?.(!this.#takesPart(i));
+  }
+
+  /** Those that are going to be asked, and those that must see everything. */
+  get attending(): Drafter[] {
+    return this.#drafters.filter((drafter, i) => !drafter.mayMiss || this.#takesPart(i));
+  }
+
+  /** A text begins, as in {@link Drafter.begin}: those that do not take part read it when they are asked. */
+  async begin(tokens: readonly TokenId[], signal?: AbortSignal): Promise<void> {
+    const attending = new Set(this.attending);
+    for (const [i, drafter] of this.#drafters.entries()) {
+      this.#behind[i] = !attending.has(drafter);
+      if (!this.#behind[i]) await drafter.begin(tokens, signal);
+    }
   }
 
   /** Drafters that a draft will ask read what they have missed of `tokens`, the text so far, root included. */
@@ -39,15 +54,26 @@ export class Attendance {
   }
 
   /** Structure and drafters learn from a step; of those that do not take part, only drafters that must see every one. */
-  async observe(outcome: StepOutcome): Promise<void> {
-    for (const [i, drafter] of this.#drafters.entries()) {
+  observe(outcome: StepOutcome): void | Promise<void> {
+    return this.#observe(outcome, 0);
+  }
+
+  /** From drafter `first` on. Only a promise is waited for: on a small model a turn of the event loop counts. */
+  #observe(outcome: StepOutcome, first: number): void | Promise<void> {
+    for (let i = first; i < this.#drafters.length; i++) {
+      const drafter = this.#drafters[i]!;
       if (drafter.mayMiss && (this.#behind[i] || !this.#takesPart(i))) {
         this.#behind[i] = true;
         continue;
       }
       const start = performance.now();
       const learnt = drafter.observe(outcome);
-      if (learnt) await learnt;
+      if (learnt) {
+        return learnt.then(() => {
+          this.#ms[i] = performance.now() - start;
+          return this.#observe(outcome, i + 1);
+        });
+      }
       this.#ms[i] = performance.now() - start;
     }
     this.#structure.stop?.observe?.(outcome);

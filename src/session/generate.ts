@@ -17,6 +17,7 @@ import { DrafterClock } from "./drafter-clock.ts";
 import { LogProbReader } from "./log-probs.ts";
 import { Output } from "./output.ts";
 import type { ModelParts } from "./parts.ts";
+import { Repeats } from "./repeats.ts";
 import type { CheckedRequest } from "./request.ts";
 import { StatsCounter } from "./stats.ts";
 import { type Decoding, promptWantOf, readsPrompt, type Step, step, wantOf } from "./step.ts";
@@ -68,6 +69,7 @@ export async function* generate(
     structure,
     drafters,
     attendance,
+    repeats: new Repeats(),
     want: wantOf(sampler, drafters, structure, request.logProbs),
     restWant: wantOf(sampler, attending, structure, request.logProbs),
     tree,
@@ -130,10 +132,10 @@ export async function* generate(
   /** Target and drafters read the prompt, the target all but the first root, its last token; false when it was aborted. */
   async function prefill(): Promise<boolean> {
     const start = performance.now();
-    const readers = drafters.filter(readsPrompt);
     try {
       signal?.throwIfAborted();
       attendance.rest(chosen?.at(sequence.company).rests ?? false);
+      const readers = attendance.attending.filter(readsPrompt);
       await sequence.prefill(prompt.slice(sequence.length, -1), {
         ...(signal && { signal }),
         ...(readers.length > 0 && { want: promptWantOf(readers) }),
@@ -142,7 +144,7 @@ export async function* generate(
           for (const reader of readers) await reader.observePrompt?.(tokens, pass, position);
         },
       });
-      for (const drafter of drafters) await drafter.begin(prompt, signal);
+      await attendance.begin(prompt, signal);
       structure.stop?.begin?.(prompt);
       structure.begin?.(request.sampling.temperature);
       return true;

@@ -9,6 +9,7 @@ import type { Budget, Structure } from "../structure/structure.ts";
 import type { TargetSequence, Want } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { Attendance } from "./attendance.ts";
+import type { Repeats } from "./repeats.ts";
 import { verify } from "./verify.ts";
 
 /** All that takes part in the steps of one text. The last token of `history` is the root: not in the cache yet. */
@@ -19,6 +20,8 @@ export interface Decoding {
   readonly structure: Structure;
   readonly drafters: readonly Drafter[];
   readonly attendance: Attendance;
+  /** Told of the text only while nothing is drafted. */
+  readonly repeats: Repeats;
   /** What sampler and drafters read of a row, together. */
   readonly want: Want;
   /** The same without drafters that may miss the step. */
@@ -45,10 +48,10 @@ export interface Step extends StepOutcome {
 }
 
 export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
-  const { sequence, history, sampler, structure, drafters, attendance, tree, plans } = decoding;
+  const { sequence, history, sampler, structure, drafters, attendance, repeats, tree, plans } = decoding;
   const position = sequence.length;
   const plan = plans?.at(sequence.company);
-  const turn = plan?.next(position, sequence.company);
+  const turn = plan?.next(position, sequence.company, plan.rests ? repeats.follow(history.tokens) : 0);
   const off = plan?.off ?? null;
   const rests = off !== null && turn?.kind === "plain";
 
@@ -70,7 +73,8 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
 
   const outcome = { tree, pass, path, bonus, position };
   const learning = performance.now();
-  await attendance.observe(outcome);
+  const learnt = attendance.observe(outcome);
+  if (learnt) await learnt;
   const draftMs = drafted - start + performance.now() - learning;
   if (plan && turn) {
     const { company } = sequence;
