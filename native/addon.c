@@ -162,6 +162,15 @@ bool int_property(napi_env env, napi_value object, const char *name, int32_t *re
   return property(env, object, name, &value, &given) && get_int(env, value, result);
 }
 
+static bool number_property(napi_env env, napi_value object, const char *name, double *result) {
+  napi_value value;
+  bool given;
+  if (!property(env, object, name, &value, &given)) return false;
+  if (napi_get_value_double(env, value, result) == napi_ok) return true;
+  fail(env, "internal: a number is missing");
+  return false;
+}
+
 bool array_property(napi_env env, napi_value object, const char *name, napi_typedarray_type type, size_t count,
                            bool optional, void **data) {
   napi_value value;
@@ -769,6 +778,23 @@ static napi_value prepare_cache(napi_env env, napi_callback_info info) {
   return start(env, job, request);
 }
 
+/* Of {seed, scale, reach}, if there is one. */
+static bool pick_property(napi_env env, napi_value tree, EspPick *pick) {
+  napi_value value;
+  bool given;
+  double seed;
+  if (!property(env, tree, "pick", &value, &given)) return false;
+  if (!given) return true;
+  if (!number_property(env, value, "seed", &seed) || !number_property(env, value, "scale", &pick->scale) ||
+      !number_property(env, value, "reach", &pick->reach)) {
+    return false;
+  }
+  pick->seed = seed >= 0 && seed <= UINT32_MAX ? (uint32_t)seed : 0;
+  if (pick->seed == seed) return true;
+  fail(env, "internal: a seed is no integer of 32 bits");
+  return false;
+}
+
 static bool read_trees(napi_env env, napi_value list, int32_t count, Job *job, int64_t *rows) {
   for (int32_t t = 0; t < count; t++) {
     napi_value entry, value;
@@ -778,7 +804,7 @@ static bool read_trees(napi_env env, napi_value list, int32_t count, Job *job, i
     Box *cache = NULL;
     if (napi_get_element(env, list, (uint32_t)t, &entry) != napi_ok || !property(env, entry, "cache", &value, &given) ||
         !(cache = take(env, job, value, BOX_CACHE)) || !int_property(env, entry, "size", &tree->size) ||
-        !int_property(env, entry, "first", &tree->first)) {
+        !int_property(env, entry, "first", &tree->first) || !pick_property(env, entry, &tree->pick)) {
       return false;
     }
     tree->cache = cache->handle;
@@ -800,8 +826,8 @@ static bool read_trees(napi_env env, napi_value list, int32_t count, Job *job, i
 }
 
 /*
- * The job of {stack, trees: [{cache, tokens, parents, size, first}], from, to, input?, fuse?, lastOnly, topK, tokens?,
- * logProbs?, logits?, taps?, hiddenOut?, more?, abort?, commit}; NULL with an exception pending.
+ * The job of {stack, trees: [{cache, tokens, parents, size, first, pick?}], from, to, input?, fuse?, lastOnly, topK, tokens?,
+ * logProbs?, picks?, logits?, taps?, hiddenOut?, more?, abort?, commit}; NULL with an exception pending.
  */
 static Job *read_pass(napi_env env, napi_value request) {
   napi_value value, list;
@@ -829,7 +855,7 @@ static Job *read_pass(napi_env env, napi_value request) {
   pass->trees = job->trees;
   pass->tree_count = (int32_t)count;
   int64_t rows = 0;
-  void *input, *tokens, *log_probs, *logits, *taps = NULL, *hidden = NULL, *more = NULL, *abort;
+  void *input, *tokens, *log_probs, *picks, *logits, *taps = NULL, *hidden = NULL, *more = NULL, *abort;
   const EspStackSpec *spec = esp_stack_spec(stack);
   const size_t width = (size_t)spec->hidden, vocab = (size_t)spec->vocab;
   bool ok = read_trees(env, list, pass->tree_count, job, &rows) &&
@@ -845,6 +871,7 @@ static Job *read_pass(napi_env env, napi_value request) {
   ok = ok && array_property(env, request, "input", napi_float32_array, (size_t)rows * input_width, true, &input) &&
        array_property(env, request, "tokens", napi_int32_array, listed, listed == 0, &tokens) &&
        array_property(env, request, "logProbs", napi_float32_array, listed, listed == 0, &log_probs) &&
+       array_property(env, request, "picks", napi_int32_array, outputs, true, &picks) &&
        array_property(env, request, "logits", napi_float32_array, outputs * vocab, true, &logits) &&
        array_property(env, request, "abort", napi_int32_array, 1, true, &abort) &&
        property(env, request, "taps", &value, &given);
@@ -872,6 +899,7 @@ static Job *read_pass(napi_env env, napi_value request) {
   pass->input = input;
   pass->top_tokens = tokens;
   pass->top_log_probs = log_probs;
+  pass->picks = picks;
   pass->logits = logits;
   pass->abort = abort;
   return job;

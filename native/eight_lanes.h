@@ -11,6 +11,7 @@
 #define LARGER(a, b) ((vf)_mm256_max_ps((__m256)(a), (__m256)(b)))
 #define FUSED(a, b, sum) ((vf)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(sum)))
 #define LARGEST_OF(a) largest_of_8((__m256)(a))
+#define ANY_OF(mask) (_mm256_movemask_ps((__m256)(mask)) != 0)
 #define SUM_OF(a) sum_of_8((__m256i)(a))
 #define WIDEN_BYTES(from) ((vi)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(from))))
 #define NARROW_BYTES(to, value) narrow_8((__m128i *)(to), (__m256i)(value))

@@ -209,12 +209,23 @@ EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char *
 void esp_stack_free(EspStack *stack);
 const EspStackSpec *esp_stack_spec(const EspStack *stack);
 
+/*
+ * A token that is picked out of each row by noise (Gumbel-max): a sample of the softmax of logits * scale, among tokens at most `reach` below the
+ * best. The noise is looked up by seed, position and token.
+ */
+typedef struct {
+  uint32_t seed;
+  double scale; /* 0: none is picked */
+  double reach; /* of logits * scale; at least 0 */
+} EspPick;
+
 /* Candidate continuations of one text. parents[0] = -1, parents[i] < i. */
 typedef struct {
   EspCache *cache;
   const int32_t *tokens, *parents;
   int32_t size;
   int32_t first; /* rows before it are pending already, from earlier passes over the same tree */
+  EspPick pick;
 } EspTree;
 
 typedef struct {
@@ -229,6 +240,7 @@ typedef struct {
   int32_t top_k; /* 0: none */
   int32_t *top_tokens; /* output rows x top_k */
   float *top_log_probs; /* output rows x top_k */
+  int32_t *picks; /* output rows, -1 where none is picked; or NULL. Asks for top_k of at least 1, and no `more` */
   float *logits; /* output rows x vocab, without those of `more`; or NULL */
   const int32_t *taps; /* layers whose output is wanted: 0 the embedding, i after layer i */
   int32_t tap_count;

@@ -47,6 +47,7 @@ INLINE vi finish(Dots dots, int32_t start) { return dots.sum + start; }
 #include "ops.h"
 #include "matmul.h"
 #include "attention.h"
+#include "pick.h"
 
 #define TABLE esp_kernels_avx2
 #define TABLE_NAME "avx2"

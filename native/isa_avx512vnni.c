@@ -11,6 +11,7 @@
 #define MOST_VALUE_QUERIES 6
 #define LARGER(a, b) ((vf)_mm512_max_ps((__m512)(a), (__m512)(b)))
 #define LARGEST_OF(a) _mm512_reduce_max_ps((__m512)(a))
+#define ANY_OF(mask) (_mm512_test_epi32_mask((__m512i)(mask), (__m512i)(mask)) != 0)
 #define SUM_OF(a) _mm512_reduce_add_epi32((__m512i)(a))
 #define FUSED(a, b, sum) ((vf)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(sum)))
 #define WIDEN_BYTES(from) ((vi)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(from))))
@@ -39,6 +40,7 @@ INLINE vi finish(Dots dots, int32_t start) {
 #include "ops.h"
 #include "matmul.h"
 #include "attention.h"
+#include "pick.h"
 
 #define TABLE esp_kernels_avx512vnni
 #define TABLE_NAME "avx512vnni"

@@ -20,6 +20,7 @@ INLINE vi finish(Dots dots, int32_t start) {
 #include "ops.h"
 #include "matmul.h"
 #include "attention.h"
+#include "pick.h"
 
 #define TABLE esp_kernels_avxvnni
 #define TABLE_NAME "avxvnni"

@@ -14,6 +14,7 @@
 #define MOST_SCORE_QUERIES 3
 #define MOST_VALUE_QUERIES 6
 #define LARGER(a, b) ((vf)vbslq_f32(vcgtq_f32((float32x4_t)(a), (float32x4_t)(b)), (float32x4_t)(a), (float32x4_t)(b)))
+#define ANY_OF(mask) (vmaxvq_u32((uint32x4_t)(mask)) != 0)
 #define SUM_OF(a) vaddvq_s32((int32x4_t)(a))
 #define FUSED(a, b, sum) ((vf)vfmaq_f32((float32x4_t)(sum), (float32x4_t)(a), (float32x4_t)(b)))
 #define EIGHT_BITS_SIGNED
@@ -61,6 +62,7 @@ INLINE vi finish(Dots dots, int32_t start) {
 #include "ops.h"
 #include "matmul.h"
 #include "attention.h"
+#include "pick.h"
 
 #define TABLE esp_kernels_dotprod
 #define TABLE_NAME "dotprod"

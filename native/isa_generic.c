@@ -30,6 +30,7 @@ INLINE vi finish(Dots dots, int32_t start) {
 #include "ops.h"
 #include "matmul.h"
 #include "attention.h"
+#include "pick.h"
 
 #define TABLE esp_kernels_generic
 #define TABLE_NAME "generic"

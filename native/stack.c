@@ -6,6 +6,7 @@
 
 #include "cache.h"
 #include "memory.h"
+#include "noise.h"
 #include "numbers.h"
 #include "topk.h"
 
@@ -511,6 +512,14 @@ static void project_head(Worker *worker, int32_t layer, int32_t from, int32_t to
   }
 }
 
+static int32_t pick_token(const Run *run, int32_t output, const float *logits, int32_t top) {
+  const int32_t row = run->output_row[output];
+  const EspTree *tree = tree_of(run, row);
+  if (!(tree->pick.scale > 0)) return -1;
+  const uint32_t key = esp_position_key(tree->pick.seed, tree->cache->length + depth_of(run, row) + 1);
+  return run->kernels->pick(logits, run->vocab, top, key, tree->pick.scale, tree->pick.reach);
+}
+
 static void finish_rows(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   (void)layer;
   const Run *run = worker->run;
@@ -531,6 +540,7 @@ static void finish_rows(Worker *worker, int32_t layer, int32_t from, int32_t to)
     float *log_probs = pass->top_log_probs + (size_t)i * (size_t)pass->top_k;
     esp_top_k(logits, run->vocab, maxima, HEAD_CHUNK * ESP_GROUP, pass->top_k, tokens, log_probs);
     for (int32_t k = 0; k < pass->top_k; k++) log_probs[k] = log_probs[k] - normalizer;
+    if (pass->picks) pass->picks[i] = pick_token(run, i, logits, tokens[0]);
   }
 }
 
@@ -602,6 +612,7 @@ static const char *check(const EspStack *stack, const EspPass *pass) {
   if (pass->top_k < 0 || pass->top_k > ESP_MAX_TOP_K || pass->top_k > spec->vocab) return "top_k is out of range";
   if (pass->more_count < 0 || pass->more_count > (spec->others ? ESP_MAX_MORE : 0)) return "there are not so many other rows";
   if ((pass->top_k > 0 || pass->logits) && (!spec->head || pass->to != spec->layers)) return "there is no head to run";
+  if (pass->picks && (pass->top_k == 0 || pass->more_count > 0)) return "who picks needs the best token, and no other rows";
   for (int32_t i = 0; i < pass->tap_count; i++) {
     if (pass->taps[i] < pass->from || pass->taps[i] > pass->to) return "a tap is outside the layers that run";
   }
@@ -618,6 +629,7 @@ static const char *check(const EspStack *stack, const EspPass *pass) {
     if (tree->size < 1 || tree->size > ESP_MAX_NODES || tree->first < 0 || tree->first >= tree->size) {
       return "a tree has no new nodes or too many";
     }
+    if (!(tree->pick.scale >= 0 && tree->pick.reach >= 0)) return "the scale or reach of a pick is out of range";
     rows += tree->size - tree->first;
     for (int32_t node = tree->first; node < tree->size && (!pass->input || is_draft_head(spec)); node++) {
       if (tree->tokens[node] < 0 || tree->tokens[node] >= spec->embedding->rows) return "a token is not in the vocabulary";

@@ -15,4 +15,5 @@ const EspKernels TABLE = {
     .join = join,
     .chunk_softmax = chunk_softmax,
     .exp_one = exp_one,
+    .pick = pick,
 };

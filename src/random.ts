@@ -23,10 +23,30 @@ export function uniform(key: number, token: TokenId): number {
   return (mix(key ^ mix((token + 0x85ebca6b) | 0)) + 0.5) / 4294967296;
 }
 
+const bits = new DataView(new ArrayBuffer(8));
+
+/** Natural logarithm of a normal number above 0: esp_log of native/numbers.c, since Math.log may differ from one JavaScript engine to the next. */
+function log(x: number): number {
+  bits.setFloat64(0, x);
+  const high = bits.getInt32(0);
+  let exponent = (high >>> 20) - 1022;
+  bits.setInt32(0, (high & 0xfffff) | 0x3fe00000);
+  let m = bits.getFloat64(0); // in [0.5, 1)
+  if (m < Math.SQRT1_2) {
+    m *= 2;
+    exponent--;
+  }
+  const s = (m - 1) / (m + 1);
+  const square = s * s;
+  let sum = 0;
+  for (let k = 31; k >= 1; k -= 2) sum = sum * square + 1 / k;
+  return exponent * Math.LN2 + 2 * s * sum;
+}
+
 /**
  * Standard Gumbel noise: the argmax over tokens of `logit / temperature + gumbel` is a sample of
  * softmax(logit / temperature). Its largest value is below 23.
  */
 export function gumbel(key: number, token: TokenId): number {
-  return -Math.log(-Math.log(uniform(key, token)));
+  return -log(-log(uniform(key, token)));
 }

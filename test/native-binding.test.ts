@@ -431,6 +431,7 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
   it("says what is wrong with a pass, and runs nothing", async () => {
     const cache = newCache(64);
     const good = chainOf(cache, [1, 2, 3]);
+    const rule = { seed: 1, scale: 1, reach: 1 };
     const other = newCache(64);
     const wrong: [string, Partial<PassRequest>, RegExp][] = [
       ["a token out of range", { trees: [chainOf(cache, [1, 83])] }, /vocabulary/],
@@ -455,6 +456,9 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
         { trees: [good], to: 2, topK: 0, logits: undefined, taps: Int32Array.of(3) },
         /tap/,
       ],
+      ["a pick without the best token", { trees: [good], picks: new Int32Array(9), topK: 0 }, /best token/],
+      ["a scale that is no number", { trees: [{ ...good, pick: { ...rule, scale: Number.NaN } }] }, /scale/],
+      ["a reach below 0", { trees: [{ ...good, pick: { ...rule, reach: -1 } }] }, /reach/],
       ["more top tokens than tokens", { trees: [good], topK: 84 }, /top_k/],
     ];
     for (const [name, request, message] of wrong) {
@@ -502,6 +506,14 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
       { tokens: new Int32Array(2) },
       { tokens: undefined },
       { logProbs: small },
+      { picks: new Int32Array(2) },
+      { picks: small },
+      { trees: [{ ...good, pick: 1 }] },
+      { trees: [{ ...good, pick: { seed: -1, scale: 1, reach: 1 } }] },
+      { trees: [{ ...good, pick: { seed: 2 ** 32, scale: 1, reach: 1 } }] },
+      { trees: [{ ...good, pick: { seed: 0.5, scale: 1, reach: 1 } }] },
+      { trees: [{ ...good, pick: { seed: 1, scale: "1", reach: 1 } }] },
+      { trees: [{ ...good, pick: { seed: 1, scale: 1 } }] },
       { input: small },
       { hiddenOut: small },
       { hiddenOut: undefined },

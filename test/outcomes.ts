@@ -13,6 +13,7 @@ export function passOfRows(rows: readonly (readonly TokenId[])[]): Pass {
     k,
     tokens: Int32Array.from(rows.flat()),
     logProbs: new Float32Array(rows.length * k),
+    picks: new Int32Array(0),
     logits: () => new Float32Array(0),
     hidden: () => new Float32Array(0),
   };

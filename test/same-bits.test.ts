@@ -215,7 +215,7 @@ describe.each(cases)(
           const rows: Buffer[][] = [];
           for (const [i, tree] of trees.entries()) rows.push(await plainTree(alone[i]!, tree, want));
           const passes = await bench.of(variant).forwardAll(
-            trees.map((tree, i) => ({ sequence: together[i]!, tree })),
+            trees.map((tree, i) => ({ sequence: together[i]!, tree, pick: want.pick })),
             want,
           );
           for (const [i, pass] of passes.entries()) {

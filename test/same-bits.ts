@@ -10,10 +10,16 @@ import { DraftTree } from "../src/tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../src/types.ts";
 import type { Numbers } from "./native-model.ts";
 
-/** All that a pass can give: top tokens, their log-probabilities, logits, hidden states. */
+/** All that a pass can give: top tokens, their log-probabilities, a token picked, logits, hidden states. */
 export function everything(target: NativeTarget): Want {
   const { layers, vocabSize } = target;
-  return { topK: Math.min(9, vocabSize), logits: true, taps: [...new Set([0, 1, layers >> 1, layers])] };
+  const pick = { seed: 3, scale: 0.7, reach: 12 };
+  return {
+    topK: Math.min(9, vocabSize),
+    pick,
+    logits: true,
+    taps: [...new Set([0, 1, layers >> 1, layers])],
+  };
 }
 
 function bytesOf(array: Int32Array | Float32Array): Buffer {
@@ -25,6 +31,7 @@ export function rowBits(pass: Pass, node: NodeIndex, want: Want): Buffer {
   return Buffer.concat([
     bytesOf(pass.tokens.subarray(node * pass.k, (node + 1) * pass.k)),
     bytesOf(pass.logProbs.subarray(node * pass.k, (node + 1) * pass.k)),
+    bytesOf(pass.picks.subarray(node, node + 1)),
     bytesOf(pass.logits(node)),
     ...(want.taps ?? []).map((tap) => bytesOf(pass.hidden(node, tap))),
   ]);
@@ -39,6 +46,7 @@ export function checkRow(pass: Pass, node: NodeIndex, want: Want, truth: Buffer,
   const parts: [string, number][] = [
     ["top tokens", pass.k],
     ["log-probabilities", pass.k],
+    ["pick", 1],
     ["logits", pass.logits(node).length],
     ...(want.taps ?? []).map((tap): [string, number] => [`tap ${tap}`, pass.hidden(node, tap).length]),
   ];

@@ -4,6 +4,8 @@
  */
 
 import { describe, expect, it } from "vitest";
+import { positionKey } from "../src/random.ts";
+import { type PickRule, pickToken } from "../src/target/pick.ts";
 import type { Pass, Target, TargetSequence, Want } from "../src/target/target.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../src/types.ts";
@@ -237,10 +239,53 @@ export function describeTarget(name: string, makeTarget: () => Promise<Target>):
       await close();
     });
 
+    it("picks out of each row what its logits and the noise of its place say", async () => {
+      const { target, sequence, next, text, close } = await setUp();
+      await using other = await target.createSequence({ capacity: 64 });
+      await sequence.prefill(text(7));
+      await other.prefill(text(2));
+      const check = (pass: Pass, tree: DraftTree, rule: PickRule, length: number) => {
+        for (let node = 0; node < tree.size; node++) {
+          const key = positionKey(rule.seed, length + tree.depths[node]! + 1);
+          const top = pass.tokens[node * pass.k]!;
+          expect(pass.picks[node]).toBe(pickToken(pass.logits(node), top, rule, key));
+        }
+      };
+      const ruleOf = (round: number): PickRule => ({
+        seed: 2 ** 32 - 1 - round,
+        scale: [0.01, 0.7, 1, 5, Infinity][round % 5]!,
+        reach: round % 2 === 0 ? Infinity : next(4),
+      });
+      const want = { topK: 1, logits: true };
+      for (let round = 0; round < 10; round++) {
+        const tree = randomTree(next, target.vocabSize, 1 + next(12));
+        const rule = ruleOf(round);
+        check(await sequence.forward(tree, { ...want, pick: rule }), tree, rule, sequence.length);
+        sequence.commit([0]);
+        if (!target.forwardAll) continue;
+        const pair = [randomTree(next, target.vocabSize, 3), randomTree(next, target.vocabSize, 5)] as const;
+        const otherRule = ruleOf(round + 3);
+        const passes = await target.forwardAll(
+          [
+            { sequence, tree: pair[0], pick: rule },
+            { sequence: other, tree: pair[1], pick: otherRule },
+          ],
+          want,
+        );
+        check(passes[0]!, pair[0], rule, sequence.length);
+        check(passes[1]!, pair[1], otherRule, other.length);
+        sequence.rollback();
+        other.commit([0]);
+      }
+      const pick = ruleOf(1);
+      await expect(sequence.forward(new DraftTree(1, 1), { topK: 0, pick })).rejects.toThrow(RangeError);
+      await close();
+    });
+
     it("gives nothing that was not asked for", async () => {
       const { sequence, close } = await setUp();
       const pass = await sequence.forward(new DraftTree(1, 1), { topK: 0 });
-      expect([pass.size, pass.k, pass.tokens.length]).toEqual([1, 0, 0]);
+      expect([pass.size, pass.k, pass.tokens.length, pass.picks.length]).toEqual([1, 0, 0, 0]);
       expect(() => pass.logits(0)).toThrow(RangeError);
       expect(() => pass.hidden(0, 0)).toThrow(RangeError);
       sequence.rollback();

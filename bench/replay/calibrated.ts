@@ -56,6 +56,7 @@ export const NO_PASS: Pass = {
   k: 0,
   tokens: new Int32Array(0),
   logProbs: new Float32Array(0),
+  picks: new Int32Array(0),
   logits: () => new Float32Array(0),
   hidden: () => new Float32Array(0),
 };

@@ -94,6 +94,8 @@ export interface PassTree {
   readonly size: number;
   /** Nodes before it are pending already, from earlier passes over the same tree. */
   readonly first: number;
+  /** See EspPick in native/espalier.h. */
+  readonly pick?: { readonly seed: number; readonly scale: number; readonly reach: number } | undefined;
 }
 
 /** One pass; rows are the new nodes of all trees, in order. The promise rejects with a {@link PassFailure}. */
@@ -115,6 +117,8 @@ export interface PassRequest {
   /** output rows x topK */
   readonly tokens?: Int32Array | undefined;
   readonly logProbs?: Float32Array | undefined;
+  /** output rows; -1 where a tree has no `pick` */
+  readonly picks?: Int32Array | undefined;
   /** output rows x vocab, without those of `more` */
   readonly logits?: Float32Array | undefined;
   readonly taps?: Int32Array | undefined;

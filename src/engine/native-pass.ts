@@ -50,6 +50,7 @@ export class Rows {
   readonly count: number;
   readonly tokens: Int32Array;
   readonly logProbs: Float32Array;
+  readonly picks: Int32Array | undefined;
   readonly logits: Float32Array | undefined;
   readonly taps: Int32Array | undefined;
   readonly hidden: Float32Array | undefined;
@@ -58,8 +59,15 @@ export class Rows {
   /** Texts that have not read them to the end. */
   #readers: number;
 
-  /** For `readers` texts; without `spare`, they stay as they are. */
-  constructor(sizes: RowSizes, count: number, want: Want, spare?: SpareMemory, readers = 1) {
+  /** For `readers` texts, tokens picked for any of them; without `spare`, they stay as they are. */
+  constructor(
+    sizes: RowSizes,
+    count: number,
+    want: Want,
+    spare?: SpareMemory,
+    readers = 1,
+    picked = want.pick !== undefined,
+  ) {
     const { topK, logits = false, taps = [] } = want;
     if (!Number.isInteger(topK) || topK < 0 || topK > Math.min(256, sizes.vocabSize)) {
       throw new RangeError(`topK is ${topK}; give an integer from 0 to ${Math.min(256, sizes.vocabSize)}`);
@@ -78,6 +86,7 @@ export class Rows {
     this.#readers = readers;
     this.tokens = memory.ints(count * topK);
     this.logProbs = memory.floats(count * topK);
+    if (picked) this.picks = memory.ints(count);
     if (logits) this.logits = memory.floats(count * sizes.vocabSize);
     if (taps.length > 0) {
       this.taps = Int32Array.from(taps);
@@ -91,12 +100,15 @@ export class Rows {
   }
 }
 
+const NO_PICKS = new Int32Array(0);
+
 /** The rows of one tree: `size` of them from row `first` on. */
 export class NativePass implements Pass {
   readonly size: number;
   readonly k: number;
   readonly tokens: Int32Array;
   readonly logProbs: Float32Array;
+  readonly picks: Int32Array;
   readonly #rows: Rows;
   readonly #first: number;
 
@@ -106,6 +118,7 @@ export class NativePass implements Pass {
     const all = size === rows.count;
     this.tokens = all ? rows.tokens : rows.tokens.subarray(first * rows.k, (first + size) * rows.k);
     this.logProbs = all ? rows.logProbs : rows.logProbs.subarray(first * rows.k, (first + size) * rows.k);
+    this.picks = rows.picks?.subarray(first, first + size) ?? NO_PICKS;
     this.#rows = rows;
     this.#first = first;
   }

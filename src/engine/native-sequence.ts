@@ -60,6 +60,7 @@ export class NativeSequence implements TargetSequence {
                 parents: Int32Array.from(chunk, (_, i) => i - 1),
                 size: chunk.length,
                 first: 0,
+                pick: want?.pick,
               },
             ],
             abort,
@@ -85,7 +86,7 @@ export class NativeSequence implements TargetSequence {
       // States before its last layer are not kept: who wants them has all layers run.
       if (!want.taps?.some((tap) => tap < part.layers)) return await this.#forwardRest(part, tree, want);
     }
-    const [pass] = await this.#target.forwardAll([{ sequence: this, tree, first }], want);
+    const [pass] = await this.#target.forwardAll([{ sequence: this, tree, first, pick: want.pick }], want);
     return pass!;
   }
 
@@ -254,7 +255,7 @@ export class NativeSequence implements TargetSequence {
     this.hold(undefined);
     const rows = new Rows(target, tree.size, want, target.spare);
     this.hold(rows);
-    const trees = [{ cache: this.cache, ...treeOf(tree), first: 0 }];
+    const trees = [{ cache: this.cache, ...treeOf(tree), first: 0, pick: want.pick }];
     await target.run({ rows, length: this.#length, trees, from: layers, input: states });
     return new NativePass(rows, 0, tree.size);
   }

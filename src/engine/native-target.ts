@@ -7,6 +7,7 @@ import { setImmediate } from "node:timers/promises";
 import type { ModelConfig } from "../checkpoint/config.ts";
 import { EspalierError } from "../errors.ts";
 import { attended } from "../plan/attended.ts";
+import type { PickRule } from "../target/pick.ts";
 import { SpareMemory } from "../target/spare-memory.ts";
 import type { Pass, Target, Want } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
@@ -164,8 +165,9 @@ export class NativeTarget implements Target {
       readonly sequence: NativeSequence;
       readonly tree: DraftTree;
       readonly first?: NodeIndex;
+      readonly pick?: PickRule | undefined;
     }[],
-    want: Want,
+    want: Omit<Want, "pick">,
   ): Promise<Pass[]> {
     let count = 0;
     for (const { tree, first = 0 } of batch) count += tree.size - first;
@@ -177,18 +179,20 @@ export class NativeTarget implements Target {
       sequence.dropPart();
       sequence.hold(undefined);
     }
-    const rows = new Rows(this, count, want, this.spare, batch.length);
+    const picked = batch.some(({ pick }) => pick !== undefined);
+    const rows = new Rows(this, count, want, this.spare, batch.length, picked);
     for (const { sequence } of batch) sequence.hold(rows);
     await this.run({
       rows,
       length: batch.reduce((sum, { sequence }) => sum + sequence.length, 0),
-      trees: batch.map(({ sequence, tree, first = 0 }) => {
+      trees: batch.map(({ sequence, tree, first = 0, pick }) => {
         return {
           cache: sequence.cache,
           tokens: tree.tokens,
           parents: tree.parents,
           size: tree.size,
           first,
+          pick,
         };
       }),
     });
@@ -214,6 +218,7 @@ export class NativeTarget implements Target {
       topK: rows.k,
       tokens: rows.tokens,
       logProbs: rows.logProbs,
+      picks: rows.picks,
       logits: rows.logits,
       taps: rows.taps,
       hiddenOut: rows.hidden,

@@ -81,6 +81,7 @@ class States implements Pass {
   readonly k = 0;
   readonly tokens = new Int32Array(0);
   readonly logProbs = new Float32Array(0);
+  readonly picks = new Int32Array(0);
   readonly #state: Float32Array;
 
   constructor(size: number, hiddenSize: number) {

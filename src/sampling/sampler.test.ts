@@ -1,26 +1,35 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { gumbel, positionKey } from "../random.ts";
-import type { Pass } from "../target/target.ts";
+import { pickToken } from "../target/pick.ts";
+import type { Pass, Want } from "../target/target.ts";
 import { cutRow } from "./cut.ts";
 import { History } from "./history.ts";
 import { type SamplingSettings, samplingSettings } from "./options.ts";
-import { createSampler } from "./sampler.ts";
+import { createSampler, type Sampler } from "./sampler.ts";
 
-/** A pass of one row, with a list of the `k` most likely tokens. */
-function passOf(logits: Float32Array, k: number): Pass {
+/** A pass of one row behind `history`, with what `want` asks for. */
+function passOf(logits: Float32Array, { topK, pick }: Want, history: History): Pass {
   const order = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
   const max = logits[order[0]!]!;
   const logSum = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - max), 0));
-  const list = order.slice(0, k);
+  const list = order.slice(0, topK);
+  const picks = pick ? [pickToken(logits, order[0]!, pick, positionKey(pick.seed, history.length))] : [];
   return {
     size: 1,
     k: list.length,
     tokens: Int32Array.from(list),
     logProbs: Float32Array.from(list, (token) => logits[token]! - max - logSum),
+    picks: Int32Array.from(picks),
     logits: () => logits,
     hidden: () => new Float32Array(0),
   };
+}
+
+/** The token that `sampler` picks behind `history`, out of a pass with `more` top tokens than it asks for. */
+function pickOf(sampler: Sampler, logits: Float32Array, history: History, more = 0): number {
+  const { want } = sampler;
+  return sampler.pick(passOf(logits, { ...want, topK: want.topK + more }, history), 0, history);
 }
 
 /** The obvious way, on whole sorted arrays. */
@@ -76,8 +85,7 @@ describe("sampler", () => {
           const history = new History([1]);
           for (const token of text) history.push(token);
           const sampler = createSampler(settings);
-          const pass = passOf(logits, Math.max(8, sampler.want.topK));
-          expect(sampler.pick(pass, 0, history)).toBe(reference(logits, settings, history));
+          expect(pickOf(sampler, logits, history, 7)).toBe(reference(logits, settings, history));
         },
       ),
       { numRuns: 1500 },
@@ -99,9 +107,7 @@ describe("sampler", () => {
           // A penalty that no token of the text is subject to asks for the whole row.
           const row = createSampler({ ...settings, presencePenalty: 1 });
           expect(row.want.logits).toBe(true);
-          expect(list.pick(passOf(logits, topK + 3), 0, history)).toBe(
-            row.pick(passOf(logits, 1), 0, history),
-          );
+          expect(pickOf(list, logits, history, 3)).toBe(pickOf(row, logits, history));
         },
       ),
     );
@@ -117,12 +123,11 @@ describe("sampler", () => {
       [{ temperature: 2, minP: Math.exp(-1.3) }, 6],
     ] as const) {
       const sampler = createSampler(samplingSettings({ ...options, seed: 11 }));
-      const pass = passOf(logits, 8);
       const history = new History([0]);
       const seen = new Float64Array(8);
       const draws = 40_000;
       for (let i = 0; i < draws; i++) {
-        const token = sampler.pick(pass, 0, history);
+        const token = pickOf(sampler, logits, history);
         seen[token]!++;
         history.push(token);
       }
@@ -142,9 +147,9 @@ describe("sampler", () => {
   it("is greedy with the lowest id of equals, from a list of one", () => {
     const sampler = createSampler(samplingSettings({}));
     expect(sampler.want).toEqual({ topK: 1 });
-    expect(sampler.pick(passOf(Float32Array.from([0, 3, 3, 1]), 2), 0, new History([0]))).toBe(1);
+    expect(pickOf(sampler, Float32Array.from([0, 3, 3, 1]), new History([0]), 1)).toBe(1);
     const penalised = createSampler(samplingSettings({ presencePenalty: 1 }));
-    expect(penalised.pick(passOf(Float32Array.from([0, 3, 3, 1]), 1), 0, new History([1]))).toBe(1);
+    expect(pickOf(penalised, Float32Array.from([0, 3, 3, 1]), new History([1]))).toBe(1);
   });
 
   it("penalises by what the text holds", () => {
@@ -152,7 +157,7 @@ describe("sampler", () => {
     const pick = (options: Partial<SamplingSettings>, generated: number[]) => {
       const history = new History([3]);
       for (const token of generated) history.push(token);
-      return createSampler(samplingSettings(options)).pick(passOf(logits, 1), 0, history);
+      return pickOf(createSampler(samplingSettings(options)), logits, history);
     };
     expect(pick({ repetitionPenalty: 1.1 }, [])).toBe(0);
     expect(pick({ repetitionPenalty: 1.1 }, [0])).toBe(1);
@@ -168,7 +173,7 @@ describe("sampler", () => {
     const picks = (seed: number) => {
       const sampler = createSampler(samplingSettings({ temperature: 1, seed }));
       return Array.from({ length: 30 }, (_, length) =>
-        sampler.pick(passOf(logits, 1), 0, new History(new Array(length + 1).fill(0))),
+        pickOf(sampler, logits, new History(new Array(length + 1).fill(0))),
       );
     };
     expect(picks(1)).toEqual(picks(1));

@@ -3,10 +3,11 @@
  * seed: the noise is looked up by position (Gumbel-max), so drafts cannot change which token it is.
  */
 
-import { gumbel, positionKey, uniform } from "../random.ts";
+import { gumbel, positionKey } from "../random.ts";
+import { type PickRule, pickToken } from "../target/pick.ts";
 import type { Pass, Want } from "../target/target.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
-import { type Cut, cutRow } from "./cut.ts";
+import { cutRow } from "./cut.ts";
 import type { History } from "./history.ts";
 import { hasPenalties, type SamplingSettings } from "./options.ts";
 
@@ -22,11 +23,11 @@ const LONGEST_LIST = 256;
 
 /** The cheapest sampler that does what `settings` say. */
 export function createSampler(settings: SamplingSettings): Sampler {
-  if (hasPenalties(settings)) return new RowSampler(settings);
+  if (hasPenalties(settings)) return new PenalisedSampler(settings);
   if (settings.temperature === 0) return new GreedySampler();
   return settings.topK >= 1 && settings.topK <= LONGEST_LIST
     ? new ListSampler(settings)
-    : new RowSampler(settings);
+    : new WholeSampler(settings);
 }
 
 /** The most likely token, the lowest id of equals. */
@@ -75,31 +76,47 @@ class ListSampler implements Sampler {
   }
 }
 
-/** Works on whole rows of logits: for penalties, and for sampling from more tokens than a list holds. */
-class RowSampler implements Sampler {
+/** Samples from the whole vocabulary. What the pass has picked is right unless top-k or top-p cut it off: only then are logits read. */
+class WholeSampler implements Sampler {
+  readonly want: Want;
+  readonly #settings: SamplingSettings;
+  readonly #rule: PickRule;
+
+  constructor(settings: SamplingSettings) {
+    this.#settings = settings;
+    this.#rule = ruleOf(settings);
+    this.want = { topK: 1, pick: this.#rule, logits: isCut(settings) };
+  }
+
+  pick(pass: Pass, node: NodeIndex, history: History): TokenId {
+    const top = pass.tokens[node * pass.k]!;
+    const choice = pass.picks[node]!;
+    if (choice === top || !isCut(this.#settings)) return choice;
+    const key = positionKey(this.#settings.seed, history.length);
+    return pickInside(pass.logits(node), top, choice, this.#settings, this.#rule, key);
+  }
+}
+
+/** Lowers or raises the logits of what the text holds, so that it works on whole rows of them. */
+class PenalisedSampler implements Sampler {
   readonly want: Want = { topK: 1, logits: true };
   readonly #settings: SamplingSettings;
-  readonly #penalised: boolean;
+  readonly #rule: PickRule;
   #scratch = new Float32Array(0);
 
   constructor(settings: SamplingSettings) {
     this.#settings = settings;
-    this.#penalised = hasPenalties(settings);
+    this.#rule = ruleOf(settings);
   }
 
   pick(pass: Pass, node: NodeIndex, history: History): TokenId {
-    const { temperature, topK, topP, minP, seed } = this.#settings;
-    let logits = pass.logits(node);
-    let top = pass.tokens[node * pass.k]!;
-    if (this.#penalised) {
-      logits = this.#penalise(logits, history);
-      top = argmax(logits);
-    }
-    if (temperature === 0) return top;
-    const scale = 1 / temperature;
-    const isCut = (topK > 0 && topK < logits.length) || topP < 1;
-    const cut = isCut ? cutRow(logits, logits[top]!, scale, topK, topP) : undefined;
-    return sampleRow(logits, top, scale, -Math.log(minP), cut, positionKey(seed, history.length));
+    const logits = this.#penalise(pass.logits(node), history);
+    const top = argmax(logits);
+    if (this.#settings.temperature === 0) return top;
+    const key = positionKey(this.#settings.seed, history.length);
+    const choice = pickToken(logits, top, this.#rule, key);
+    if (choice === top || !isCut(this.#settings)) return choice;
+    return pickInside(logits, top, choice, this.#settings, this.#rule, key);
   }
 
   #penalise(row: Float32Array, history: History): Float32Array {
@@ -122,43 +139,25 @@ function argmax(logits: Float32Array): TokenId {
   return best;
 }
 
-/** No noise is larger than this: see {@link gumbel}. */
-const MAX_NOISE = 23;
-const STEPS = 4;
-/** Noise above i / STEPS needs a uniform number above NOISE_NEEDS[i], because -log(u) >= 1 - u. */
-const NOISE_NEEDS = Float64Array.from({ length: MAX_NOISE * STEPS + 1 }, (_, i) => 1 - Math.exp(-i / STEPS));
+function ruleOf({ seed, temperature, minP }: SamplingSettings): PickRule {
+  return { seed, scale: 1 / temperature, reach: -Math.log(minP) };
+}
 
-/**
- * The token with the largest (logit - best) * scale + noise, the lowest id of equals, among those at most `reach`
- * below the best and not behind `cut`. The time goes here when a vocabulary is sampled whole: most tokens are
- * dropped by the bound on their noise, before a logarithm is taken.
- */
-function sampleRow(
+function isCut({ topK, topP }: SamplingSettings): boolean {
+  return topK > 0 || topP < 1;
+}
+
+/** What is picked among the tokens that top-k and top-p keep, where `choice` is picked among all. */
+function pickInside(
   logits: Float32Array,
   top: TokenId,
-  scale: number,
-  reach: number,
-  cut: Cut | undefined,
+  choice: TokenId,
+  { topK, topP }: SamplingSettings,
+  rule: PickRule,
   key: number,
 ): TokenId {
-  const topLogit = logits[top]!;
-  const farthest = Math.min(reach, cut?.delta ?? Infinity);
-  const lastAtCut = cut?.token ?? logits.length;
-  let choice = top;
-  let best = gumbel(key, top);
-  let limit = Math.min(farthest, MAX_NOISE - best);
-  for (let token = 0; token < logits.length; token++) {
-    const delta = (topLogit - logits[token]!) * scale;
-    if (delta > limit) continue;
-    const needed = best + delta;
-    if (needed > 0 && uniform(key, token) < NOISE_NEEDS[(needed * STEPS) | 0]!) continue;
-    if (cut !== undefined && delta === cut.delta && token > lastAtCut) continue;
-    const score = gumbel(key, token) - delta;
-    if (score > best || (score === best && token < choice)) {
-      best = score;
-      choice = token;
-      limit = Math.min(farthest, MAX_NOISE - best);
-    }
-  }
-  return choice;
+  const cut = cutRow(logits, logits[top]!, rule.scale, topK, topP);
+  const delta = (logits[top]! - logits[choice]!) * rule.scale;
+  if (delta < cut.delta || (delta === cut.delta && choice <= cut.token)) return choice;
+  return pickToken(logits, top, { ...rule, reach: cut.delta }, key, cut.token);
 }

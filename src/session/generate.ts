@@ -79,7 +79,7 @@ export async function* generate(
   const reader =
     request.logProbs === undefined
       ? undefined
-      : new LogProbReader(request.logProbs, model.tokenizer, sampler.want.logits === true);
+      : new LogProbReader(request.logProbs, model.tokenizer, decoding.want.logits === true);
   const stats = new StatsCounter(drafters);
   const endTokens = new Set(model.endTokens);
   const room = contextLength - prompt.length;

@@ -95,10 +95,13 @@ export function wantOf(
   sampler: Sampler,
   drafters: readonly Drafter[],
   { stop }: Pick<Structure, "stop">,
-  logProbs = 0,
+  logProbs?: number,
 ): Want {
-  const topK = Math.max(sampler.want.topK, logProbs, ...drafters.map((drafter) => drafter.rows.pass));
-  return { ...sampler.want, topK, taps: tapsOf(stop ? [...drafters, stop] : drafters) };
+  const { want } = sampler;
+  const topK = Math.max(want.topK, logProbs ?? 0, ...drafters.map((drafter) => drafter.rows.pass));
+  // What is picked out of a whole row may be on no list.
+  const logits = want.logits || (want.pick !== undefined && logProbs !== undefined);
+  return { ...want, topK, logits, taps: tapsOf(stop ? [...drafters, stop] : drafters) };
 }
 
 /** Whether a drafter reads rows of the prompt. */

@@ -210,7 +210,9 @@ export class Rounds {
     for (const { member } of batch) member.company = ALONE;
     if (batch.length === 1 || !this.#target.forwardAll) return undefined;
     const start = performance.now();
-    const trees = batch.map(({ member, tree, first }) => ({ sequence: member.sequence, tree, first }));
+    const trees = batch.map(({ member, tree, first, want }) => {
+      return { sequence: member.sequence, tree, first, pick: want.pick };
+    });
     let passes: Pass[];
     try {
       passes = await this.#target.forwardAll(trees, together(batch.map(({ want }) => want)));

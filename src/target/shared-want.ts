@@ -3,8 +3,8 @@
 import type { NodeIndex } from "../types.ts";
 import type { Pass, Want } from "./target.ts";
 
-/** All that any of them wants. */
-export function together(wants: readonly Want[]): Want {
+/** All that any of them wants, but for what is picked. */
+export function together(wants: readonly Want[]): Omit<Want, "pick"> {
   return {
     topK: Math.max(...wants.map(({ topK }) => topK)),
     logits: wants.some(({ logits }) => logits),
@@ -22,6 +22,7 @@ class NarrowPass implements Pass {
   readonly k: number;
   readonly tokens: Int32Array;
   readonly logProbs: Float32Array;
+  readonly picks: Int32Array;
   readonly #pass: Pass;
 
   constructor(pass: Pass, k: number) {
@@ -29,6 +30,7 @@ class NarrowPass implements Pass {
     this.k = k;
     this.tokens = new Int32Array(pass.size * k);
     this.logProbs = new Float32Array(pass.size * k);
+    this.picks = pass.picks;
     this.#pass = pass;
     for (let row = 0; row < pass.size; row++) {
       const [from, to] = [row * pass.k, row * pass.k + k];

@@ -6,6 +6,7 @@
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import type { Company } from "./company.ts";
+import type { PickRule } from "./pick.ts";
 
 /** What a pass is to return. Nothing is computed or copied unasked. */
 export interface Want {
@@ -13,6 +14,8 @@ export interface Want {
   readonly topK: number;
   /** Full rows of vocabSize logits, for every node. Default false. */
   readonly logits?: boolean;
+  /** A token picked out of every row, which needs topK >= 1. Default none. */
+  readonly pick?: PickRule | undefined;
   /** Layers whose output (the hidden state after layer i, 1-based; 0 is the embedding) is wanted for every node. */
   readonly taps?: readonly number[];
 }
@@ -27,6 +30,8 @@ export interface Pass {
   readonly tokens: Int32Array;
   /** size x k natural-log probabilities, in the same order. */
   readonly logProbs: Float32Array;
+  /** The token picked out of each row, where the pass was asked to. */
+  readonly picks: Int32Array;
   /** The vocabSize logits of one row. Throws RangeError when the pass did not ask for them. */
   logits(node: NodeIndex): Float32Array;
   /** hiddenSize values of one row after layer `tap`. Throws RangeError when that tap was not asked for. */
@@ -103,6 +108,8 @@ export interface SequenceTree {
   readonly sequence: TargetSequence;
   readonly tree: DraftTree;
   readonly first?: NodeIndex;
+  /** What is picked out of its rows: a shared `want` does not say so. */
+  readonly pick?: PickRule | undefined;
 }
 
 /** A model that can be asked. */
@@ -135,5 +142,5 @@ export interface Target extends AsyncDisposable {
    * One pass over the trees of several sequences, at most {@link maxNodes} new nodes together and no sequence twice: each gets the rows
    * that {@link TargetSequence.forward} would have given it. When it rejects, nothing has changed. For targets where that costs less than one pass after the other.
    */
-  forwardAll?(batch: readonly SequenceTree[], want: Want): Promise<Pass[]>;
+  forwardAll?(batch: readonly SequenceTree[], want: Omit<Want, "pick">): Promise<Pass[]>;
 }

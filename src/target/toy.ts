@@ -8,6 +8,7 @@ import { EspalierError } from "../errors.ts";
 import { gumbel, positionKey } from "../random.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
+import { pickToken } from "./pick.ts";
 import type { Pass, PrefillOptions, SequenceTree, Target, TargetSequence, Want } from "./target.ts";
 
 export interface ToyOptions {
@@ -65,12 +66,14 @@ export class ToyTarget implements Target {
     return new ToySequence(this, options.capacity);
   }
 
-  async forwardAll(batch: readonly SequenceTree[], want: Want): Promise<Pass[]> {
+  async forwardAll(batch: readonly SequenceTree[], want: Omit<Want, "pick">): Promise<Pass[]> {
     const nodes = batch.reduce((sum, { tree, first = 0 }) => sum + tree.size - first, 0);
     if (nodes > this.maxNodes)
       throw new RangeError(`a pass of ${nodes} nodes; give at most ${this.maxNodes}`);
     for (const { sequence, tree, first = 0 } of batch) (sequence as ToySequence).check(tree, first);
-    return Promise.all(batch.map(({ sequence, tree, first }) => sequence.forward(tree, want, first)));
+    return Promise.all(
+      batch.map(({ sequence, tree, first, pick }) => sequence.forward(tree, { ...want, pick }, first)),
+    );
   }
 
   /** The logits after `context` (newest token first, at most `order` of them count) and a prefix of hash `prefix`. */
@@ -147,7 +150,9 @@ class ToySequence implements TargetSequence {
         this.#tokens.push(...chunk);
         this.#hashes.push(...hashes);
         done += chunk.length;
-        await onChunk?.({ pass: this.#rows(contexts, hashes, want ?? { topK: 0 }), tokens: chunk, done });
+        const lengths = chunk.map((_, i) => this.length - chunk.length + i + 1);
+        const pass = this.#rows(contexts, hashes, lengths, want ?? { topK: 0 });
+        await onChunk?.({ pass, tokens: chunk, done });
       }
     });
   }
@@ -158,6 +163,7 @@ class ToySequence implements TargetSequence {
     return this.#exclusive(async () => {
       const contexts: TokenId[][] = [];
       const hashes: number[] = [];
+      const lengths = Array.from(tree.depths.subarray(0, tree.size), (depth) => this.length + depth + 1);
       for (let node = 0; node < tree.size; node++) {
         const path = tree.path(node);
         contexts.push(this.#context(path.map((at) => tree.tokens[at]!).reverse()));
@@ -167,7 +173,7 @@ class ToySequence implements TargetSequence {
       await Promise.resolve();
       this.#pending = tree;
       this.#pendingSize = tree.size;
-      return this.#rows(contexts.slice(first), hashes.slice(first), want);
+      return this.#rows(contexts.slice(first), hashes.slice(first), lengths.slice(first), want);
     });
   }
 
@@ -248,9 +254,15 @@ class ToySequence implements TargetSequence {
     return [...newest, ...this.#tokens.slice(-this.#target.order).reverse()];
   }
 
-  #rows(contexts: readonly TokenId[][], prefixes: readonly number[], want: Want): ToyPass {
+  /** `lengths`: of the text up to and with each row's token. */
+  #rows(
+    contexts: readonly TokenId[][],
+    prefixes: readonly number[],
+    lengths: readonly number[],
+    want: Want,
+  ): ToyPass {
     this.#pass?.spoil();
-    this.#pass = new ToyPass(this.#target, contexts, prefixes, want);
+    this.#pass = new ToyPass(this.#target, contexts, prefixes, lengths, want);
     return this.#pass;
   }
 
@@ -307,17 +319,28 @@ class ToyPass implements Pass {
   readonly k: number;
   readonly tokens: Int32Array;
   readonly logProbs: Float32Array;
+  readonly picks: Int32Array;
   readonly #logits: Float32Array[] = [];
   readonly #prefixes: readonly number[];
   readonly #want: Want;
   readonly #layers: number;
   #spoilt = false;
 
-  constructor(target: ToyTarget, contexts: readonly TokenId[][], prefixes: readonly number[], want: Want) {
+  constructor(
+    target: ToyTarget,
+    contexts: readonly TokenId[][],
+    prefixes: readonly number[],
+    lengths: readonly number[],
+    want: Want,
+  ) {
+    const { pick } = want;
+    if (pick && want.topK === 0)
+      throw new RangeError("who picks needs the best token; give a topK of at least 1");
     this.size = contexts.length;
     this.k = Math.min(want.topK, target.vocabSize);
     this.tokens = new Int32Array(this.size * this.k);
     this.logProbs = new Float32Array(this.size * this.k);
+    this.picks = new Int32Array(pick ? this.size : 0);
     this.#prefixes = prefixes;
     this.#want = want;
     this.#layers = target.layers;
@@ -327,6 +350,7 @@ class ToyPass implements Pass {
       if (this.k === 0 && !want.logits) continue;
       target.fillLogits(contexts[row]!, prefixes[row]!, logits);
       const order = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b);
+      if (pick) this.picks[row] = pickToken(logits, order[0]!, pick, positionKey(pick.seed, lengths[row]!));
       const max = logits[order[0]!]!;
       let sum = 0;
       for (const logit of logits) sum += Math.exp(logit - max);
@@ -355,6 +379,7 @@ class ToyPass implements Pass {
     this.#spoilt = true;
     this.tokens.fill(-1);
     this.logProbs.fill(Number.NaN);
+    this.picks.fill(-1);
     for (const row of this.#logits) row.fill(Number.NaN);
   }
 

@@ -117,6 +117,29 @@ static void test_join(const EspKernels *kernels) {
   }
 }
 
+/* Rows of all sizes, shapes and scales, with ties and with what is no number. */
+static void test_pick(const EspKernels *kernels) {
+  static const double scales[] = {1e-3, 0.3, 1, 1.25, 7, 1e30, 1e60, INFINITY};
+  for (int round = 0; round < 4000; round++) {
+    const int32_t size = 1 + below(700);
+    float *logits = reals((size_t)size + 16, ldexpf(1, below(14) - 4));
+    const int kind = below(8);
+    for (int32_t i = 0; i < size; i++) {
+      if (kind == 0) logits[i] = roundf(logits[i]);
+      if (kind == 1) logits[i] = 3;
+      if (kind == 2 && below(3)) logits[i] = -INFINITY;
+      if (kind == 3 && below(9) == 0) logits[i] = below(2) ? NAN : logits[i] * 1e38f;
+    }
+    int32_t top = 0;
+    for (int32_t i = 1; i < size; i++) top = logits[i] > logits[top] ? i : top;
+    const double reach = below(2) ? INFINITY : below(5), scale = scales[below(8)];
+    const int32_t token = kernels->pick(logits, size, top, (uint32_t)next(), scale, reach);
+    must(token >= 0 && token < size, "a pick outside the row");
+    count_in(&token, sizeof token);
+    free(logits);
+  }
+}
+
 /* ---- matrices -------------------------------------------------------------------------------------------------------- */
 
 /* Blocks as GGUF stores them: where the 16-bit scales lie, so that random ones are ordinary numbers. */
@@ -273,6 +296,7 @@ static void run(const Model *model, const EspTree *trees, int32_t count, int32_t
       .top_k = TOP,
       .top_tokens = room(n * TOP, sizeof(int32_t)),
       .top_log_probs = room(n * TOP, sizeof(float)),
+      .picks = room(n, sizeof(int32_t)),
       .logits = room(n * vocab, sizeof(float)),
       .taps = taps,
       .tap_count = 2,
@@ -283,9 +307,10 @@ static void run(const Model *model, const EspTree *trees, int32_t count, int32_t
   for (size_t i = 0; i < n * vocab; i++) must(isfinite(pass.logits[i]), "a logit is not finite: the test means nothing");
   count_in(pass.top_tokens, n * TOP * sizeof(int32_t));
   count_in(pass.top_log_probs, n * TOP * sizeof(float));
+  count_in(pass.picks, n * sizeof(int32_t));
   count_in(pass.logits, n * vocab * sizeof(float));
   count_in(pass.hidden, 2 * n * width * sizeof(float));
-  free(pass.top_tokens), free(pass.top_log_probs), free(pass.logits), free(pass.hidden);
+  free(pass.top_tokens), free(pass.top_log_probs), free(pass.picks), free(pass.logits), free(pass.hidden);
 }
 
 typedef struct {
@@ -298,7 +323,10 @@ static EspTree random_tree(Nodes *nodes, EspCache *cache, int32_t size, int32_t 
     nodes->tokens[i] = below(vocab);
     nodes->parents[i] = i == 0 ? -1 : chain ? i - 1 : below(i);
   }
-  return (EspTree){.cache = cache, .tokens = nodes->tokens, .parents = nodes->parents, .size = size};
+  EspPick pick = {.seed = (uint32_t)next()};
+  pick.scale = below(4);
+  pick.reach = below(2) ? INFINITY : below(5);
+  return (EspTree){.cache = cache, .tokens = nodes->tokens, .parents = nodes->parents, .size = size, .pick = pick};
 }
 
 /* The head's product alone, of rows of any size up to 20 and of any magnitude. */
@@ -379,7 +407,7 @@ static void test_kernels(void) {
   static const struct {
     const char *name;
     void (*test)(const EspKernels *);
-  } tests[] = {{"exp", test_exp}, {"halves", test_store_half}, {"rows", test_rows}, {"join", test_join}};
+  } tests[] = {{"exp", test_exp}, {"halves", test_store_half}, {"rows", test_rows}, {"join", test_join}, {"pick", test_pick}};
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
     begin(i);
     tests[i].test(esp_kernels());
