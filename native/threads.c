@@ -25,11 +25,12 @@ enum { SPINS_AT_BARRIER = 400, SPINS_BETWEEN_RUNS = 400 };
 
 /*
  * A thread that sleeps takes 50 to 100 us to wake, a large part of a small pass. So where runs follow each other at once, as the target's
- * follows those that drafted for it, threads spin about as long as such gaps are: up to twice the usual one, if that is below this.
+ * follows those that drafted for it, threads spin for half as long again as the longest of such gaps of late, which is the one before a
+ * step's first draft; but for no longer than this, and not at all where gaps are usually longer than half of it.
  */
 #define LONGEST_SPIN_NS 800e3
-/* Gaps are averaged over about this many. */
-enum { GAPS = 8 };
+/* Gaps are averaged over about this many; the longest is forgotten within so many. */
+enum { GAPS = 8, LONGEST_GAPS = 32 };
 
 /* The share of their time that threads lose to waiting is averaged over about this long; less while one more is tried. */
 #define MEMORY_NS 40e6
@@ -67,7 +68,8 @@ struct EspPool {
   bool trying;
   double share; /* of their time that threads lost of late */
   double since, patience; /* ns: when `advised` was last thought about, and how long to leave it */
-  double ended, gap; /* ns: when the last run ended, and how long it usually is until the next; gaps count as at most LONGEST_SPIN_NS */
+  double ended; /* ns: when the last run did */
+  double gap, longest; /* ns: how long it usually is until the next, as at most LONGEST_SPIN_NS, and how long where that is not reached */
   _Atomic double spin; /* ns that workers wait for the next run before they sleep; 0: SPINS_BETWEEN_RUNS turns */
   Worker workers[ESP_MAX_THREADS]; /* 0 is whoever calls */
 };
@@ -206,8 +208,10 @@ static void learn(EspPool *pool, int threads, double began) {
 static void learn_gap(EspPool *pool, double began) {
   const double gap = began - pool->ended < LONGEST_SPIN_NS ? began - pool->ended : LONGEST_SPIN_NS;
   pool->gap += (gap - pool->gap) / GAPS;
-  const double spin = 2 * pool->gap;
-  atomic_store_explicit(&pool->spin, spin < LONGEST_SPIN_NS ? spin : 0, memory_order_relaxed);
+  if (gap > pool->longest && gap < LONGEST_SPIN_NS) pool->longest = gap;
+  else pool->longest += (gap - pool->longest) / LONGEST_GAPS;
+  const double spin = 1.5 * pool->longest < LONGEST_SPIN_NS ? 1.5 * pool->longest : LONGEST_SPIN_NS;
+  atomic_store_explicit(&pool->spin, 2 * pool->gap < LONGEST_SPIN_NS ? spin : 0, memory_order_relaxed);
 }
 
 int esp_pool_advise(EspPool *pool) {
