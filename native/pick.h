@@ -20,8 +20,8 @@ INLINE bool any_of(vi mask) {
 }
 
 /*
- * At least the noise of hash h, and at most 0.06 more than -log(1 - u), which is at least the noise -log(-log(u)), u = (h + 0.5) / 2^32:
- * 1 - u is at least v / 2^31 for v = (2^32 - 1 - h) / 2, and the bits of a float grow no faster than its logarithm.
+ * At least the noise -log(-log(u)) of hash h, u = (h + 0.5) / 2^32: that is at most -log(1 - u), and 1 - u at least v / 2^31 for
+ * v = (2^32 - 1 - h) / 2. The logarithm of v to base 2 is at least the bits of v as a float, divided by 2^23 and less 127, and at most 0.09 more.
  */
 INLINE vf most_noise(vu hash) {
   const vf rest = __builtin_convertvector((vi)(~hash >> 1), vf);

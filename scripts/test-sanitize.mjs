@@ -15,6 +15,7 @@ const tests = [
   "native-arguments",
   "native-binding",
   "native-contract",
+  "picks",
   "native-async",
   "native-lossless",
   "draft-head",

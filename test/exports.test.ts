@@ -47,6 +47,7 @@ test("types and values", () => {
       "type LoadOptions",
       "type NodeIndex",
       "type Pass",
+      "type PickRule",
       "type PieceLogProbs",
       "type Position",
       "type PrefillOptions",
