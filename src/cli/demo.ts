@@ -26,8 +26,9 @@ const REQUESTS = [
   "Write a short story about Mila the fox and a lantern.",
   "Can you tell a story about an old robot named Bruno who finds a violin?",
 ];
-/** Tokens of each method before the clock runs, so that none pays for the program's own start. */
-const WARM_UP = 16;
+/** Tokens of each method before the clock runs, in trees of so many nodes, so that none pays for the program's own start and code that is cold is no reason to give up drafts. */
+const WARM_UP = 128;
+const WARM_UP_NODES = 6;
 
 const EXAMPLES = `
 Examples:
@@ -74,7 +75,8 @@ async function write(model: Model, options: Options, signal: AbortSignal, io: Io
     signal,
   });
   for (const name of ["plain", method]) {
-    const warmUp = new Lane(name, model.generate({ ...ask(REQUESTS[0]!), method: name, maxTokens: WARM_UP }));
+    const request = { ...ask(REQUESTS[0]!), method: name, maxTokens: WARM_UP, budget: WARM_UP_NODES };
+    const warmUp = new Lane(name, model.generate(request));
     await race([warmUp], () => {});
   }
   const stories: Story[] = [];

@@ -35,6 +35,8 @@ const TRIALS = 1 / 128;
 const REPEATED = 6;
 /** Until their pace is known, drafts that seem to pay when code is warm may lose so much before that. */
 const INVESTED = 12;
+/** After so many plain passes a text's drafts are said to pay or not until then. */
+const FEW = 4;
 /** So much has to be there for a trial in the middle of a text that does not draft: texts that begin come first. */
 const MIDDLE = 2;
 /** What trials may lose more for every text that begins while drafts do not pay in others, or are not known to. */
@@ -160,9 +162,15 @@ export class BudgetPlan {
   observe(turn: Turn, { nodes, tokens, passMs, draftMs, company = ALONE }: Spent): void {
     const cost = this.#cost;
     const all = this.#all;
-    // Whoever runs shared passes measures them.
-    if (company.texts === 0 && this.#measures(turn))
+    const rested = this.#off && turn.kind === "plain";
+    // Plain passes are all alike: while nothing is drafted, some of them say enough. Whoever runs shared passes measures them.
+    this.#unmeasured = rested ? (this.#unmeasured + 1) % SOME : 0;
+    if (company.texts === 0 && this.#unmeasured === 0)
       cost.observe([{ rows: nodes, length: turn.length }], passMs);
+    if (rested) {
+      all.allowance = Math.min(SAVED, all.allowance + TRIALS);
+      return;
+    }
     const one = cost.share(1, turn.length, company);
     const pass = nodes === 1 ? 1 : cost.share(nodes, turn.length, company) / one;
     // Texts that share passes draft at the same time, too.
@@ -173,7 +181,7 @@ export class BudgetPlan {
     const taken = drafts && company.texts === 0 ? Math.min(LONGEST_PASS * pass, passMs / one) : pass;
     const loss = Math.max(pass, taken) + draft - tokens;
     if (this.#off || !all.known) {
-      if (drafts) all.allowance = Math.min(SAVED, all.allowance - loss);
+      if (drafts && all.begun) all.allowance = Math.min(SAVED, all.allowance - loss);
     } else if (turn.trial) all.allowance -= Math.max(LEAST, pass + draft - tokens / all.value);
     if (!drafts || (turn.trial && !this.#off)) return;
     const catchesUp = this.#off && this.#left === ROUND;
@@ -185,8 +193,7 @@ export class BudgetPlan {
     this.#spent += time;
     this.#reason = undefined;
     const least = this.#off ? START : STOP;
-    if (!all.known)
-      this.#off = all.draftTime > CHEAP && all.allowance < (this.#pace.value < least ? 0 : -INVESTED);
+    if (!all.known) this.#off = this.#isLost(least);
     else if (this.#spent >= TEXT_ENOUGH) this.#off = this.#isOff(this.#pace.value, least);
     if (!this.#off) this.#left = 0;
   }
@@ -196,11 +203,12 @@ export class BudgetPlan {
     this.#loss = ROUND_LOSS;
   }
 
-  /** Plain passes are all alike: while nothing is drafted, some of them say enough. */
-  #measures({ kind, trial }: Turn): boolean {
-    if (!this.#off || kind === "drafted" || trial) this.#unmeasured = 0;
-    else this.#unmeasured = (this.#unmeasured + 1) % SOME;
-    return this.#unmeasured === 0;
+  /** Whether to stop before the pace is known. */
+  #isLost(least: number): boolean {
+    const { draftTime, allowance } = this.#all;
+    if (draftTime <= CHEAP) return false;
+    if (this.#spent < FEW) return this.#off;
+    return allowance < (this.#pace.value < least ? 0 : -INVESTED);
   }
 
   #isOff(pace: number, least: number): boolean {

@@ -55,6 +55,11 @@ export class Experience {
   /** What trials may still lose, in plain passes, and all drafts until their pace is known. */
   allowance = SAVED;
 
+  /** Whether something was drafted: the first time takes far longer than the next, and never again. */
+  get begun(): boolean {
+    return this.#drafts > 0;
+  }
+
   /** Whether the pace is believed. */
   get known(): boolean {
     return this.steps >= ENOUGH;

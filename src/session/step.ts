@@ -64,7 +64,7 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
     await structure.grow(tree, drafters, turn ? { ...budget, prices: turn.prices } : budget);
   }
   const grown = tree.size;
-  if (plan && turn) tree.truncate(plan.choose(turn, tree.values, tree.size));
+  if (plan && turn && grown > 1) tree.truncate(plan.choose(turn, tree.values, grown));
   const drafted = performance.now();
   const pass = await sequence.forward(tree, rests ? decoding.restWant : decoding.want);
   const passMs = performance.now() - drafted;
