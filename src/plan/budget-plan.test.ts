@@ -357,8 +357,36 @@ describe("BudgetPlan of texts", () => {
     }
   });
 
-  it("stops at once where nothing is taken, and tries drafts when the text repeats itself", () => {
+  it("tries less often in texts that begin when trials fail, and as often again when one has not", () => {
     const cost = new CostCurve(ROWS.map((rows) => ({ rows, ms: steep(rows) })));
+    let plan = new BudgetPlan(cost);
+    const drafted = (tokens: number) => {
+      plan = new BudgetPlan(cost, plan);
+      let steps = 0;
+      for (let step = 0; step < 20; step++) {
+        const turn = plan.next();
+        const drafts = turn.kind === "drafted";
+        if (drafts) steps++;
+        plan.observe(turn, {
+          nodes: drafts ? 4 : 1,
+          tokens: drafts ? tokens : 1,
+          passMs: steep(drafts ? 4 : 1),
+          draftMs: drafts ? 3 : 0,
+        });
+      }
+      return steps;
+    };
+    const tried = (texts: number, tokens: number) =>
+      Array.from({ length: texts }, () => drafted(tokens)).filter((steps) => steps > 0).length;
+    tried(400, 1);
+    const rare = tried(100, 1);
+    expect(rare).toBeGreaterThan(2);
+    expect(rare).toBeLessThan(15);
+    expect(tried(100, 9)).toBeGreaterThan(60);
+  });
+
+  it("stops at once where nothing is taken, and tries drafts when the text repeats itself", () => {
+    const cost = new CostCurve(ROWS.map((rows) => ({ rows, ms: 0.2 * steep(rows) })));
     const plan = new BudgetPlan(cost, new BudgetPlan(cost));
     const step = (repeated: number, tokens: number) => {
       const turn = plan.next(0, undefined, repeated);
@@ -367,8 +395,8 @@ describe("BudgetPlan of texts", () => {
       plan.observe(turn, {
         nodes,
         tokens: drafts ? tokens : 1,
-        passMs: steep(nodes),
-        draftMs: drafts ? 1 : 0,
+        passMs: 0.2 * steep(nodes),
+        draftMs: drafts ? 0.2 : 0,
       });
       return turn.kind;
     };

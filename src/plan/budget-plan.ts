@@ -39,15 +39,20 @@ const INVESTED = 12;
 const FEW = 4;
 /** So much has to be there for a trial in the middle of a text that does not draft: texts that begin come first. */
 const MIDDLE = 2;
-/** What trials may lose more for every text that begins while drafts do not pay in others, or are not known to. */
+/** What trials may lose more for every text that begins while drafts do not pay in others, or are not known to; half of it after each that failed, down to LEAST_OF_TEXT. */
 const OF_TEXT = 1;
+const LEAST_OF_TEXT = 1 / 4;
 /** What a trial loses at least, however lucky it was, so that luck is not spent on more of them. */
 const LEAST = 0.1;
 /** A generous trial takes nodes and levels at this part of their price. */
 const GENEROUS = 0.5;
-/** One draft counts as at most this many plain passes, and a pass as at most so many times what was expected. */
+/** For the pace, one draft counts as at most this many plain passes. */
 const LONGEST_DRAFT = 8;
+/** For what trials lose, it counts as at most so many, and a pass as at most so many times what was expected: more is an accident. */
+const LONGEST_TRIAL = 32;
 const LONGEST_PASS = 3;
+/** Milliseconds of a plain pass from which on code that is cold matters less: of what drafts lose before their pace is known, only a part counts. */
+const LONG_PASS_MS = 0.5;
 
 /** Of so many plain passes while nothing is drafted, one is measured. */
 const SOME = 8;
@@ -106,7 +111,7 @@ export class BudgetPlan {
     this.#off = this.#isOff(all.value, STOP);
     // Texts differ: where drafts did not pay in others, they are tried in this one.
     if (!this.#off && all.known) return;
-    all.allowance = Math.min(SAVED, all.allowance + OF_TEXT);
+    all.allowance = Math.min(SAVED, all.allowance + OF_TEXT * all.hope);
     this.#off ||= all.allowance <= 0;
     if (this.#off && all.allowance > 0) this.#begin();
   }
@@ -174,14 +179,16 @@ export class BudgetPlan {
     const one = cost.share(1, turn.length, company);
     const pass = nodes === 1 ? 1 : cost.share(nodes, turn.length, company) / one;
     // Texts that share passes draft at the same time, too.
-    const draft = Math.min(LONGEST_DRAFT, draftMs / (1 + company.texts) / one);
+    const drafting = draftMs / (1 + company.texts) / one;
+    const draft = Math.min(LONGEST_DRAFT, drafting);
     all.allowance = Math.min(SAVED, all.allowance + (pass + draft) * TRIALS);
     const drafts = turn.kind === "drafted";
     // What passes are expected to take is not what they take behind drafts, when threads and caches have done something else.
     const taken = drafts && company.texts === 0 ? Math.min(LONGEST_PASS * pass, passMs / one) : pass;
-    const loss = Math.max(pass, taken) + draft - tokens;
+    const loss = Math.max(pass, taken) + Math.min(LONGEST_TRIAL, drafting) - tokens;
     if (this.#off || !all.known) {
-      if (drafts && all.begun) all.allowance = Math.min(SAVED, all.allowance - loss);
+      const counted = all.known ? loss : loss * Math.min(1, LONG_PASS_MS / one);
+      if (drafts && all.begun) all.allowance = Math.min(SAVED, all.allowance - counted);
     } else if (turn.trial) all.allowance -= Math.max(LEAST, pass + draft - tokens / all.value);
     if (!drafts || (turn.trial && !this.#off)) return;
     const catchesUp = this.#off && this.#left === ROUND;
@@ -192,10 +199,13 @@ export class BudgetPlan {
     this.#pace.add(tokens, time);
     this.#spent += time;
     this.#reason = undefined;
-    const least = this.#off ? START : STOP;
+    const rests = this.#off;
+    const least = rests ? START : STOP;
     if (!all.known) this.#off = this.#isLost(least);
     else if (this.#spent >= TEXT_ENOUGH) this.#off = this.#isOff(this.#pace.value, least);
     if (!this.#off) this.#left = 0;
+    if (this.#off && this.#left === 0) all.hope = Math.max(LEAST_OF_TEXT / OF_TEXT, all.hope / 2);
+    else if (!this.#off && (rests || all.known)) all.hope = 1;
   }
 
   #begin(): void {

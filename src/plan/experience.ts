@@ -54,6 +54,8 @@ export class Experience {
   #coldMs = 0;
   /** What trials may still lose, in plain passes, and all drafts until their pace is known. */
   allowance = SAVED;
+  /** How far new texts are hoped to be unlike those before, at most 1; less with every trial that fails. */
+  hope = 1;
 
   /** Whether something was drafted: the first time takes far longer than the next, and never again. */
   get begun(): boolean {
