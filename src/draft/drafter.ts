@@ -35,6 +35,8 @@ export interface Drafter extends Partial<AsyncDisposable> {
   readonly taps?: readonly number[];
   /** Whether it need not see every step: before it is asked again, {@link Drafter.begin} tells it all of the text. Default: no. */
   readonly mayMiss?: boolean;
+  /** Whether it need not see the steps of a text in which nothing is drafted, though it must see those in which others are asked; as above. Default: no. */
+  readonly mayRest?: boolean;
   /** Whether it could say `token` at all. Default: any. */
   names?(token: TokenId): boolean;
   /** Why it guessed nothing in the latest step, for people; undefined when it was willing to. */

@@ -20,6 +20,7 @@ const CATCH_UP = 32;
 export class ModelDrafter implements Drafter {
   readonly name = "model";
   readonly rows = { pass: 0, prompt: 0 };
+  readonly mayRest = true;
   readonly #model: Target;
   #sequence: TargetSequence | undefined;
   /** All of the text, root included. The sequence has committed a part of it, from the start. */

@@ -97,3 +97,22 @@ it("waits for those that learn at length, and then goes on with the others", asy
     new Attendance([quick], structure).observe(outcomeOf(new DraftTree(0, 1), [0], 1, 8)),
   ).toBeUndefined();
 });
+
+it("who may rest misses the steps of a text that does not draft, not those in which others are asked", async () => {
+  const { drafter, heard, rests } = listener(false);
+  let asked = true;
+  const attendance = new Attendance([{ ...drafter, mayRest: true }], { grow() {}, asks: () => asked });
+  const step = async (position: number, rest: boolean) => {
+    attendance.rest(rest);
+    await attendance.gather(Array(position).fill(0));
+    await attendance.observe(outcomeOf(new DraftTree(0, 1), [0], 1, position));
+  };
+  await step(1, false);
+  asked = false;
+  await step(2, false);
+  await step(3, true);
+  await step(4, true);
+  await step(5, false);
+  expect(heard).toEqual(["step 1", "step 2", "begin 5", "step 5"]);
+  expect(rests).toEqual([false, true]);
+});

@@ -32,14 +32,13 @@ export class Attendance {
 
   /** Those that are going to be asked, and those that must see everything. */
   get attending(): Drafter[] {
-    return this.#drafters.filter((drafter, i) => !drafter.mayMiss || this.#takesPart(i));
+    return this.#drafters.filter((_, i) => !this.#misses(i));
   }
 
   /** A text begins, as in {@link Drafter.begin}: those that do not take part read it when they are asked. */
   async begin(tokens: readonly TokenId[], signal?: AbortSignal): Promise<void> {
-    const attending = new Set(this.attending);
     for (const [i, drafter] of this.#drafters.entries()) {
-      this.#behind[i] = !attending.has(drafter);
+      this.#behind[i] = this.#misses(i);
       if (!this.#behind[i]) await drafter.begin(tokens, signal);
     }
   }
@@ -47,7 +46,7 @@ export class Attendance {
   /** Drafters that a draft will ask read what they have missed of `tokens`, the text so far, root included. */
   async gather(tokens: readonly TokenId[]): Promise<void> {
     for (const [i, drafter] of this.#drafters.entries()) {
-      if (!this.#behind[i] || !this.#takesPart(i)) continue;
+      if (!this.#behind[i] || this.#misses(i)) continue;
       await drafter.begin(tokens);
       this.#behind[i] = false;
     }
@@ -62,7 +61,7 @@ export class Attendance {
   #observe(outcome: StepOutcome, first: number): void | Promise<void> {
     for (let i = first; i < this.#drafters.length; i++) {
       const drafter = this.#drafters[i]!;
-      if (drafter.mayMiss && (this.#behind[i] || !this.#takesPart(i))) {
+      if (this.#behind[i] || this.#misses(i)) {
         this.#behind[i] = true;
         continue;
       }
@@ -78,6 +77,12 @@ export class Attendance {
     }
     this.#structure.stop?.observe?.(outcome);
     this.#structure.observe?.(outcome, this.#ms);
+  }
+
+  /** Whether a drafter need not see what happens now. */
+  #misses(i: number): boolean {
+    const { mayMiss, mayRest } = this.#drafters[i]!;
+    return mayMiss ? !this.#takesPart(i) : mayRest === true && this.#resting;
   }
 
   #takesPart(drafter: number): boolean {

@@ -67,6 +67,9 @@ class TimedDrafter implements Required<Omit<Drafter, typeof Symbol.asyncDispose>
   get mayMiss(): boolean {
     return this.#drafter.mayMiss ?? false;
   }
+  get mayRest(): boolean {
+    return this.#drafter.mayRest ?? false;
+  }
   get passes(): number {
     return this.#drafter.passes ?? 0;
   }

@@ -105,6 +105,9 @@ export class UnionTree implements Structure {
   }
 
   observe(outcome: StepOutcome, learning: readonly number[] = []): void {
+    // A step without a draft teaches nothing.
+    if (!this.#grown) return;
+    this.#grown = false;
     this.#judge(learning);
     const all = this.#all;
     let node: NodeIndex = 0;
@@ -113,14 +116,11 @@ export class UnionTree implements Structure {
       if (all.size > 1) this.#opinions[node]!.learn(this.#mixer, picked);
       node = all.child(node, picked);
     }
-    // A step without a draft learns nothing from the one before.
     all.reset(0);
   }
 
   /** What each table was worth in a step with a draft. */
   #judge(learning: readonly number[]): void {
-    if (!this.#grown) return;
-    this.#grown = false;
     for (const [at, table] of (this.#memory.tables ?? []).entries()) {
       const i = this.#firstTable + at;
       if (!table.asked) table.pass();
