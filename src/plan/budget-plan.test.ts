@@ -358,7 +358,7 @@ describe("BudgetPlan of texts", () => {
   });
 
   it("tries less often in texts that begin when trials fail, and as often again when one has not", () => {
-    const cost = new CostCurve(ROWS.map((rows) => ({ rows, ms: steep(rows) })));
+    const cost = new CostCurve(ROWS.map((rows) => ({ rows, ms: 0.2 * steep(rows) })));
     let plan = new BudgetPlan(cost);
     const drafted = (tokens: number) => {
       plan = new BudgetPlan(cost, plan);
@@ -370,8 +370,8 @@ describe("BudgetPlan of texts", () => {
         plan.observe(turn, {
           nodes: drafts ? 4 : 1,
           tokens: drafts ? tokens : 1,
-          passMs: steep(drafts ? 4 : 1),
-          draftMs: drafts ? 3 : 0,
+          passMs: 0.2 * steep(drafts ? 4 : 1),
+          draftMs: drafts ? 0.6 : 0,
         });
       }
       return steps;

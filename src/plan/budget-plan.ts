@@ -48,11 +48,13 @@ const LEAST = 0.1;
 const GENEROUS = 0.5;
 /** For the pace, one draft counts as at most this many plain passes. */
 const LONGEST_DRAFT = 8;
-/** For what trials lose, it counts as at most so many, and a pass as at most so many times what was expected: more is an accident. */
+/**
+ * Milliseconds of a plain pass below which cold code, sleeping threads and cold caches count: all that a draft takes, up to LONGEST_TRIAL passes, and a
+ * pass as long as it took, up to LONGEST_PASS times what was expected. Where passes are longer that is the noise of the machine.
+ */
+const SHORT_PASS_MS = 0.5;
 const LONGEST_TRIAL = 32;
 const LONGEST_PASS = 3;
-/** Milliseconds of a plain pass from which on code that is cold matters less: of what drafts lose before their pace is known, only a part counts. */
-const LONG_PASS_MS = 0.5;
 
 /** Of so many plain passes while nothing is drafted, one is measured. */
 const SOME = 8;
@@ -183,11 +185,12 @@ export class BudgetPlan {
     const draft = Math.min(LONGEST_DRAFT, drafting);
     all.allowance = Math.min(SAVED, all.allowance + (pass + draft) * TRIALS);
     const drafts = turn.kind === "drafted";
-    // What passes are expected to take is not what they take behind drafts, when threads and caches have done something else.
-    const taken = drafts && company.texts === 0 ? Math.min(LONGEST_PASS * pass, passMs / one) : pass;
-    const loss = Math.max(pass, taken) + Math.min(LONGEST_TRIAL, drafting) - tokens;
+    const isShort = one < SHORT_PASS_MS && company.texts === 0;
+    const taken = isShort ? Math.max(pass, Math.min(LONGEST_PASS * pass, passMs / one)) : pass;
+    const loss = taken + Math.min(isShort ? LONGEST_TRIAL : LONGEST_DRAFT, drafting) - tokens;
     if (this.#off || !all.known) {
-      const counted = all.known ? loss : loss * Math.min(1, LONG_PASS_MS / one);
+      // Until their pace is known, drafts are trials only in part where passes are long.
+      const counted = all.known ? loss : loss * Math.min(1, SHORT_PASS_MS / one);
       if (drafts && all.begun) all.allowance = Math.min(SAVED, all.allowance - counted);
     } else if (turn.trial) all.allowance -= Math.max(LEAST, pass + draft - tokens / all.value);
     if (!drafts || (turn.trial && !this.#off)) return;
@@ -204,7 +207,7 @@ export class BudgetPlan {
     if (!all.known) this.#off = this.#isLost(least);
     else if (this.#spent >= TEXT_ENOUGH) this.#off = this.#isOff(this.#pace.value, least);
     if (!this.#off) this.#left = 0;
-    if (this.#off && this.#left === 0) all.hope = Math.max(LEAST_OF_TEXT / OF_TEXT, all.hope / 2);
+    if (this.#off && this.#left === 0 && isShort) all.hope = Math.max(LEAST_OF_TEXT / OF_TEXT, all.hope / 2);
     else if (!this.#off && (rests || all.known)) all.hope = 1;
   }
 
