@@ -92,8 +92,7 @@ typedef struct {
   float (*exp_one)(float x);
   /*
    * The token with the largest (logit - largest) * scale + noise, the lowest of equals, among those at most `reach` below the largest, that
-   * of token `top`. There is room for a multiple of 16
-   * logits.
+   * of token `top`. There is room for a multiple of 16 logits.
    */
   int32_t (*pick)(const float *logits, int32_t size, int32_t top, uint32_t key, double scale, double reach);
 } EspKernels;

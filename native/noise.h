@@ -6,11 +6,10 @@
 
 #include <stdint.h>
 
-static inline uint32_t esp_mix(uint32_t x) {
-  x = (x ^ x >> 16) * 0x21f0aaadu;
-  x = (x ^ x >> 15) * 0x735a2d97u;
-  return x ^ x >> 15;
-}
+/* Of a number, or of each of a vector. */
+#define ESP_MIX(x) ((x) = ((x) ^ (x) >> 16) * 0x21f0aaadu, (x) = ((x) ^ (x) >> 15) * 0x735a2d97u, (x) ^ (x) >> 15)
+
+static inline uint32_t esp_mix(uint32_t x) { return ESP_MIX(x); }
 
 static inline uint32_t esp_position_key(uint32_t seed, int32_t position) {
   return esp_mix(esp_mix(seed) + ((uint32_t)position + 1) * 0x9e3779b9u);

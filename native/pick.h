@@ -3,11 +3,7 @@
 
 typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
 
-INLINE vu mix_lanes(vu x) {
-  x = (x ^ x >> 16) * 0x21f0aaadu;
-  x = (x ^ x >> 15) * 0x735a2d97u;
-  return x ^ x >> 15;
-}
+INLINE vu mix_lanes(vu x) { return ESP_MIX(x); }
 
 INLINE bool any_of(vi mask) {
 #ifdef ANY_OF

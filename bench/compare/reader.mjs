@@ -2,6 +2,7 @@
 
 import { openGguf } from "../../dist/checkpoint/gguf.js";
 import { readChatTemplate, readTokenizerSpec } from "../../dist/checkpoint/tokenizer-spec.js";
+import { promptTokens } from "../../dist/session/request.js";
 import { ChatTemplate } from "../../dist/text/chat-template.js";
 import { Tokenizer } from "../../dist/text/tokenizer.js";
 
@@ -13,7 +14,7 @@ export async function openReader(path) {
     const template = readChatTemplate(gguf);
     const name = (token) => (token === undefined ? "" : spec.tokens[token]);
     const names = { bosToken: name(spec.bosToken), eosToken: name(spec.eosToken) };
-    return new Reader(new Tokenizer(spec), template && new ChatTemplate(template, names));
+    return new Reader(path, new Tokenizer(spec), template && new ChatTemplate(template, names));
   } finally {
     await gguf[Symbol.asyncDispose]();
   }
@@ -21,11 +22,12 @@ export async function openReader(path) {
 
 class Reader {
   #tokenizer;
-  #chat;
+  /** What reading a prompt asks of a model. */
+  #model;
 
-  constructor(tokenizer, chat) {
+  constructor(name, tokenizer, chatTemplate) {
     this.#tokenizer = tokenizer;
-    this.#chat = chat;
+    this.#model = { name, tokenizer, chatTemplate, target: tokenizer };
   }
 
   tokens(text) {
@@ -34,14 +36,10 @@ class Reader {
 
   /** The tokens of one turn of a conversation, or of raw text. */
   prompt({ kind, system, text }) {
-    const { promptStart, promptEnd } = this.#tokenizer;
-    if (kind === "completion" || this.#chat === undefined)
-      return [...promptStart, ...this.tokens(text), ...promptEnd];
-    const quoted = (role, content) => ({ role, content: this.#tokenizer.quote(content) });
-    const messages = [...(system ? [quoted("system", system)] : []), quoted("user", text)];
-    return this.#tokenizer.encode(this.#chat.render(messages, { addGenerationPrompt: true }), {
-      special: true,
-    });
+    if (kind === "completion" || this.#model.chatTemplate === undefined)
+      return promptTokens({ prompt: text }, this.#model);
+    const before = system ? [{ role: "system", content: system }] : [];
+    return promptTokens({ messages: [...before, { role: "user", content: text }] }, this.#model);
   }
 
   /** Tokens that stand for text: what a prompt of random tokens may hold. */

@@ -96,7 +96,13 @@ function needCount(name: string, value: number): void {
   }
 }
 
-function promptTokens(request: GenerateRequest, model: ModelParts): readonly TokenId[] {
+/** The tokens of a request's prompt. Throws RangeError, TypeError, and EspalierError "missing-chat-template". */
+export function promptTokens(
+  request: Pick<GenerateRequest, "prompt" | "messages" | "tokens">,
+  model: Pick<ModelParts, "name" | "tokenizer" | "chatTemplate"> & {
+    readonly target: Pick<ModelParts["target"], "vocabSize">;
+  },
+): readonly TokenId[] {
   const { prompt, messages, tokens } = request;
   const given = Object.entries({ prompt, messages, tokens }).filter(([, value]) => value !== undefined);
   if (given.length !== 1) {
