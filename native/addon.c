@@ -778,15 +778,16 @@ static napi_value prepare_cache(napi_env env, napi_callback_info info) {
   return start(env, job, request);
 }
 
-/* Of {seed, scale, reach}, if there is one. */
+/* Of {seed, scale, reach, ahead?}, if there is one. */
 static bool pick_property(napi_env env, napi_value tree, EspPick *pick) {
-  napi_value value;
+  napi_value value, ahead;
   bool given;
   double seed;
   if (!property(env, tree, "pick", &value, &given)) return false;
   if (!given) return true;
   if (!number_property(env, value, "seed", &seed) || !number_property(env, value, "scale", &pick->scale) ||
-      !number_property(env, value, "reach", &pick->reach)) {
+      !number_property(env, value, "reach", &pick->reach) || !property(env, value, "ahead", &ahead, &given) ||
+      (given && !int_property(env, value, "ahead", &pick->ahead))) {
     return false;
   }
   pick->seed = seed >= 0 && seed <= UINT32_MAX ? (uint32_t)seed : 0;
@@ -826,7 +827,7 @@ static bool read_trees(napi_env env, napi_value list, int32_t count, Job *job, i
 }
 
 /*
- * The job of {stack, trees: [{cache, tokens, parents, size, first, pick?}], from, to, input?, fuse?, lastOnly, topK, tokens?,
+ * The job of {stack, trees: [{cache, tokens, parents, size, first, pick?}], from, to, input?, fuse?, lastOnly, topK, ids?, tokens?,
  * logProbs?, picks?, logits?, taps?, hiddenOut?, more?, abort?, commit}; NULL with an exception pending.
  */
 static Job *read_pass(napi_env env, napi_value request) {
@@ -855,7 +856,7 @@ static Job *read_pass(napi_env env, napi_value request) {
   pass->trees = job->trees;
   pass->tree_count = (int32_t)count;
   int64_t rows = 0;
-  void *input, *tokens, *log_probs, *picks, *logits, *taps = NULL, *hidden = NULL, *more = NULL, *abort;
+  void *input, *tokens, *log_probs, *picks, *logits, *taps = NULL, *hidden = NULL, *more = NULL, *abort, *ids;
   const EspStackSpec *spec = esp_stack_spec(stack);
   const size_t width = (size_t)spec->hidden, vocab = (size_t)spec->vocab;
   bool ok = read_trees(env, list, pass->tree_count, job, &rows) &&
@@ -871,6 +872,7 @@ static Job *read_pass(napi_env env, napi_value request) {
   ok = ok && array_property(env, request, "input", napi_float32_array, (size_t)rows * input_width, true, &input) &&
        array_property(env, request, "tokens", napi_int32_array, listed, listed == 0, &tokens) &&
        array_property(env, request, "logProbs", napi_float32_array, listed, listed == 0, &log_probs) &&
+       array_property(env, request, "ids", napi_int32_array, vocab, true, &ids) &&
        array_property(env, request, "picks", napi_int32_array, outputs, true, &picks) &&
        array_property(env, request, "logits", napi_float32_array, outputs * vocab, true, &logits) &&
        array_property(env, request, "abort", napi_int32_array, 1, true, &abort) &&
@@ -900,6 +902,7 @@ static Job *read_pass(napi_env env, napi_value request) {
   pass->top_tokens = tokens;
   pass->top_log_probs = log_probs;
   pass->picks = picks;
+  pass->ids = ids;
   pass->logits = logits;
   pass->abort = abort;
   return job;

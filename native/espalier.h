@@ -217,6 +217,7 @@ typedef struct {
   uint32_t seed;
   double scale; /* 0: none is picked */
   double reach; /* of logits * scale; at least 0 */
+  int32_t ahead; /* positions of the text before that of the cache's first row */
 } EspPick;
 
 /* Candidate continuations of one text. parents[0] = -1, parents[i] < i. */
@@ -239,6 +240,7 @@ typedef struct {
   int32_t more_count; /* up to ESP_MAX_MORE */
   int32_t top_k; /* 0: none */
   int32_t *top_tokens; /* output rows x top_k */
+  const int32_t *ids; /* vocab: the target's tokens that a draft head's rows are of. Lists are then of the best logit and noise together, by tree.pick; or NULL */
   float *top_log_probs; /* output rows x top_k */
   int32_t *picks; /* output rows, -1 where none is picked; or NULL. Asks for top_k of at least 1, and no `more` */
   float *logits; /* output rows x vocab, without those of `more`; or NULL */

@@ -6,6 +6,7 @@
 #define ESP_KERNELS_H
 
 #include "formats.h"
+#include "topk.h"
 
 /* Rows whose sums stay in registers together. */
 enum { ESP_TILE = 8 };
@@ -95,6 +96,11 @@ typedef struct {
    * of token `top`. There is room for a multiple of 16 logits.
    */
   int32_t (*pick)(const float *logits, int32_t size, int32_t top, uint32_t key, double scale, double reach);
+  /*
+   * Ranks rows [first, first + size) by (logit - most) * scale + noise, the noise of their tokens `ids`. There is room for a multiple of 16
+   * logits, not so of ids.
+   */
+  void (*rank)(const float *logits, const int32_t *ids, int32_t size, int32_t first, float most, EspRanking *ranking);
 } EspKernels;
 
 extern const EspKernels esp_kernels_generic;

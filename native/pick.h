@@ -1,4 +1,7 @@
-/* pick.h - the token with the best logit and noise together (Gumbel-max): src/target/pick.ts, which has the same bits, for every row. */
+/*
+ * pick.h - the token with the best logit and noise together (Gumbel-max): src/target/pick.ts, which has the same bits, for every row. A drafter,
+ * which does not know the target's logits but knows the noise, ranks its candidates in the same way.
+ */
 #include "noise.h"
 
 typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
@@ -48,4 +51,23 @@ static int32_t pick(const float *logits, int32_t size, int32_t top, uint32_t key
     }
   }
   return choice;
+}
+
+static void rank(const float *logits, const int32_t *ids, int32_t size, int32_t first, float most, EspRanking *ranking) {
+  const float margin = 1e-3f;
+  const double scale = ranking->scale;
+  for (int32_t at = 0; at < size; at += LANES) {
+    const int32_t lanes = at + LANES < size ? LANES : size - at;
+    vu tokens = {0};
+    memcpy(&tokens, ids + at, (size_t)lanes * sizeof *ids);
+    const vf below = (load(logits + at) - most) * (float)scale;
+    const vf needed = (vf){0} + (ranking->count < ranking->most ? -INFINITY : (float)ranking->scores[ranking->most - 1] - margin);
+    /* What is not a number passes. */
+    const vi maybe = ~(below + most_noise(mix_lanes(ranking->key ^ mix_lanes(tokens + ESP_TOKEN_SALT))) < needed);
+    if (!any_of(maybe)) continue;
+    for (int32_t i = 0; i < lanes; i++) {
+      const double score = ((double)logits[at + i] - (double)most) * scale + esp_gumbel(ranking->key, ids[at + i]);
+      if (maybe[i] && score > -INFINITY) esp_rank(ranking, first + at + i, score);
+    }
+  }
 }

@@ -512,12 +512,31 @@ static void project_head(Worker *worker, int32_t layer, int32_t from, int32_t to
   }
 }
 
+/* Of the noise that picks what follows a row. */
+static uint32_t key_of(const Run *run, const EspTree *tree, int32_t row) {
+  const int32_t position = tree->pick.ahead + tree->cache->length + depth_of(run, row) + 1;
+  return esp_position_key(tree->pick.seed, position);
+}
+
 static int32_t pick_token(const Run *run, int32_t output, const float *logits, int32_t top) {
   const int32_t row = run->output_row[output];
   const EspTree *tree = tree_of(run, row);
   if (!(tree->pick.scale > 0)) return -1;
-  const uint32_t key = esp_position_key(tree->pick.seed, tree->cache->length + depth_of(run, row) + 1);
-  return run->kernels->pick(logits, run->vocab, top, key, tree->pick.scale, tree->pick.reach);
+  return run->kernels->pick(logits, run->vocab, top, key_of(run, tree, row), tree->pick.scale, tree->pick.reach);
+}
+
+/* Lists the rows with the best logit and noise together; false where a text has no noise. */
+static bool rank_rows(const Run *run, int32_t output, const float *logits, float most, int32_t *tokens, float *values) {
+  const EspPass *pass = run->pass;
+  const int32_t row = run->output_row[output], own = run->stack->spec.vocab;
+  const EspTree *tree = tree_of(run, row);
+  if (!pass->ids || !(tree->pick.scale > 0)) return false;
+  EspRanking ranking = {.key = key_of(run, tree, row), .scale = tree->pick.scale, .most = pass->top_k, .rows = tokens};
+  run->kernels->rank(logits, pass->ids, own, 0, most, &ranking);
+  if (pass->more_count > 0) run->kernels->rank(logits + own, pass->more, pass->more_count, own, most, &ranking);
+  esp_rank_others(&ranking);
+  for (int32_t k = 0; k < pass->top_k; k++) values[k] = logits[tokens[k]];
+  return true;
 }
 
 static void finish_rows(Worker *worker, int32_t layer, int32_t from, int32_t to) {
@@ -538,7 +557,8 @@ static void finish_rows(Worker *worker, int32_t layer, int32_t from, int32_t to)
     const float normalizer = most + (sum > 0 ? (float)esp_log((double)sum) : 0);
     int32_t *tokens = pass->top_tokens + (size_t)i * (size_t)pass->top_k;
     float *log_probs = pass->top_log_probs + (size_t)i * (size_t)pass->top_k;
-    esp_top_k(logits, run->vocab, maxima, HEAD_CHUNK * ESP_GROUP, pass->top_k, tokens, log_probs);
+    if (!rank_rows(run, i, logits, most, tokens, log_probs))
+      esp_top_k(logits, run->vocab, maxima, HEAD_CHUNK * ESP_GROUP, pass->top_k, tokens, log_probs);
     for (int32_t k = 0; k < pass->top_k; k++) log_probs[k] = log_probs[k] - normalizer;
     if (pass->picks) pass->picks[i] = pick_token(run, i, logits, tokens[0]);
   }
@@ -613,6 +633,7 @@ static const char *check(const EspStack *stack, const EspPass *pass) {
   if (pass->more_count < 0 || pass->more_count > (spec->others ? ESP_MAX_MORE : 0)) return "there are not so many other rows";
   if ((pass->top_k > 0 || pass->logits) && (!spec->head || pass->to != spec->layers)) return "there is no head to run";
   if (pass->picks && (pass->top_k == 0 || pass->more_count > 0)) return "who picks needs the best token, and no other rows";
+  if (pass->picks && pass->ids) return "a list under noise does not begin with the best token, which who picks needs";
   for (int32_t i = 0; i < pass->tap_count; i++) {
     if (pass->taps[i] < pass->from || pass->taps[i] > pass->to) return "a tap is outside the layers that run";
   }
@@ -630,6 +651,7 @@ static const char *check(const EspStack *stack, const EspPass *pass) {
       return "a tree has no new nodes or too many";
     }
     if (!(tree->pick.scale >= 0 && tree->pick.reach >= 0)) return "the scale or reach of a pick is out of range";
+    if (tree->pick.ahead < 0 || tree->pick.ahead > INT32_MAX / 2) return "a text does not begin so far before its cache";
     rows += tree->size - tree->first;
     for (int32_t node = tree->first; node < tree->size && (!pass->input || is_draft_head(spec)); node++) {
       if (tree->tokens[node] < 0 || tree->tokens[node] >= spec->embedding->rows) return "a token is not in the vocabulary";

@@ -16,4 +16,5 @@ const EspKernels TABLE = {
     .chunk_softmax = chunk_softmax,
     .exp_one = exp_one,
     .pick = pick,
+    .rank = rank,
 };

@@ -5,6 +5,7 @@ export type { DownloadProgress } from "./checkpoint/download-progress.ts";
 export type { DownloadOffer } from "./checkpoint/hub-model.ts";
 export { type Datastore, openDatastore } from "./datastore/datastore.ts";
 export type { Continuations, RetrievalLimits, RetrievalSource } from "./draft/continuations.ts";
+export type { Coupling } from "./draft/coupling.ts";
 export type { Candidates, Drafter, StepOutcome } from "./draft/drafter.ts";
 export { type LoadOptions, loadModel } from "./engine/load.ts";
 export { EspalierError, type EspalierErrorCode } from "./errors.ts";

@@ -35,6 +35,7 @@ test("types and values", () => {
       "type Candidates",
       "type ChatMessage",
       "type Continuations",
+      "type Coupling",
       "type Datastore",
       "type DownloadOffer",
       "type DownloadProgress",

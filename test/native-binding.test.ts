@@ -459,6 +459,16 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
       ["a pick without the best token", { trees: [good], picks: new Int32Array(9), topK: 0 }, /best token/],
       ["a scale that is no number", { trees: [{ ...good, pick: { ...rule, scale: Number.NaN } }] }, /scale/],
       ["a reach below 0", { trees: [{ ...good, pick: { ...rule, reach: -1 } }] }, /reach/],
+      [
+        "a text before all positions",
+        { trees: [{ ...good, pick: { ...rule, ahead: -1 } }] },
+        /before its cache/,
+      ],
+      [
+        "a pick where noise makes the list",
+        { trees: [good], picks: new Int32Array(9), ids: new Int32Array(83) },
+        /noise/,
+      ],
       ["more top tokens than tokens", { trees: [good], topK: 84 }, /top_k/],
     ];
     for (const [name, request, message] of wrong) {
@@ -514,6 +524,9 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
       { trees: [{ ...good, pick: { seed: 0.5, scale: 1, reach: 1 } }] },
       { trees: [{ ...good, pick: { seed: 1, scale: "1", reach: 1 } }] },
       { trees: [{ ...good, pick: { seed: 1, scale: 1 } }] },
+      { trees: [{ ...good, pick: { seed: 1, scale: 1, reach: 1, ahead: 0.5 } }] },
+      { ids: new Int32Array(82) },
+      { ids: new Float32Array(83) },
       { input: small },
       { hiddenOut: small },
       { hiddenOut: undefined },

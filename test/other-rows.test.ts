@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { matrixTypes } from "../src/checkpoint/ggml-types.ts";
 import { type Cache, engine, type PassRequest, type Stack, selectIsa } from "../src/engine/binding.ts";
 import { stackSpec } from "../src/engine/stack-spec.ts";
+import { gumbel, positionKey } from "../src/random.ts";
 import { openWeights, randomLlama, withGguf } from "./native-model.ts";
 
 const VOCAB = 128;
@@ -87,6 +88,33 @@ describe.each(matrixTypes)("other rows of type %s", (matrixType) => {
         }
       }
     });
+  });
+});
+
+it("are ranked by the noise of the tokens that they are of, as the head's own are", async () => {
+  await withStack("Q8_0", (stack, cache) => {
+    const more = Int32Array.from({ length: 21 }, (_, i) => (i * 11 + 127) % VOCAB);
+    const ids = Int32Array.from({ length: VOCAB }, (_, token) => token);
+    const pick = { seed: 9, scale: 1.25, reach: Infinity, ahead: 4 };
+    const { logits } = run(stack, cache, more);
+    for (const isa of isas) {
+      selectIsa(binding, isa);
+      const pass = request(stack, cache, more);
+      const trees = pass.trees.map((tree) => ({ ...tree, pick }));
+      binding.forwardNow({ ...pass, trees, ids });
+      binding.cacheRollback(cache);
+      for (const row of [0, 1]) {
+        const own = logits!.subarray(row * VOCAB, (row + 1) * VOCAB);
+        const key = positionKey(pick.seed, pick.ahead + row + 1);
+        const most = Math.max(...own);
+        const scores = [...ids, ...more].map(
+          (token) => (own[token]! - most) * pick.scale + gumbel(key, token),
+        );
+        const order = scores.map((_, i) => i).sort((a, b) => scores[b]! - scores[a]! || a - b);
+        expect([...pass.tokens!.subarray(row * VOCAB, (row + 1) * VOCAB)]).toEqual(order.slice(0, VOCAB));
+        expect(order.slice(0, VOCAB).some((i) => i >= VOCAB)).toBe(true);
+      }
+    }
   });
 });
 

@@ -4,10 +4,10 @@
  */
 
 import { afterEach, expect, it } from "vitest";
-import { engine, selectIsa } from "../src/engine/binding.ts";
+import { engine, type Stack, selectIsa } from "../src/engine/binding.ts";
 import { stackSpec } from "../src/engine/stack-spec.ts";
-import { positionKey } from "../src/random.ts";
-import { pickToken } from "../src/target/pick.ts";
+import { gumbel, positionKey } from "../src/random.ts";
+import { type PickRule, pickToken } from "../src/target/pick.ts";
 import { numbers, openWeights, withGguf } from "./native-model.ts";
 import { randomBlocks } from "./random-blocks.ts";
 import { tinyLlama } from "./tiny-llama.ts";
@@ -19,6 +19,7 @@ const few = process.env.ESPALIER_TESTS === "few";
 const HIDDEN = 64;
 const LAYERS = 2;
 const ROWS = 40;
+const CHAIN = Int32Array.from({ length: ROWS }, (_, node) => node - 1);
 
 /** A model whose output matrix has `distinct` rows, over and over. */
 function modelOf(vocabSize: number, distinct: number) {
@@ -39,6 +40,41 @@ function modelOf(vocabSize: number, distinct: number) {
   });
 }
 
+/** Where a row's tokens are others than its numbers, as a draft head's are, the best logit and noise together come first. */
+async function expectRanking(
+  stack: Stack,
+  name: string,
+  input: Float32Array,
+  logits: Float32Array,
+  rule: PickRule & { readonly ahead: number },
+) {
+  const vocabSize = logits.length / ROWS;
+  const topK = Math.min(9, vocabSize);
+  const ids = Int32Array.from({ length: vocabSize }, (_, row) => 3 * row + 5);
+  const listed = new Int32Array(ROWS * topK);
+  const logProbs = new Float32Array(ROWS * topK);
+  const cache = binding.createCache(stack, ROWS, true)!;
+  const tree = { cache, tokens: new Int32Array(ROWS), parents: CHAIN, size: ROWS, first: 0, pick: rule };
+  const request = { stack, trees: [tree], from: LAYERS, to: LAYERS, input, ids, lastOnly: false, topK };
+  await binding.forward({ ...request, tokens: listed, logProbs, commit: false });
+  binding.release(cache);
+  for (let row = 0; row < ROWS; row++) {
+    const own = logits.subarray(row * vocabSize, (row + 1) * vocabSize);
+    const most = Math.max(...own);
+    const key = positionKey(rule.seed, rule.ahead + row + 1);
+    const scores = Array.from(own, (logit, i) => (logit - most) * rule.scale + gumbel(key, ids[i]!));
+    const order = scores.map((_, i) => i).sort((a, b) => scores[b]! - scores[a]! || a - b);
+    // A scale that is infinite makes no number of what is best, and the list then begins with the first rows.
+    if (rule.scale !== Infinity)
+      expect([...listed.subarray(row * topK, (row + 1) * topK)], `row ${row}, ${name}`).toEqual(
+        order.slice(0, topK),
+      );
+    const normalizer = most + Math.log(own.reduce((sum, logit) => sum + Math.exp(logit - most), 0));
+    for (let i = row * topK; i < (row + 1) * topK; i++)
+      expect(logProbs[i]).toBeCloseTo(own[listed[i]!]! - normalizer, 3);
+  }
+}
+
 afterEach(() => selectIsa(binding, best));
 
 it.each([
@@ -53,7 +89,6 @@ it.each([
   const pool = binding.createPool(2)!;
   const stack = binding.createStack(pool, stackSpec(config, weights));
   const next = numbers(vocabSize);
-  const parents = Int32Array.from({ length: ROWS }, (_, node) => node - 1);
   const tops = new Set<boolean>();
   for (let round = 0; round < (few ? 2 : 20); round++) {
     const rule = {
@@ -73,7 +108,7 @@ it.each([
       const logits = new Float32Array(ROWS * vocabSize);
       await binding.forward({
         stack,
-        trees: [{ cache, tokens, parents, size: ROWS, first: 0, pick: rule }],
+        trees: [{ cache, tokens, parents: CHAIN, size: ROWS, first: 0, pick: rule }],
         from: LAYERS,
         to: LAYERS,
         input,
@@ -92,6 +127,7 @@ it.each([
         tops.add(picked === tokens[row]);
       }
       binding.release(cache);
+      await expectRanking(stack, name, input, logits, { ...rule, ahead: round });
     }
   }
   // Otherwise it would show nothing.

@@ -27,7 +27,10 @@ export class Calibrated implements Drafter {
     return nodes.map((node, i) => {
       const { tokens, probs } = said[i]!;
       const logProbs = Float32Array.from(probs, Math.log);
-      this.#answers.note(node, { k: tokens.length, tokens: Int32Array.from(tokens), logProbs }, 0);
+      this.#answers.note(node, { k: tokens.length, tokens: Int32Array.from(tokens), logProbs }, 0, {
+        depth: tree.depths[node]!,
+        width: tokens.length,
+      });
       this.#asked.set(pathOf(tree, node), node);
       return this.#answers.at(node);
     });

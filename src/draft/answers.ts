@@ -7,20 +7,25 @@
 import type { NodeIndex } from "../types.ts";
 import { Calibration } from "./calibrate.ts";
 import { CandidateList } from "./candidate-list.ts";
+import type { Coupling } from "./coupling.ts";
 import { type Candidates, pickedAt, type StepOutcome } from "./drafter.ts";
 
 export const NOTHING: Candidates = { tokens: [], probs: [] };
-/** Classes of probability, for first candidates and for all others. */
+/** Classes of probability: for first candidates and for all others, of greedy texts and of sampled ones. */
 const CLASSES = 16;
+const KINDS = 4;
+/** What tokens that a model did not list count for: each is about as likely as the last that it did, and their noise is hardly better. */
+const OTHERS = 0.6;
 
 /** How often the target takes a candidate: at first as often as the model says. Texts of one target may share it. */
 export function modelOdds(): Calibration {
   const middles = Array.from({ length: CLASSES }, (_, i) => (i + 0.5) / CLASSES);
-  return new Calibration([...middles, ...middles]);
+  return new Calibration(Array.from({ length: KINDS }, () => middles).flat());
 }
 
-function classOf(prob: number, rank: number): number {
-  return Math.min(CLASSES - 1, Math.floor(prob * CLASSES)) + (rank === 0 ? 0 : CLASSES);
+function classOf(prob: number, rank: number, sampled: boolean): number {
+  const kind = (rank === 0 ? 0 : 1) + (sampled ? 2 : 0);
+  return Math.min(CLASSES - 1, Math.floor(prob * CLASSES)) + kind * CLASSES;
 }
 
 /** What was said about one node. */
@@ -34,6 +39,8 @@ export class Answers {
   readonly #odds: Calibration | undefined;
   /** By place of the node. */
   readonly #all: Answer[] = [];
+  /** Of a sampled text. */
+  coupling: Coupling | undefined;
 
   /** `odds`, from {@link modelOdds}; without, probabilities are the model's. */
   constructor(odds?: Calibration) {
@@ -45,24 +52,44 @@ export class Answers {
     for (let place = 0; place < this.#all.length; place++) this.#all[place]!.said = false;
   }
 
-  /** Notes what row `row` of a pass says about the node at `place`. */
+  /** Tokens to ask for where at most `width` candidates are wanted: of a sampled text at least `least`. */
+  topK(width: number, least: number): number {
+    return this.coupling ? Math.max(width, least) : width;
+  }
+
+  /** Notes what row `row` of a pass says about the node at `place`, which is `depth` below the root: at most `width` candidates. */
   note(
     place: NodeIndex,
     pass: { readonly k: number; readonly tokens: Int32Array; readonly logProbs: Float32Array },
     row: number,
+    { depth, width }: { readonly depth: number; readonly width: number },
   ): void {
     while (this.#all.length <= place) this.#all.push(new Answer());
     const answer = this.#all[place]!;
     const { candidates, classes } = answer;
+    const { coupling } = this;
+    const power = 1 / (coupling?.temperature ?? 1);
     candidates.begin();
-    for (let rank = 0; rank < pass.k; rank++) {
-      const at = row * pass.k + rank;
-      const said = Math.exp(pass.logProbs[at]!);
-      const index = classOf(said, rank);
-      classes[rank] = index;
-      candidates.add(pass.tokens[at]!, this.#odds ? this.#odds.probs[index]! : said);
+    let rest = 1;
+    const from = row * pass.k;
+    for (let at = from; at < from + pass.k; at++) {
+      candidates.add(pass.tokens[at]!, Math.exp(pass.logProbs[at]! * power));
+      if (coupling) rest -= Math.exp(pass.logProbs[at]!);
     }
     candidates.end();
+    if (coupling) {
+      candidates.couple(
+        coupling,
+        rest * OTHERS * Math.exp(pass.logProbs[from + pass.k - 1]! * (power - 1)),
+        depth,
+      );
+      candidates.cut(width);
+    }
+    for (let rank = 0; rank < candidates.tokens.length; rank++) {
+      const index = classOf(candidates.probs[rank]!, rank, coupling !== undefined);
+      classes[rank] = index;
+      if (this.#odds) candidates.probs[rank] = this.#odds.probs[index]!;
+    }
     answer.said = true;
   }
 

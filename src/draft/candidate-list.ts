@@ -1,6 +1,7 @@
 /** @file Candidates in arrays that are used again, so that tables, which answer about dozens of nodes a step, leave nothing to collect. */
 
 import type { TokenId } from "../types.ts";
+import type { Coupling } from "./coupling.ts";
 import type { Candidates } from "./drafter.ts";
 
 /** What is said about one node: begun, added to, ended. */
@@ -31,6 +32,18 @@ export class CandidateList implements Candidates {
     }
     tokens[place] = token;
     probs[place] = prob;
+  }
+
+  /** Once it has ended, and of a sampled text: probabilities under the noise `depth` below the root. `rest`: what others have, in the same measure. */
+  couple(coupling: Coupling | undefined, rest: number, depth: number): void {
+    coupling?.apply(this.tokens, this.probs, rest, depth);
+  }
+
+  /** Once it has ended: leaves the `most` first. */
+  cut(most: number): void {
+    if (this.#size <= most) return;
+    this.#size = most;
+    this.end();
   }
 
   /** From here on the arrays have no more than was added. */

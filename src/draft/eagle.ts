@@ -14,6 +14,7 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../types.ts";
 import { Answers, NOTHING } from "./answers.ts";
 import type { Calibration } from "./calibrate.ts";
+import { type Coupling, RANKED } from "./coupling.ts";
 import type { Candidates, Drafter, StepOutcome } from "./drafter.ts";
 import { HeadRows } from "./head-rows.ts";
 import { PendingDraft } from "./pending.ts";
@@ -66,6 +67,10 @@ export class EagleDrafter implements Drafter {
 
   begin(): void {}
 
+  couple(coupling: Coupling | undefined): void {
+    this.#answers.coupling = coupling;
+  }
+
   rest(resting: boolean): void {
     this.#rows.resting = resting;
   }
@@ -75,9 +80,8 @@ export class EagleDrafter implements Drafter {
   }
 
   async expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Promise<Candidates[]> {
-    const topK = Math.min(width, this.#head.draftVocab.length);
-    if (!this.#pending.begun && !(await this.#start(topK))) return nodes.map(() => NOTHING);
-    await this.#run(tree, nodes, topK);
+    if (!this.#pending.begun && !(await this.#start(width))) return nodes.map(() => NOTHING);
+    await this.#run(tree, nodes, width);
     return nodes.map((node) => this.#answers.at(this.#pending.at(node)));
   }
 
@@ -97,7 +101,7 @@ export class EagleDrafter implements Drafter {
   }
 
   /** Runs the new rows, root last; false when there is none. */
-  async #start(topK: number): Promise<boolean> {
+  async #start(width: number): Promise<boolean> {
     await this.#rows.catchUp();
     const { waiting, text, sequence } = this.#rows;
     if (waiting === 0) return false;
@@ -109,37 +113,56 @@ export class EagleDrafter implements Drafter {
       first: 0,
       input: this.#rows.features(),
       from: "target",
-      topK,
+      topK: this.#topK(width),
+      noise: this.#noise,
       lastOnly: true,
     });
     this.#passes++;
     this.#states.reserve(pass.states.length);
     this.#states.values.set(pass.states);
-    this.#answers.note(this.#pending.root, pass, 0);
+    this.#answers.note(this.#pending.root, pass, 0, { depth: 0, width });
     return true;
   }
 
+  get #noise() {
+    const { coupling } = this.#answers;
+    return coupling && { seed: coupling.seed, temperature: coupling.temperature, ahead: this.#rows.ahead };
+  }
+
+  #topK(width: number): number {
+    return Math.min(this.#answers.topK(width, RANKED), this.#head.draftVocab.length);
+  }
+
   /** Runs those of the nodes that have not run, behind their parents. */
-  async #run(tree: DraftTree, nodes: readonly NodeIndex[], topK: number): Promise<void> {
+  async #run(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Promise<void> {
     const pending = this.#pending;
     const isNew = (node: NodeIndex) => pending.at(node) === undefined;
     const above = nodes.filter(isNew).map((node) => tree.parents[node]!);
-    if (above.some(isNew)) await this.#run(tree, above, topK);
+    if (above.some(isNew)) await this.#run(tree, above, width);
     const first = pending.tree.size;
     for (const node of nodes) pending.put(tree, node);
     const count = pending.tree.size - first;
     if (count === 0) return;
-    const width = this.#head.hiddenSize;
-    this.#states.reserve((first + count) * width);
+    const size = this.#head.hiddenSize;
+    this.#states.reserve((first + count) * size);
     const { values } = this.#states;
     for (let place = first; place < first + count; place++) {
       const parent = pending.tree.parents[place]!;
-      values.copyWithin(place * width, parent * width, (parent + 1) * width);
+      values.copyWithin(place * size, parent * size, (parent + 1) * size);
     }
-    const input = values.subarray(first * width, (first + count) * width);
-    const pass = await this.#rows.sequence.forward({ tree: pending.tree, first, input, from: "head", topK });
+    const input = values.subarray(first * size, (first + count) * size);
+    const topK = this.#topK(width);
+    const pass = await this.#rows.sequence.forward({
+      tree: pending.tree,
+      first,
+      input,
+      from: "head",
+      topK,
+      noise: this.#noise,
+    });
     this.#passes++;
     input.set(pass.states);
-    for (let i = 0; i < count; i++) this.#answers.note(first + i, pass, i);
+    for (let i = 0; i < count; i++)
+      this.#answers.note(first + i, pass, i, { depth: pending.depth(first + i), width });
   }
 }

@@ -13,6 +13,7 @@ import { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../types.ts";
 import { Answers, NOTHING } from "./answers.ts";
 import type { Calibration } from "./calibrate.ts";
+import { type Coupling, RANKED } from "./coupling.ts";
 import type { Candidates, Drafter, StepOutcome } from "./drafter.ts";
 import { HeadRows } from "./head-rows.ts";
 import { PendingDraft } from "./pending.ts";
@@ -70,6 +71,10 @@ export class ExitDrafter implements Drafter {
 
   begin(): void {}
 
+  couple(coupling: Coupling | undefined): void {
+    this.#answers.coupling = coupling;
+  }
+
   async observePrompt(_tokens: readonly TokenId[], pass: Pass, position: Position): Promise<void> {
     await this.#rows.observePrompt(pass, position);
   }
@@ -80,9 +85,8 @@ export class ExitDrafter implements Drafter {
       this.#off = this.#sequence.crowded === true;
       if (this.#off) return nodes.map(() => NOTHING);
     }
-    const topK = Math.min(width, this.#block.draftVocab.length);
-    if (!this.#pending.begun) await this.#start(topK);
-    await this.#run(tree, nodes, topK);
+    if (!this.#pending.begun) await this.#start(width);
+    await this.#run(tree, nodes, width);
     return nodes.map((node) => this.#answers.at(this.#pending.at(node)));
   }
 
@@ -104,7 +108,7 @@ export class ExitDrafter implements Drafter {
   }
 
   /** Runs the root, and with it what is new in the text. */
-  async #start(topK: number): Promise<void> {
+  async #start(width: number): Promise<void> {
     await this.#rows.catchUp();
     const { text, sequence } = this.#rows;
     this.#answers.clear();
@@ -113,13 +117,30 @@ export class ExitDrafter implements Drafter {
     this.#pending.begin(text, this.#rows.next, this.#longest - text.length);
     const input = this.#rows.features(root);
     const { tree } = this.#pending;
-    const pass = await sequence.forward({ tree, first: 0, input, from: "target", topK, lastOnly: true });
+    const pass = await sequence.forward({
+      tree,
+      first: 0,
+      input,
+      from: "target",
+      topK: this.#topK(width),
+      noise: this.#noise,
+      lastOnly: true,
+    });
     this.#passes++;
-    this.#answers.note(this.#pending.root, pass, 0);
+    this.#answers.note(this.#pending.root, pass, 0, { depth: 0, width });
+  }
+
+  get #noise() {
+    const { coupling } = this.#answers;
+    return coupling && { seed: coupling.seed, temperature: coupling.temperature, ahead: this.#rows.ahead };
+  }
+
+  #topK(width: number): number {
+    return Math.min(this.#answers.topK(width, RANKED), this.#block.draftVocab.length);
   }
 
   /** Runs those of the nodes, and of those above them, that have not run. */
-  async #run(tree: DraftTree, nodes: readonly NodeIndex[], topK: number): Promise<void> {
+  async #run(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Promise<void> {
     const { root, tree: drafted } = this.#pending;
     const first = drafted.size;
     for (const node of nodes) this.#pending.put(tree, node);
@@ -127,8 +148,17 @@ export class ExitDrafter implements Drafter {
     for (let place = first; place < drafted.size; place++)
       this.#tree.push(drafted.parents[place]! - root, drafted.tokens[place]!, 1);
     const input = await this.#sequence.forwardFirst(this.#tree, this.#block.exitLayer, first - root);
-    const pass = await this.#rows.sequence.forward({ tree: drafted, first, input, from: "target", topK });
+    const topK = this.#topK(width);
+    const pass = await this.#rows.sequence.forward({
+      tree: drafted,
+      first,
+      input,
+      from: "target",
+      topK,
+      noise: this.#noise,
+    });
     this.#passes++;
-    for (let place = first; place < drafted.size; place++) this.#answers.note(place, pass, place - first);
+    for (let place = first; place < drafted.size; place++)
+      this.#answers.note(place, pass, place - first, { depth: this.#pending.depth(place), width });
   }
 }

@@ -115,6 +115,11 @@ export class HeadRows {
     return this.#forgotten + this.sequence.length + this.#shift;
   }
 
+  /** Positions of the text before that of the sequence's first row. */
+  get ahead(): Position {
+    return this.#forgotten + this.#shift;
+  }
+
   /** Commits pending rows, those of all features that wait among them. */
   commit(path: readonly NodeIndex[]): void {
     this.sequence.commit(path);

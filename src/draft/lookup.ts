@@ -7,6 +7,8 @@
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../types.ts";
 import { Calibration } from "./calibrate.ts";
+import { CandidateLists } from "./candidate-list.ts";
+import { type Coupling, restOf } from "./coupling.ts";
 import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
 import { LONGEST_NGRAM, NgramIndex } from "./ngram-index.ts";
 
@@ -46,6 +48,8 @@ export class LookupDrafter implements Drafter {
   readonly #predicted: readonly TokenId[];
   /** The newest tokens of text and path, newest first. */
   readonly #tail = new Int32Array(LONGEST_MATCH);
+  readonly #lists = new CandidateLists();
+  #coupling: Coupling | undefined;
   /** What {@link #search} found: tokens and their classes. */
   #tokens: TokenId[] = [];
   #classes: number[] = [];
@@ -71,11 +75,24 @@ export class LookupDrafter implements Drafter {
     for (const token of this.#predicted) this.#index.push(token);
   }
 
+  couple(coupling: Coupling | undefined): void {
+    this.#coupling = coupling;
+  }
+
   expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Candidates[] {
-    return nodes.map((node) => {
-      this.#search(tree, node, Math.min(width, BRANCHES));
-      return { tokens: this.#tokens, probs: this.#classes.map((index) => this.#odds.probs[index]!) };
-    });
+    const lists = this.#lists.take(nodes.length);
+    const most = Math.min(width, BRANCHES);
+    for (const [i, node] of nodes.entries()) {
+      this.#search(tree, node, this.#coupling ? BRANCHES : most);
+      const list = lists[i]!;
+      list.begin();
+      for (const [rank, token] of this.#tokens.entries())
+        list.add(token, this.#odds.probs[this.#classes[rank]!]!);
+      list.end();
+      list.couple(this.#coupling, restOf(list.probs), tree.depths[node]!);
+      list.cut(most);
+    }
+    return lists;
   }
 
   observe(outcome: StepOutcome): void {

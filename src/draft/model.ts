@@ -11,6 +11,7 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import { Answers, NOTHING } from "./answers.ts";
 import type { Calibration } from "./calibrate.ts";
+import { type Coupling, LISTED } from "./coupling.ts";
 import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
 import { PendingDraft } from "./pending.ts";
 
@@ -54,6 +55,10 @@ export class ModelDrafter implements Drafter {
     if (!this.#resting) await this.#read(await this.#open(), signal);
   }
 
+  couple(coupling: Coupling | undefined): void {
+    this.#answers.coupling = coupling;
+  }
+
   rest(resting: boolean): void {
     this.#resting = resting;
   }
@@ -64,12 +69,13 @@ export class ModelDrafter implements Drafter {
     if (first === 0 && !(await this.#start())) return nodes.map(() => NOTHING);
     for (const node of nodes) pending.put(tree, node);
     if (pending.tree.size > first) {
-      const topK = Math.min(width, this.#model.vocabSize);
+      const topK = Math.min(this.#answers.topK(width, LISTED), this.#model.vocabSize);
       const pass = await this.#sequence!.forward(pending.tree, { topK }, first);
       this.#passes++;
       for (const node of nodes) {
         const place = pending.at(node)!;
-        if (place >= first) this.#answers.note(place, pass, place - first);
+        if (place >= first)
+          this.#answers.note(place, pass, place - first, { depth: tree.depths[node]!, width });
       }
     }
     return nodes.map((node) => this.#answers.at(pending.at(node)));

@@ -29,6 +29,11 @@ export class PendingDraft {
     return this.#places[0]!;
   }
 
+  /** How far below the root a place is. */
+  depth(place: NodeIndex): number {
+    return this.tree.depths[place]! - this.tree.depths[this.root]!;
+  }
+
   /** Takes the chain of a new step, `text` from token `first` on; nodes deeper than `depth` below the root will find no room. */
   begin(text: readonly TokenId[], first: Position, depth: number): void {
     const { tree } = this;

@@ -8,6 +8,7 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import { Calibration } from "./calibrate.ts";
 import { type CandidateList, CandidateLists } from "./candidate-list.ts";
+import { type Coupling, restOf } from "./coupling.ts";
 import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
 import type { Learnt, Numbers } from "./learnt.ts";
 
@@ -69,6 +70,7 @@ export class RecycleDrafter implements Drafter {
   /** By token, the origin of its row. */
   readonly #origins: Uint8Array;
   readonly #lists = new CandidateLists();
+  #coupling: Coupling | undefined;
 
   /**
    * `seeding` is what the prompt gives: its own pairs of neighbours (default; free), the target's rows (these cost the head
@@ -84,6 +86,10 @@ export class RecycleDrafter implements Drafter {
   begin(tokens: readonly TokenId[]): void {
     if (this.#seeding !== "bigrams") return;
     for (let at = 1; at < tokens.length; at++) this.#promote(tokens[at - 1]!, tokens[at]!);
+  }
+
+  couple(coupling: Coupling | undefined): void {
+    this.#coupling = coupling;
   }
 
   observePrompt(tokens: readonly TokenId[], pass: Pass): void {
@@ -107,9 +113,12 @@ export class RecycleDrafter implements Drafter {
     const from = token * RECYCLE_WIDTH;
     const classes = classOf(this.#origins[token]!, depth);
     list.begin();
-    for (let rank = 0; rank < RECYCLE_WIDTH && rank < width && rows[from + rank]! !== UNSEEN; rank++)
+    const most = this.#coupling ? RECYCLE_WIDTH : Math.min(width, RECYCLE_WIDTH);
+    for (let rank = 0; rank < most && rows[from + rank]! !== UNSEEN; rank++)
       list.add(rows[from + rank]!, odds.probs[classes + rank]!);
     list.end();
+    list.couple(this.#coupling, restOf(list.probs), depth);
+    list.cut(width);
   }
 
   /** Which rank was right at each node of the path, drafted or not: a small tree must not hide the lower ranks. */

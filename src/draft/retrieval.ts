@@ -8,6 +8,7 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import { type CandidateList, CandidateLists } from "./candidate-list.ts";
 import type { Continuations, RetrievalSource } from "./continuations.ts";
+import { type Coupling, restOf } from "./coupling.ts";
 import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
 import { Followers } from "./followers.ts";
 import { RetrievalOdds } from "./retrieval-odds.ts";
@@ -56,6 +57,7 @@ export class RetrievalDrafter implements Drafter {
   #continuations: Continuations = NOTHING;
   #storeIsLost = false;
   readonly #lists = new CandidateLists();
+  #coupling: Coupling | undefined;
   readonly #followers = new Followers(BRANCHES);
   /** What is looked at of a match. */
   readonly #match = new Match();
@@ -79,10 +81,19 @@ export class RetrievalDrafter implements Drafter {
     this.#root = undefined;
   }
 
+  couple(coupling: Coupling | undefined): void {
+    this.#coupling = coupling;
+  }
+
   expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Candidates[] {
     const lists = this.#lists.take(nodes.length);
     for (let i = 0; i < nodes.length; i++)
-      this.#list(this.#search(tree, nodes[i]!), Math.min(width, BRANCHES), lists[i]!);
+      this.#list(
+        this.#search(tree, nodes[i]!),
+        Math.min(width, BRANCHES),
+        tree.depths[nodes[i]!]!,
+        lists[i]!,
+      );
     return lists;
   }
 
@@ -110,10 +121,13 @@ export class RetrievalDrafter implements Drafter {
   }
 
   /** The likeliest of what was found. */
-  #list({ size, tokens, classes }: Spot, most: number, list: CandidateList): void {
+  #list({ size, tokens, classes }: Spot, most: number, depth: number, list: CandidateList): void {
     list.begin();
-    for (let at = 0; at < size; at++) list.insert(tokens[at]!, this.#odds.probs[classes[at]!]!, most);
+    for (let at = 0; at < size; at++)
+      list.insert(tokens[at]!, this.#odds.probs[classes[at]!]!, this.#coupling ? size : most);
     list.end();
+    list.couple(this.#coupling, restOf(list.probs), depth);
+    list.cut(most);
   }
 
   #search(tree: DraftTree, node: NodeIndex): Spot {

@@ -95,7 +95,9 @@ export interface PassTree {
   /** Nodes before it are pending already, from earlier passes over the same tree. */
   readonly first: number;
   /** See EspPick in native/espalier.h. */
-  readonly pick?: { readonly seed: number; readonly scale: number; readonly reach: number } | undefined;
+  readonly pick?:
+    | { readonly seed: number; readonly scale: number; readonly reach: number; readonly ahead?: number }
+    | undefined;
 }
 
 /** One pass; rows are the new nodes of all trees, in order. The promise rejects with a {@link PassFailure}. */
@@ -114,6 +116,8 @@ export interface PassRequest {
   /** Output rows are the last of each tree alone. */
   readonly lastOnly: boolean;
   readonly topK: number;
+  /** The target's tokens that a draft head's rows are of: lists are then of the best logit and noise together, by the tree's `pick`. */
+  readonly ids?: Int32Array | undefined;
   /** output rows x topK */
   readonly tokens?: Int32Array | undefined;
   readonly logProbs?: Float32Array | undefined;

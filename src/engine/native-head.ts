@@ -259,7 +259,7 @@ class NativeHeadSequence implements HeadSequence {
   }
 
   async forward(request: Parameters<HeadSequence["forward"]>[0]): Promise<HeadPass> {
-    const { tree, first, input, from, topK, lastOnly = false } = request;
+    const { tree, first, input, from, topK, noise, lastOnly = false } = request;
     this.#checkAlive();
     const { target, binding, config, hiddenSize, maxNodes } = this.#head;
     if (tree.size > maxNodes)
@@ -274,13 +274,22 @@ class NativeHeadSequence implements HeadSequence {
     const tokens = this.#memory.ints(rows * k);
     const logProbs = this.#memory.floats(rows * k);
     const states = this.#memory.floats(size * hiddenSize);
+    const pick = noise && {
+      seed: noise.seed,
+      scale: 1 / noise.temperature,
+      reach: Number.POSITIVE_INFINITY,
+      ahead: noise.ahead,
+    };
     // Every field by itself: an object that is spread and then added to takes 4 KB.
     const pass: PassRequest = {
       stack: this.#head.stack,
       from: 0,
       to: 1,
       topK: k,
-      trees: [{ cache: this.#cache, tokens: tree.tokens, parents: tree.parents, size: tree.size, first }],
+      trees: [
+        { cache: this.#cache, tokens: tree.tokens, parents: tree.parents, size: tree.size, first, pick },
+      ],
+      ids: noise && config.draftVocab,
       input,
       fuse: from === "target" && this.#fuses,
       tokens,

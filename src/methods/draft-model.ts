@@ -19,7 +19,7 @@ export function draftModel({ draftModel: model }: MethodOptions): Method {
   const odds = modelOdds();
   return {
     name: "draft-model",
-    learnt: { "model.odds": odds },
+    learnt: { "model.odds-by-sampling": odds },
     compose: () => ({
       structure: chain(any(fixed(LEVELS), delta())),
       drafters: [new ModelDrafter(model, odds)],

@@ -16,7 +16,7 @@ export function eagle({ head, contextLength }: MethodOptions): Method {
   const odds = modelOdds();
   return {
     name: "eagle",
-    learnt: { "eagle.odds": odds },
+    learnt: { "eagle.odds-by-sampling": odds },
     compose: () => ({
       structure: new OptTree(any(fixed(LEVELS), delta()), LIMITS),
       drafters: [new EagleDrafter(head, contextLength, odds)],

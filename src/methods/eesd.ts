@@ -29,7 +29,7 @@ export function eesd(options: MethodOptions, length?: number, word = "calibratio
   const { make, learnt } = structureOf(length ?? word);
   return {
     name: "eesd",
-    learnt: { "exit.odds": odds, ...learnt },
+    learnt: { "exit.odds-by-sampling": odds, ...learnt },
     partial: true,
     compose: (sequence) => ({
       structure: make(),

@@ -22,10 +22,14 @@ export function modelDrafter({ head, draftModel, contextLength }: ModelOptions):
   const odds = modelOdds();
   if (head) {
     const make = () => new EagleDrafter(head, contextLength, odds);
-    return { kind: "eagle", make, learnt: { "eagle.odds": odds } };
+    return { kind: "eagle", make, learnt: { "eagle.odds-by-sampling": odds } };
   }
   if (draftModel)
-    return { kind: "model", make: () => new ModelDrafter(draftModel, odds), learnt: { "model.odds": odds } };
+    return {
+      kind: "model",
+      make: () => new ModelDrafter(draftModel, odds),
+      learnt: { "model.odds-by-sampling": odds },
+    };
   throw new Error("internal: a method was made without the model that it drafts with");
 }
 

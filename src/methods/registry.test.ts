@@ -65,13 +65,13 @@ test("methods that learn name what can be kept, alike where it is alike", () => 
   expect(Object.fromEntries(methodNames().map((name) => [name, namesOf(name)]))).toMatchInlineSnapshot(`
     {
       "adaeagle": [
-        "eagle.odds",
+        "eagle.odds-by-sampling",
       ],
       "auto": [
         "recycle.matrix",
         "recycle.odds-by-origin",
         "retrieval.odds",
-        "model.odds",
+        "model.odds-by-sampling",
         "auto.model.opinions-0",
         "auto.model.opinions-1",
         "auto.model.opinions-2",
@@ -79,46 +79,46 @@ test("methods that learn name what can be kept, alike where it is alike", () => 
         "auto.model.gains",
       ],
       "beta-ts": [
-        "eagle.odds",
+        "eagle.odds-by-sampling",
         "eagle.posterior",
       ],
       "calibration-ts": [
-        "eagle.odds",
+        "eagle.odds-by-sampling",
         "eagle.posterior",
         "eagle.weight",
       ],
       "chain": [
-        "eagle.odds",
+        "eagle.odds-by-sampling",
       ],
       "cost-aware": [
-        "eagle.odds",
+        "eagle.odds-by-sampling",
         "eagle.posterior",
         "eagle.weight",
       ],
       "ddd": [
-        "eagle.odds",
+        "eagle.odds-by-sampling",
       ],
       "draft-model": [
-        "model.odds",
+        "model.odds-by-sampling",
       ],
       "eagle": [
-        "eagle.odds",
+        "eagle.odds-by-sampling",
       ],
       "eagle-2": [
-        "eagle.odds",
+        "eagle.odds-by-sampling",
       ],
       "eesd": [
-        "exit.odds",
+        "exit.odds-by-sampling",
         "exit.posterior",
         "exit.weight",
       ],
       "opt-tree": [
-        "eagle.odds",
+        "eagle.odds-by-sampling",
       ],
       "plain": [],
       "prompt-lookup": [],
       "rasd": [
-        "eagle.odds",
+        "eagle.odds-by-sampling",
         "retrieval.odds",
         "copying.odds",
       ],
@@ -135,10 +135,10 @@ test("methods that learn name what can be kept, alike where it is alike", () => 
       ],
     }
   `);
-  expect(namesOf("eesd:beta-ts")).toEqual(["exit.odds", "exit.posterior"]);
-  expect(namesOf("eesd:3")).toEqual(["exit.odds"]);
+  expect(namesOf("eesd:beta-ts")).toEqual(["exit.odds-by-sampling", "exit.posterior"]);
+  expect(namesOf("eesd:3")).toEqual(["exit.odds-by-sampling"]);
   expect(namesOf("cost-aware", { ...alone, draftModel })).toEqual([
-    "model.odds",
+    "model.odds-by-sampling",
     "model.posterior",
     "model.weight",
   ]);

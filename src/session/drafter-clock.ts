@@ -3,6 +3,7 @@
  * Only generations whose steps are watched pay for it.
  */
 
+import type { Coupling } from "../draft/coupling.ts";
 import type { Candidates, Drafter, StepOutcome } from "../draft/drafter.ts";
 import type { Pass } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
@@ -92,6 +93,10 @@ class TimedDrafter implements Required<Omit<Drafter, typeof Symbol.asyncDispose>
 
   observePrompt(tokens: readonly TokenId[], pass: Pass, position: Position): void | Promise<void> {
     return this.#drafter.observePrompt?.(tokens, pass, position);
+  }
+
+  couple(coupling: Coupling | undefined): void {
+    this.#drafter.couple?.(coupling);
   }
 
   rest(resting: boolean): void {

@@ -3,6 +3,7 @@
  * path, an abort, a reader that leaves early), the cache ends up holding a prefix of the text and nothing else.
  */
 
+import { Coupling } from "../draft/coupling.ts";
 import type { Drafter } from "../draft/drafter.ts";
 import { LookupDrafter, LookupOdds } from "../draft/lookup.ts";
 import type { Method } from "../methods/method.ts";
@@ -45,6 +46,7 @@ export async function* generate(
   const { sequence } = cache;
   const history = new History(prompt);
   const sampler = createSampler(request.sampling);
+  const coupling = request.sampling.temperature > 0 ? new Coupling(request.sampling) : undefined;
   const { structure, drafters: own } = cache.composition(method);
   const all: readonly Drafter[] = prediction
     ? [...own, new LookupDrafter(new LookupOdds(), prediction)]
@@ -68,6 +70,7 @@ export async function* generate(
     sampler,
     structure,
     drafters,
+    coupling,
     attendance,
     repeats: new Repeats(),
     want: wantOf(sampler, drafters, structure, request.logProbs),
@@ -84,7 +87,10 @@ export async function* generate(
   const endTokens = new Set(model.endTokens);
   const room = contextLength - prompt.length;
   const most = Math.min(request.maxTokens, room);
-  for (const drafter of drafters) await drafter.load?.();
+  for (const drafter of drafters) {
+    await drafter.load?.();
+    drafter.couple?.(coupling);
+  }
   await structure.stop?.load?.();
   const cachedTokens = cache.reuse(prompt, drafters);
   let reason: StopReason | undefined;

@@ -1,5 +1,6 @@
 /** @file One step: draft, forward, verify, commit, and what it taught flows back to the drafters. */
 
+import type { Coupling } from "../draft/coupling.ts";
 import type { Drafter, StepOutcome } from "../draft/drafter.ts";
 import type { Turn } from "../plan/budget-plan.ts";
 import type { TextPlans } from "../plan/load-plans.ts";
@@ -19,6 +20,8 @@ export interface Decoding {
   readonly sampler: Sampler;
   readonly structure: Structure;
   readonly drafters: readonly Drafter[];
+  /** The text's noise, where it is sampled, as the drafters know it. */
+  readonly coupling?: Coupling | undefined;
   readonly attendance: Attendance;
   /** Told of the text only while nothing is drafted. */
   readonly repeats: Repeats;
@@ -61,6 +64,7 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
   const start = performance.now();
   if (turn?.kind !== "plain") {
     await attendance.gather(history.tokens);
+    decoding.coupling?.begin(history.length);
     await structure.grow(tree, drafters, turn ? { ...budget, prices: turn.prices } : budget);
   }
   const grown = tree.size;

@@ -4,20 +4,28 @@
  */
 
 import type { DraftTree } from "../tree/draft-tree.ts";
-import type { NodeIndex, TokenId } from "../types.ts";
+import type { NodeIndex, Position, TokenId } from "../types.ts";
 import type { SpareMemory } from "./spare-memory.ts";
 
 /** One row per new node. Its arrays are valid until the sequence's next pass. */
 export interface HeadPass {
   readonly size: number;
-  /** Tokens given per row: the most likely of the draft vocabulary. */
+  /** Tokens given per row: the most likely of the draft vocabulary, or those with the best logit and noise together. */
   readonly k: number;
-  /** size x k ids of the target's vocabulary, most likely first. */
+  /** size x k ids of the target's vocabulary, best first. */
   readonly tokens: Int32Array;
   /** size x k natural-log probabilities within the draft vocabulary. */
   readonly logProbs: Float32Array;
   /** size x hiddenSize: what children of a node take in place of the target's feature. */
   readonly states: Float32Array;
+}
+
+/** How a text's tokens are picked: with noise that is looked up by seed, position and token. */
+export interface TextNoise {
+  /** An integer from 0 to 2^32 - 1. */
+  readonly seed: number;
+  /** > 0. */
+  readonly temperature: number;
 }
 
 /** One text in a head's cache, or the draft of one. Calls must not overlap. */
@@ -38,6 +46,8 @@ export interface HeadSequence extends AsyncDisposable {
     readonly input: Float32Array;
     readonly from: "target" | "head";
     readonly topK: number;
+    /** Of a sampled text. `ahead`: positions of the text before that of row 0. Without it, and in heads that know of no noise, tokens are the most likely. */
+    readonly noise?: (TextNoise & { readonly ahead: Position }) | undefined;
     /** Guesses for the last new node alone; states are those of all. */
     readonly lastOnly?: boolean;
   }): Promise<HeadPass>;

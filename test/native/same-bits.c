@@ -140,6 +140,30 @@ static void test_pick(const EspKernels *kernels) {
   }
 }
 
+static void test_rank(const EspKernels *kernels) {
+  static const double scales[] = {1e-3, 0.3, 1, 1.25, 7, 1e30, 1e60, INFINITY};
+  for (int round = 0; round < 4000; round++) {
+    const int32_t size = 1 + below(700), kind = below(4);
+    float *logits = reals((size_t)size + 16, ldexpf(1, below(14) - 4));
+    int32_t *ids = room((size_t)size, sizeof *ids), rows[64];
+    float most = -INFINITY;
+    for (int32_t i = 0; i < size; i++) {
+      ids[i] = below(60000);
+      if (kind == 0) logits[i] = 3;
+      if (kind == 1 && below(9) == 0) logits[i] = below(2) ? NAN : -INFINITY;
+      most = logits[i] > most ? logits[i] : most;
+    }
+    EspRanking ranking = {.key = (uint32_t)next(), .scale = scales[below(8)], .most = 1 + below(size < 64 ? size : 64), .rows = rows};
+    const int32_t first = below(size);
+    kernels->rank(logits, ids, first, 0, most, &ranking);
+    kernels->rank(logits + first, ids + first, size - first, first, most, &ranking);
+    esp_rank_others(&ranking);
+    for (int32_t k = 0; k < ranking.most; k++) must(rows[k] >= 0 && rows[k] < size, "a rank outside the row");
+    count_in(rows, (size_t)ranking.most * sizeof *rows);
+    free(logits), free(ids);
+  }
+}
+
 /* ---- matrices -------------------------------------------------------------------------------------------------------- */
 
 /* Blocks as GGUF stores them: where the 16-bit scales lie, so that random ones are ordinary numbers. */
@@ -407,7 +431,7 @@ static void test_kernels(void) {
   static const struct {
     const char *name;
     void (*test)(const EspKernels *);
-  } tests[] = {{"exp", test_exp}, {"halves", test_store_half}, {"rows", test_rows}, {"join", test_join}, {"pick", test_pick}};
+  } tests[] = {{"exp", test_exp}, {"halves", test_store_half}, {"rows", test_rows}, {"join", test_join}, {"pick", test_pick}, {"rank", test_rank}};
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
     begin(i);
     tests[i].test(esp_kernels());

@@ -1,0 +1,71 @@
+/**
+ * @file What the target's noise says about its next token. A sampled text's noise is looked up by seed and position, never drawn, so a
+ * drafter may look it up as well: of its candidates that one is likeliest which its own probabilities pick with the same noise (Gumbel
+ * coupling: Daliri, Musco & Suresh, "Coupling without communication and drafter-invariant speculative decoding", arXiv:2408.07978). A
+ * drafter that agrees with the target in its probabilities then agrees in every token. The text cannot change: what is accepted is the target's own pick.
+ */
+
+import { positionKey, uniform } from "../random.ts";
+import type { TextNoise } from "../target/draft-head.ts";
+import type { TokenId } from "../types.ts";
+
+/**
+ * How far noise decides, in [0, 1): 0 leaves probabilities as they are, 1 is for drafters that know the target's exactly. Fitted with the
+ * head of SmolLM2-135M to answers of its target (docs/log.md).
+ */
+const TRUST = 0.85;
+/** What noise multiplies the probability of a token by for which it is not looked up, in the mean: E[exp(TRUST * noise)] is Γ(1 - TRUST). */
+const UNKNOWN = 6.22;
+/** Of what is left to other tokens, at least. */
+const LEAST = 1e-4;
+
+/** Tokens that are worth listing of a sampled text's row: where noise is known when the list is made, and where the likeliest are listed. */
+export const RANKED = 12;
+export const LISTED = 32;
+
+/** The noise of one text, at the places that a step drafts for. */
+export class Coupling implements TextNoise {
+  readonly seed: number;
+  readonly temperature: number;
+  #length = 1;
+
+  constructor({ seed, temperature }: TextNoise) {
+    this.seed = seed;
+    this.temperature = temperature;
+  }
+
+  /** A step begins behind a text of `length` tokens, root included. */
+  begin(length: number): void {
+    this.#length = length;
+  }
+
+  /**
+   * Turns the probabilities of `tokens` below a node of `depth` into those under the noise there, likeliest first. `rest`: what others have
+   * together, in the same measure as `probs`, which need not sum up to 1 with it.
+   */
+  apply(tokens: TokenId[], probs: number[], rest: number, depth: number): void {
+    const key = positionKey(this.seed, this.#length + depth);
+    let sum = Math.max(rest, LEAST) * UNKNOWN;
+    for (let i = 0; i < tokens.length; i++) {
+      const token = tokens[i]!;
+      // exp(TRUST * noise), of whose last bits only a draft depends.
+      const prob = probs[i]! * (-Math.log(uniform(key, token))) ** -TRUST;
+      sum += prob;
+      let place = i;
+      for (; place > 0 && probs[place - 1]! < prob; place--) {
+        probs[place] = probs[place - 1]!;
+        tokens[place] = tokens[place - 1]!;
+      }
+      probs[place] = prob;
+      tokens[place] = token;
+    }
+    for (let i = 0; i < probs.length; i++) probs[i] = probs[i]! / sum;
+  }
+}
+
+/** What candidates leave to other tokens. */
+export function restOf(probs: readonly number[]): number {
+  let rest = 1;
+  for (let i = 0; i < probs.length; i++) rest -= probs[i]!;
+  return rest;
+}
