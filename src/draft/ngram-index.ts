@@ -3,6 +3,7 @@
  * by hash, newest first. Adding and removing a token at the end are O(N); nothing is ever scanned.
  */
 
+import { doubled } from "../tree/doubled.ts";
 import type { Position, TokenId } from "../types.ts";
 
 /** Longest n-gram that has a chain of its own; shorter ones have one each. */
@@ -76,12 +77,8 @@ export class NgramIndex {
   }
 
   #enlarge(): void {
-    const tokens = new Int32Array(this.#tokens.length * 2);
-    tokens.set(this.#tokens);
-    this.#tokens = tokens;
-    const previous = new Int32Array(this.#previous.length * 2);
-    previous.set(this.#previous);
-    this.#previous = previous;
+    this.#tokens = doubled(this.#tokens);
+    this.#previous = doubled(this.#previous);
   }
 }
 

@@ -4,6 +4,7 @@
  * their endings that also ended elsewhere. Counts are exact for stretches of up to {@link LONGEST_MATCH} + 1 tokens.
  */
 
+import { doubled } from "../tree/doubled.ts";
 import type { TokenId } from "../types.ts";
 
 /** Tokens of a match that are counted; longer ones are as good as this. */
@@ -238,10 +239,4 @@ export class TextReader {
 function hash(state: number, token: TokenId): number {
   const mixed = Math.imul(state, 0x9e3779b1) ^ Math.imul(token + 1, 0x85ebca6b);
   return Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d) >>> 0;
-}
-
-function doubled(array: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
-  const larger = new Int32Array(2 * array.length);
-  larger.set(array);
-  return larger;
 }

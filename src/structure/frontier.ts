@@ -3,6 +3,7 @@
  * that are kept from step to step, since a tree looks at many more candidates than it takes.
  */
 
+import { doubled } from "../tree/doubled.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 
 /** What {@link Frontier.pop} gives when nothing is left. */
@@ -87,10 +88,4 @@ export class Frontier {
     this.ranks = doubled(this.ranks);
     this.#heap = doubled(this.#heap);
   }
-}
-
-function doubled<A extends Int32Array | Float64Array>(array: A): A {
-  const larger = new (array.constructor as new (length: number) => A)(2 * array.length);
-  larger.set(array);
-  return larger;
 }
