@@ -1,4 +1,4 @@
-/* cache.h - the inside of a cache, for cache.c and stack.c. */
+/* cache.h - the inside of a cache, for cache.c and the files of a pass. */
 #ifndef ESP_CACHE_H
 #define ESP_CACHE_H
 

@@ -147,7 +147,7 @@ EspStatus esp_cache_copy(EspCache *cache, const EspCache *from, int32_t known, i
  */
 EspStatus esp_cache_fill(EspCache *cache, int32_t layers, int32_t length);
 
-/* ---- stack.c: the pass ------------------------------------------------------------------------------------------ */
+/* ---- stack.c, pass.c: a stack, and the pass --------------------------------------------------------------------- */
 
 enum { ESP_MAX_NODES = 128, ESP_MAX_TOP_K = 256, ESP_MAX_TREES = 64, ESP_MAX_MORE = 512 };
 

@@ -1,8 +1,14 @@
-/* stack.h - the inside of a stack, for stack.c and cache.c. */
+/* stack.h - the inside of a stack, for stack.c, cache.c and the files of a pass. */
 #ifndef ESP_STACK_H
 #define ESP_STACK_H
 
 #include "kernels.h"
+
+enum {
+  OWN_ROWS = 8, /* with so few rows every thread prepares a product's input itself: cheaper than a barrier and lines from another core */
+  MOST_HEAD = 1024, /* values of a head */
+  HEAD_CHUNK = 32, /* groups of the head in one piece */
+};
 
 struct EspStack {
   EspStackSpec spec;
@@ -38,5 +44,9 @@ struct EspStack {
   struct AttentionJob *jobs;
   size_t job_room;
 };
+
+static inline bool is_draft_head(const EspStackSpec *spec) { return spec->join || spec->wide; }
+
+static inline int32_t chunks_of(int32_t groups) { return (groups + HEAD_CHUNK - 1) / HEAD_CHUNK; }
 
 #endif

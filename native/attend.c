@@ -1,0 +1,241 @@
+/*
+ * attend.c - attention over the rows of all trees: turned keys and values are kept in the caches as pending, jobs go through the
+ * kernel of attention.h, and the spans of a text are joined.
+ */
+#include "pass.h"
+
+#include "memory.h"
+
+enum {
+  OWN_SPANS = 32, /* where few rows have so few together, every thread joins them itself */
+  JOB_ROWS = 16, /* rows of one piece of attention, at most */
+};
+
+/* One piece of attention, the same in every layer. */
+typedef struct AttentionJob {
+  int32_t tree, row_from, rows, kv_head, span_from, span_to;
+  int32_t shallowest; /* least depth of its rows */
+} AttentionJob;
+
+/* Attention by (rows of a tree, key head), and by span as well when that alone gives every thread enough to do. */
+bool esp_plan_attention(EspStack *stack, Run *run) {
+  const EspStackSpec *spec = &stack->spec;
+  const int32_t group = spec->heads / spec->kv_heads;
+  int32_t step = ESP_QUERIES / group < JOB_ROWS ? ESP_QUERIES / group : JOB_ROWS, pieces = 0, spans = 1;
+  for (int32_t t = 0; t < run->pass->tree_count; t++) {
+    const EspTree *tree = &run->pass->trees[t];
+    pieces += (tree->size - tree->first + step - 1) / step * spec->kv_heads;
+    for (int32_t node = tree->first; node < tree->size; node++) {
+      const int32_t last = (tree->cache->length + tree->cache->depths[node]) / ESP_SPAN + 1;
+      if (last > spans) spans = last;
+    }
+  }
+  run->fold = pieces >= 4 * run->threads;
+  run->spans = run->fold ? 1 : spans;
+  const size_t jobs = (size_t)pieces * (size_t)(run->fold ? 1 : spans);
+  if (jobs > stack->job_room) {
+    esp_free(stack->jobs);
+    stack->jobs = esp_alloc(jobs * sizeof *stack->jobs);
+    stack->job_room = stack->jobs ? jobs : 0;
+    if (!stack->jobs) return false;
+  }
+  const size_t results = (size_t)run->rows * (size_t)spec->heads * (size_t)run->spans;
+  if (results > stack->span_room) {
+    esp_free(stack->span_outputs);
+    esp_free(stack->span_maxima);
+    esp_free(stack->span_sums);
+    stack->span_outputs = esp_alloc(results * (size_t)spec->head_size * sizeof(float));
+    stack->span_maxima = esp_alloc(results * sizeof(float));
+    stack->span_sums = esp_alloc(results * sizeof(float));
+    stack->span_room = results;
+    if (!stack->span_outputs || !stack->span_maxima || !stack->span_sums) {
+      stack->span_room = 0;
+      return false;
+    }
+  }
+  run->job_count = 0;
+  for (int32_t t = 0; t < run->pass->tree_count; t++) {
+    const EspTree *tree = &run->pass->trees[t];
+    const int32_t rows = tree->size - tree->first;
+    for (int32_t span = 0; span < (run->fold ? 1 : spans); span++) {
+      for (int32_t kv_head = 0; kv_head < spec->kv_heads; kv_head++) {
+        for (int32_t row = 0; row < rows; row += step) {
+          AttentionJob job = {
+              .tree = t,
+              .row_from = run->tree_row[t] + row,
+              .rows = rows - row < step ? rows - row : step,
+              .kv_head = kv_head,
+              .span_from = run->fold ? 0 : span,
+          };
+          int32_t deepest = 0;
+          job.shallowest = ESP_MAX_NODES;
+          for (int32_t i = 0; i < job.rows; i++) {
+            const int32_t depth = tree->cache->depths[tree->first + row + i];
+            if (depth > deepest) deepest = depth;
+            if (depth < job.shallowest) job.shallowest = depth;
+          }
+          const int32_t last = (tree->cache->length + deepest) / ESP_SPAN + 1;
+          job.span_to = run->fold ? last : span + 1;
+          if (span < last) stack->jobs[run->job_count++] = job;
+        }
+      }
+    }
+  }
+  run->own_join = run->own && run->rows * run->spans <= OWN_SPANS;
+  return true;
+}
+
+/*
+ * Turns `count` heads in place and scales them (arXiv:2104.09864): a value becomes itself times a cosine plus its partner
+ * times a sine, which has the sign already.
+ */
+static void rotate(const EspStackSpec *spec, float *heads, int32_t count, const float *cosines, const float *sines,
+                   float scale) {
+  const int32_t dims = spec->rope_dims, half = dims / 2;
+  float partners[MOST_HEAD];
+  for (int32_t h = 0; h < count; h++, heads += spec->head_size) {
+    if (spec->rope_neox) {
+      memcpy(partners, heads + half, (size_t)half * sizeof *heads);
+      memcpy(partners + half, heads, (size_t)half * sizeof *heads);
+    } else {
+      for (int32_t i = 0; i < dims; i += 2) partners[i] = heads[i + 1], partners[i + 1] = heads[i];
+    }
+    for (int32_t i = 0; i < dims; i++) heads[i] = (heads[i] * cosines[i] + partners[i] * sines[i]) * scale;
+    for (int32_t i = dims; i < spec->head_size; i++) heads[i] = heads[i] * scale;
+  }
+}
+
+static void norm_heads(const Run *run, float *heads, int32_t count, const float *weight) {
+  const EspStackSpec *spec = &run->stack->spec;
+  for (int32_t h = 0; h < count; h++, heads += spec->head_size) {
+    run->kernels->rms_norm(heads, weight, heads, spec->head_size, spec->norm_epsilon);
+  }
+}
+
+/*
+ * Pieces are (key head, row): norm, rotate, and keep the key and value as pending. Rows of one key head come together,
+ * since their keys share cache lines.
+ */
+static void keep_keys(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  const Run *run = worker->run;
+  const EspStack *stack = run->stack;
+  const EspStackSpec *spec = &stack->spec;
+  const int32_t head = spec->head_size, group = spec->heads / spec->kv_heads;
+  const EspLayer *weights = &stack->layer[layer];
+  for (int32_t piece = from; piece < to; piece++) {
+    const int32_t row = piece % run->rows, kv_head = piece / run->rows;
+    const size_t angles = angles_of(spec, weights->rope, row);
+    const float *cosines = stack->cosines + angles, *sines = stack->sines + angles;
+    float *query = stack->qkv + (size_t)row * stack->qkv_stride;
+    float *key = query + (size_t)weights->query->groups * ESP_GROUP;
+    float *value = key + (size_t)weights->key->groups * ESP_GROUP;
+    query += (size_t)kv_head * (size_t)group * (size_t)head;
+    key += (size_t)kv_head * (size_t)head;
+    value += (size_t)kv_head * (size_t)head;
+    if (weights->query_norm) norm_heads(run, query, group, weights->query_norm);
+    if (weights->key_norm) norm_heads(run, key, 1, weights->key_norm);
+    rotate(spec, query, group, cosines, sines, spec->attention_scale);
+    rotate(spec, key, 1, cosines, sines, 1.0f);
+    const EspCache *cache = tree_of(run, row)->cache;
+    const int32_t node = run->row_node[row];
+    const EspKeyValues kv = esp_cache_plane(cache, layer, kv_head);
+    uint8_t *keys = kv.pending + kv.offset, *values = keys + kv.values;
+    const size_t column = esp_key_column(node, head);
+    if (cache->half) {
+      uint16_t *narrow = (uint16_t *)values + (size_t)node * (size_t)head;
+      run->kernels->store_half(key, narrow, head); /* only on its way to the tile */
+      for (int32_t d = 0; d < head; d++) ((uint16_t *)keys + column)[d * ESP_KEY_TILE] = narrow[d];
+      run->kernels->store_half(value, narrow, head);
+    } else {
+      for (int32_t d = 0; d < head; d++) ((float *)keys + column)[d * ESP_KEY_TILE] = key[d];
+      memcpy((float *)values + (size_t)node * (size_t)head, value, (size_t)head * sizeof(float));
+    }
+  }
+}
+
+static void attend(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  const Run *run = worker->run;
+  const EspStack *stack = run->stack;
+  const EspStackSpec *spec = &stack->spec;
+  const int32_t head = spec->head_size, group = spec->heads / spec->kv_heads, window = stack->layer[layer].window;
+  for (int32_t piece = from; piece < to; piece++) {
+    const AttentionJob *job = &stack->jobs[piece];
+    const EspCache *cache = run->pass->trees[job->tree].cache;
+    /* The first span that any of the rows sees. */
+    int32_t span_from = esp_first_seen(cache->length + job->shallowest, window) / ESP_SPAN;
+    if (span_from < job->span_from) span_from = job->span_from;
+    if (span_from >= job->span_to) continue;
+    int32_t depths[JOB_ROWS];
+    const uint16_t *ancestors[JOB_ROWS];
+    const float *queries[JOB_ROWS];
+    float *outputs[JOB_ROWS], *maxima[JOB_ROWS], *sums[JOB_ROWS];
+    for (int32_t i = 0; i < job->rows; i++) {
+      const int32_t row = job->row_from + i, node = run->row_node[row];
+      depths[i] = cache->depths[node];
+      ancestors[i] = cache->ancestors[node];
+      queries[i] = stack->qkv + (size_t)row * stack->qkv_stride + (size_t)(job->kv_head * group) * (size_t)head;
+      const size_t result = ((size_t)row * (size_t)spec->heads + (size_t)(job->kv_head * group)) * (size_t)run->spans +
+                            (run->fold ? 0 : (size_t)job->span_from);
+      outputs[i] = stack->span_outputs + result * (size_t)head;
+      maxima[i] = stack->span_maxima + result;
+      sums[i] = stack->span_sums + result;
+    }
+    EspAttention *work = &worker->work;
+    work->kv = esp_cache_plane(cache, layer, job->kv_head);
+    work->head = head;
+    work->group = group;
+    work->rows = job->rows;
+    work->length = cache->length;
+    work->depths = depths;
+    work->ancestors = ancestors;
+    work->queries = queries;
+    work->window = window;
+    work->cap = spec->attention_cap;
+    work->span_from = span_from;
+    work->span_to = job->span_to;
+    work->fold = run->fold;
+    work->outputs = outputs;
+    work->maxima = maxima;
+    work->sums = sums;
+    work->stride = (size_t)run->spans;
+    run->kernels->attention(work);
+  }
+}
+
+/* Joins the spans of rows [from, to) into the output product's input. */
+static void join_rows(Worker *worker, int32_t layer, EspActivations *to_in, float *attended, int32_t from, int32_t to) {
+  const Run *run = worker->run;
+  const EspStack *stack = run->stack;
+  const EspStackSpec *spec = &stack->spec;
+  const int32_t head = spec->head_size, width = spec->heads * head;
+  for (int32_t row = from; row < to; row++) {
+    const int32_t position = tree_of(run, row)->cache->length + depth_of(run, row);
+    const int32_t first = run->fold ? 0 : esp_first_seen(position, stack->layer[layer].window) / ESP_SPAN;
+    const int32_t spans = run->fold ? 1 : position / ESP_SPAN + 1 - first;
+    for (int32_t h = 0; h < spec->heads; h++) {
+      const size_t result = ((size_t)row * (size_t)spec->heads + (size_t)h) * (size_t)run->spans + (size_t)first;
+      run->kernels->join(attended + (size_t)(h * head), stack->span_outputs + result * (size_t)head,
+                         stack->span_maxima + result, stack->span_sums + result, spans, head);
+    }
+    run->kernels->quantize(attended, to_in, row, 0, width / ESP_BLOCK);
+  }
+}
+static void join_piece(Worker *worker, int32_t layer, int32_t from, int32_t to) {
+  join_rows(worker, layer, &worker->run->stack->attended_in, worker->normed, from, to);
+}
+
+void esp_run_attention(Worker *worker, int32_t layer) {
+  const Run *run = worker->run;
+  EspStack *stack = run->stack;
+  const EspStackSpec *spec = &stack->spec;
+  const int32_t rows = run->rows;
+  esp_phase(worker, layer, rows * spec->kv_heads, rows / run->threads, keep_keys);
+  esp_phase(worker, layer, run->job_count, 1, attend);
+  if (run->own_join) {
+    EspActivations *own = &stack->own_in[worker->thread];
+    shape(own, rows, spec->heads * spec->head_size);
+    join_rows(worker, layer, own, worker->normed, 0, rows);
+  } else {
+    esp_phase(worker, layer, rows, 1, join_piece);
+  }
+}

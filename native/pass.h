@@ -1,0 +1,96 @@
+/*
+ * pass.h - the inside of a pass, for the files that its rows go through: input.c, then layer.c with attend.c for every layer, then
+ * head.c; pass.c is around them. All threads run each of their functions together. A phase is cut into pieces that threads claim,
+ * and ends in a barrier. No memory is allocated inside a pass.
+ */
+#ifndef ESP_PASS_H
+#define ESP_PASS_H
+
+#include "cache.h"
+#include "stack.h"
+
+#include <string.h>
+
+typedef struct {
+  _Alignas(64) atomic_int next;
+} Claim;
+
+/* A pass under way. */
+typedef struct {
+  EspStack *stack;
+  const EspPass *pass;
+  const EspKernels *kernels;
+  int32_t rows, output_rows;
+  int32_t vocab, groups, chunks; /* of the head, with the other rows of this pass */
+  int32_t row_tree[ESP_MAX_NODES], row_node[ESP_MAX_NODES]; /* which tree and node a row is */
+  int32_t tree_row[ESP_MAX_TREES]; /* first row of each tree */
+  int32_t output_row[ESP_MAX_NODES];
+  int32_t job_count;
+  int32_t spans; /* span results kept apart per row and head; 1 when a job folds them */
+  bool fold; /* attention joins spans as it goes */
+  bool own, own_join; /* each thread prepares the input of products, of the output product, for itself */
+  atomic_bool stop;
+  EspActivations head_in; /* output rows, in the memory of the stack's hidden_in */
+  int32_t threads;
+  Claim claims[2][ESP_MAX_THREADS]; /* of this phase and of the next */
+} Run;
+
+/* One thread of a run. */
+typedef struct {
+  Run *run;
+  int32_t thread;
+  int32_t phase;
+  float *normed;
+  EspAttention work;
+} Worker;
+
+/* ---- pass.c: phases --------------------------------------------------------------------------------------------- */
+
+typedef void Piece(Worker *worker, int32_t layer, int32_t from, int32_t to);
+/* Runs the pieces [0, count), `grain` of them at a time, and returns when all threads are done. */
+void esp_phase(Worker *worker, int32_t layer, int32_t count, int32_t grain, Piece *piece);
+
+static inline int32_t grain_of(const Run *run, int32_t count) { return count / (run->threads * 6); }
+
+/* ---- the way of the rows ---------------------------------------------------------------------------------------- */
+
+/* input.c: the residual stream, from tokens or hidden states; in a draft head from both. */
+void esp_run_input(Worker *worker);
+/* layer.c: false when the pass is to stop. */
+bool esp_run_layer(Worker *worker, int32_t layer);
+/* attend.c: from queries, keys and values to the output product's input. */
+void esp_run_attention(Worker *worker, int32_t layer);
+/* Cuts it into jobs, before the pass. False: no memory. */
+bool esp_plan_attention(EspStack *stack, Run *run);
+/* head.c: the logits of the output rows, and what is asked for of them. */
+void esp_run_head(Worker *worker);
+
+/* ---- what they share -------------------------------------------------------------------------------------------- */
+
+/* A product's input: the thread's own, or that of all. */
+static inline const EspActivations *input(const Worker *worker, bool own, const EspActivations *shared) {
+  return own ? &worker->run->stack->own_in[worker->thread] : shared;
+}
+
+static inline void shape(EspActivations *activations, int32_t rows, int32_t cols) {
+  activations->rows = rows;
+  activations->blocks = cols / ESP_BLOCK;
+}
+
+/* The tree and node of a row, and its place in the text. */
+static inline const EspTree *tree_of(const Run *run, int32_t row) { return &run->pass->trees[run->row_tree[row]]; }
+static inline int32_t depth_of(const Run *run, int32_t row) { return tree_of(run, row)->cache->depths[run->row_node[row]]; }
+
+/* Where the cosines and sines of a row begin. */
+static inline size_t angles_of(const EspStackSpec *spec, int32_t rope, int32_t row) {
+  return ((size_t)rope * ESP_MAX_NODES + (size_t)row) * (size_t)spec->rope_dims;
+}
+
+/* With the norm of that weight; without a weight, a row as it is. */
+static inline void norm_row(const Run *run, const float *x, const float *weight, float *to) {
+  const EspStackSpec *spec = &run->stack->spec;
+  if (weight) run->kernels->rms_norm(x, weight, to, spec->hidden, spec->norm_epsilon);
+  else memcpy(to, x, (size_t)spec->hidden * sizeof *to);
+}
+
+#endif
