@@ -1,9 +1,46 @@
-/* addon_store.c - stores for Node: opened by path, asked on the JavaScript thread. */
-#include "addon.h"
+/* addon_store.c - datastores for Node: suffixes sorted as a job; stores opened by path, asked on the JavaScript thread. */
+#include "addon_jobs.h"
 #include "store.h"
+#include "suffixes.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+typedef struct {
+  Job base;
+  EspSuffixSort sort;
+} Sort;
+
+static void sort(Job *job) {
+  job->status = esp_suffix_sort(&((Sort *)job)->sort);
+  job->message = job->status == ESP_INVALID ? "tokens outside the alphabet" : "suffixes cannot be sorted";
+}
+
+/* ({tokens, alphabet, suffixes, abort?}) -> Promise; rejects with code "aborted", "invalid" or "no-memory" */
+static napi_value sort_suffixes(napi_env env, napi_callback_info info) {
+  napi_value request, value;
+  bool given;
+  size_t length = 0;
+  void *tokens, *suffixes, *abort;
+  int32_t alphabet;
+  if (!arguments(env, info, 1, &request) || !property(env, request, "tokens", &value, &given) ||
+      !array_property(env, request, "tokens", napi_int32_array, 0, false, &tokens)) {
+    return NULL;
+  }
+  CALL(env, napi_get_typedarray_info(env, value, NULL, &length, NULL, NULL, NULL));
+  if (length >= INT32_MAX) return fail(env, "internal: too many suffixes");
+  if (!array_property(env, request, "suffixes", napi_int32_array, length, false, &suffixes) ||
+      !array_property(env, request, "abort", napi_int32_array, 1, true, &abort) ||
+      !int_property(env, request, "alphabet", &alphabet)) {
+    return NULL;
+  }
+  const int32_t *text = tokens, *order = suffixes;
+  if (length > 0 && text < order + length && order < text + length) return fail(env, "internal: tokens and suffixes are one array");
+  Sort *job = (Sort *)new_job(env, sizeof *job, sort);
+  if (!job) return NULL;
+  job->sort = (EspSuffixSort){.tokens = tokens, .length = (int32_t)length, .alphabet = alphabet, .suffixes = suffixes, .abort = abort};
+  return start_job(env, &job->base, request);
+}
 
 static bool size_property(napi_env env, napi_value object, const char *name, uint64_t *result) {
   napi_value value;
@@ -33,7 +70,7 @@ static char *text_property(napi_env env, napi_value object, const char *name) {
 }
 
 /* ({path, bytes, tokensAt, suffixesAt, count, width, vocab}) -> store; throws with code "invalid" or "no-memory" */
-napi_value open_store(napi_env env, napi_callback_info info) {
+static napi_value open_store(napi_env env, napi_callback_info info) {
   napi_value request;
   EspStoreLayout layout;
   EspStore *store = NULL;
@@ -69,7 +106,7 @@ static int32_t *elements(napi_env env, napi_value value, size_t *length) {
  * (store, context, limits: [longest, shortest, places, depth, nodes], found: 3 + 3 * nodes) -> a status. found = [matched, hits, size, size tokens,
  * size parents, size counts].
  */
-napi_value match_store(napi_env env, napi_callback_info info) {
+static napi_value match_store(napi_env env, napi_callback_info info) {
   napi_value values[4];
   size_t length, limit_count, room;
   EspStore *store;
@@ -94,3 +131,10 @@ napi_value match_store(napi_env env, napi_callback_info info) {
   memcpy(out + 3 + 2 * size, found.counts, size * sizeof *out);
   return integer(env, status);
 }
+
+const Function store_functions[] = {
+    {"sortSuffixes", sort_suffixes},
+    {"openStore", open_store},
+    {"matchStore", match_store},
+    {NULL, NULL},
+};

@@ -7,7 +7,7 @@
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
 
-/* All that addon.c calls; the linker names one that is missing. */
+/* All that the addon calls; the linker names one that is missing. */
 #define FUNCTIONS(X) \
   X(napi_create_array) X(napi_create_async_work) X(napi_create_double) X(napi_create_error) \
   X(napi_create_external) X(napi_create_function) X(napi_create_int32) X(napi_create_object) \

@@ -14,6 +14,8 @@ export const native = join(dirname(fileURLToPath(import.meta.url)), "..", "nativ
 export const sources = readdirSync(native)
   .filter((name) => name.endsWith(".c"))
   .map((name) => join(native, name));
+/** Without Node's side. */
+export const engineSources = sources.filter((file) => !/addon\w*\.c$/.test(file));
 
 /** A command with its first arguments, as in CC="zig cc". */
 export const compilerFrom = (words) => words.split(" ").filter(Boolean);
@@ -43,7 +45,7 @@ const instructionSets = {
   arm64: { "isa_dotprod.c": [["-march=armv8.2-a+dotprod"], ["-mcpu=generic+dotprod"]] }, // gcc and clang, zig
 };
 
-/** Flags for Node's side, native/addon.c, on a platform as Node names it. */
+/** Flags for Node's side, native/addon*.c, on a platform as Node names it. */
 export function nodeFlags(platform) {
   const { include_dir } = createRequire(import.meta.url)("node-api-headers");
   const imports = platform === "win32" ? ["-DNAPI_EXTERN=__declspec(dllimport)"] : []; // see native/node_windows.c

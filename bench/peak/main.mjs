@@ -7,7 +7,7 @@ import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { compile, compilerFrom, native, run, sources } from "../../scripts/native-sources.mjs";
+import { compile, compilerFrom, engineSources, native, run } from "../../scripts/native-sources.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -29,10 +29,7 @@ for (const [name, most] of [
 const compiler = compilerFrom(process.env.CC ?? "cc");
 const out = join(native, "build", "peak");
 const program = join(out, "peak");
-const files = [
-  ...sources.filter((file) => !file.endsWith("addon.c")),
-  fileURLToPath(new URL("peak.c", import.meta.url)),
-];
+const files = [...engineSources, fileURLToPath(new URL("peak.c", import.meta.url))];
 const objects = await compile({
   compiler,
   arch: process.arch,

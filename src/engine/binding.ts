@@ -1,5 +1,5 @@
 /**
- * @file The native engine as `native/addon.c` exports it, and the one place that loads it. Handles are opaque; whoever
+ * @file The native engine as `native/addon*.c` export it, and the one place that loads it. Handles are opaque; whoever
  * makes one keeps alive what it rests on and frees it only when no pass runs.
  */
 

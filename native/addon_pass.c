@@ -1,0 +1,179 @@
+/* addon_pass.c - passes for Node: a request, read and checked, on the JavaScript thread or as a job. */
+#include "addon_jobs.h"
+
+#include <string.h>
+
+typedef struct {
+  Job base;
+  EspStack *stack;
+  EspPass pass;
+  bool commit;
+  int32_t *ids; /* behind the trees: their tokens and parents, which a caller may change meanwhile */
+  EspTree trees[];
+} PassJob;
+
+static void run_pass(Job *base) {
+  PassJob *job = (PassJob *)base;
+  base->status = esp_forward(job->stack, &job->pass, &base->message);
+  for (int32_t t = 0; job->commit && base->status == ESP_OK && t < job->pass.tree_count; t++) {
+    int32_t path[ESP_MAX_NODES];
+    for (int32_t i = 0; i < job->trees[t].size; i++) path[i] = i;
+    base->status = esp_cache_commit(job->trees[t].cache, path, job->trees[t].size);
+    base->message = "the rows cannot be committed";
+  }
+}
+
+/* Of {seed, scale, reach, ahead?}, if there is one. */
+static bool pick_property(napi_env env, napi_value tree, EspPick *pick) {
+  napi_value value, ahead;
+  bool given;
+  double seed;
+  if (!property(env, tree, "pick", &value, &given)) return false;
+  if (!given) return true;
+  if (!number_property(env, value, "seed", &seed) || !number_property(env, value, "scale", &pick->scale) ||
+      !number_property(env, value, "reach", &pick->reach) || !property(env, value, "ahead", &ahead, &given) ||
+      (given && !int_property(env, value, "ahead", &pick->ahead))) {
+    return false;
+  }
+  pick->seed = seed >= 0 && seed <= UINT32_MAX ? (uint32_t)seed : 0;
+  if (pick->seed == seed) return true;
+  fail(env, "internal: a seed is no integer of 32 bits");
+  return false;
+}
+
+static bool read_trees(napi_env env, napi_value list, int32_t count, PassJob *job, int64_t *rows) {
+  for (int32_t t = 0; t < count; t++) {
+    napi_value entry, value;
+    bool given;
+    void *tokens, *parents;
+    EspTree *tree = &job->trees[t];
+    Box *cache = NULL;
+    if (napi_get_element(env, list, (uint32_t)t, &entry) != napi_ok || !property(env, entry, "cache", &value, &given) ||
+        !(cache = take(env, &job->base, value, BOX_CACHE)) || !int_property(env, entry, "size", &tree->size) ||
+        !int_property(env, entry, "first", &tree->first) || !pick_property(env, entry, &tree->pick)) {
+      return false;
+    }
+    tree->cache = cache->handle;
+    if (tree->size < 1 || tree->size > ESP_MAX_NODES || tree->first < 0 || tree->first >= tree->size) {
+      fail(env, "internal: a tree has no new nodes or too many");
+      return false;
+    }
+    if (!array_property(env, entry, "tokens", napi_int32_array, (size_t)tree->size, false, &tokens) ||
+        !array_property(env, entry, "parents", napi_int32_array, (size_t)tree->size, false, &parents)) {
+      return false;
+    }
+    const size_t bytes = (size_t)tree->size * sizeof *job->ids;
+    int32_t *ids = job->ids + (size_t)t * 2 * ESP_MAX_NODES;
+    tree->tokens = memcpy(ids, tokens, bytes);
+    tree->parents = memcpy(ids + ESP_MAX_NODES, parents, bytes);
+    *rows += tree->size - tree->first;
+  }
+  return true;
+}
+
+/*
+ * The job of {stack, trees: [{cache, tokens, parents, size, first, pick?}], from, to, input?, fuse?, lastOnly, topK, ids?, tokens?,
+ * logProbs?, picks?, logits?, taps?, hiddenOut?, more?, abort?, commit}; NULL with an exception pending.
+ */
+static PassJob *read_pass(napi_env env, napi_value request) {
+  napi_value value, list;
+  bool given;
+  uint32_t count;
+  if (napi_get_named_property(env, request, "trees", &list) != napi_ok || napi_get_array_length(env, list, &count) != napi_ok ||
+      count < 1 || count > ESP_MAX_TREES) {
+    fail(env, "internal: a pass takes 1 to 64 trees");
+    return NULL;
+  }
+  const size_t id_bytes = (size_t)count * 2 * ESP_MAX_NODES * sizeof(int32_t);
+  PassJob *job = (PassJob *)new_job(env, sizeof *job + count * sizeof *job->trees + id_bytes, run_pass);
+  if (!job) return NULL;
+  job->ids = (int32_t *)(job->trees + count);
+  Box *box = NULL;
+  if (napi_get_named_property(env, request, "stack", &value) == napi_ok) box = take(env, &job->base, value, BOX_STACK);
+  if (!box) {
+    free_job(&job->base);
+    return NULL;
+  }
+  EspStack *stack = box->handle;
+  job->stack = stack;
+  EspPass *pass = &job->pass;
+  pass->trees = job->trees;
+  pass->tree_count = (int32_t)count;
+  int64_t rows = 0;
+  void *input, *tokens, *log_probs, *picks, *logits, *taps = NULL, *hidden = NULL, *more = NULL, *abort, *ids;
+  const EspStackSpec *spec = esp_stack_spec(stack);
+  const size_t width = (size_t)spec->hidden, vocab = (size_t)spec->vocab;
+  bool ok = read_trees(env, list, pass->tree_count, job, &rows) &&
+            int_property(env, request, "from", &pass->from) && int_property(env, request, "to", &pass->to) &&
+            int_property(env, request, "topK", &pass->top_k) && pass->top_k >= 0 && pass->top_k <= ESP_MAX_TOP_K &&
+            napi_get_named_property(env, request, "lastOnly", &value) == napi_ok &&
+            napi_get_value_bool(env, value, &pass->last_only) == napi_ok &&
+            napi_get_named_property(env, request, "commit", &value) == napi_ok &&
+            napi_get_value_bool(env, value, &job->commit) == napi_ok && property(env, request, "fuse", &value, &given) &&
+            (!given || napi_get_value_bool(env, value, &pass->fuse) == napi_ok);
+  const size_t input_width = pass->fuse && spec->fuse ? (size_t)spec->fuse->cols : width;
+  const size_t outputs = pass->last_only ? count : (size_t)rows, listed = outputs * (size_t)pass->top_k;
+  ok = ok && array_property(env, request, "input", napi_float32_array, (size_t)rows * input_width, true, &input) &&
+       array_property(env, request, "tokens", napi_int32_array, listed, listed == 0, &tokens) &&
+       array_property(env, request, "logProbs", napi_float32_array, listed, listed == 0, &log_probs) &&
+       array_property(env, request, "ids", napi_int32_array, vocab, true, &ids) &&
+       array_property(env, request, "picks", napi_int32_array, outputs, true, &picks) &&
+       array_property(env, request, "logits", napi_float32_array, outputs * vocab, true, &logits) &&
+       array_property(env, request, "abort", napi_int32_array, 1, true, &abort) &&
+       property(env, request, "taps", &value, &given);
+  size_t tap_count = 0, more_count = 0;
+  if (ok && given) {
+    ok = napi_get_typedarray_info(env, value, NULL, &tap_count, NULL, NULL, NULL) == napi_ok && tap_count <= 1025 &&
+         array_property(env, request, "taps", napi_int32_array, tap_count, false, &taps) &&
+         array_property(env, request, "hiddenOut", napi_float32_array, tap_count * (size_t)rows * width, false, &hidden);
+    pass->taps = taps;
+    pass->tap_count = (int32_t)tap_count;
+    pass->hidden = hidden;
+  }
+  ok = ok && property(env, request, "more", &value, &given);
+  if (ok && given) {
+    ok = array_property(env, request, "more", napi_int32_array, 0, false, &more) &&
+         napi_get_typedarray_info(env, value, NULL, &more_count, NULL, NULL, NULL) == napi_ok && more_count <= ESP_MAX_MORE;
+    pass->more = more;
+    pass->more_count = (int32_t)more_count;
+  }
+  if (!ok) {
+    free_job(&job->base);
+    fail(env, "internal: the request of a pass");
+    return NULL;
+  }
+  pass->input = input;
+  pass->top_tokens = tokens;
+  pass->top_log_probs = log_probs;
+  pass->picks = picks;
+  pass->ids = ids;
+  pass->logits = logits;
+  pass->abort = abort;
+  return job;
+}
+
+/* (a pass) -> Promise; rejects with code "aborted", "invalid", "full" or "no-memory" */
+static napi_value forward(napi_env env, napi_callback_info info) {
+  napi_value request;
+  if (!arguments(env, info, 1, &request)) return NULL;
+  PassJob *job = read_pass(env, request);
+  return job ? start_job(env, &job->base, request) : NULL;
+}
+
+/* (a pass) -> nothing, when it is done; throws with such a code. For passes that are shorter than a way to another thread. */
+static napi_value forward_now(napi_env env, napi_callback_info info) {
+  napi_value request;
+  if (!arguments(env, info, 1, &request)) return NULL;
+  PassJob *job = read_pass(env, request);
+  if (!job) return NULL;
+  run_pass(&job->base);
+  if (job->base.status != ESP_OK) napi_throw_error(env, status_codes[job->base.status], job->base.message);
+  free_job(&job->base);
+  return NULL;
+}
+
+const Function pass_functions[] = {
+    {"forward", forward},
+    {"forwardNow", forward_now},
+    {NULL, NULL},
+};
