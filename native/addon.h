@@ -12,7 +12,7 @@
     if ((call) != napi_ok) return fail(env, "internal: " #call);                                                      \
   } while (0)
 
-typedef enum { BOX_POOL, BOX_ARENA, BOX_MATRIX, BOX_STACK, BOX_CACHE, BOX_STORE } BoxKind;
+typedef enum { BOX_POOL, BOX_ARENA, BOX_MATRIX, BOX_STACK, BOX_CACHE, BOX_STORE, BOX_ASIDE } BoxKind;
 
 typedef struct Box {
   BoxKind kind;
@@ -36,6 +36,8 @@ Box *unbox(napi_env env, napi_value value, BoxKind kind);
 void *unwrap(napi_env env, napi_value value, BoxKind kind);
 /* The same, for what no job may work on meanwhile. */
 void *unwrap_idle(napi_env env, napi_value value, BoxKind kind);
+/* Frees it now; nothing when it was. */
+void free_handle(Box *box);
 /* Keeps the handle of a box, and those it rests on, until let_go. */
 Box *hold(Box *box);
 void let_go(Box *box);
@@ -57,6 +59,12 @@ bool array_property(napi_env env, napi_value object, const char *name, napi_type
 
 napi_value boolean(napi_env env, bool value);
 napi_value integer(napi_env env, int32_t value);
+
+/* ---- addon_pass.c ----------------------------------------------------------------------------------------------- */
+
+typedef struct Aside Aside;
+/* Waits for it. */
+void free_aside(Aside *aside);
 
 /* ---- what a file gives to JavaScript ---------------------------------------------------------------------------- */
 

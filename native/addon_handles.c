@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static void free_handle(Box *box) {
+void free_handle(Box *box) {
   if (!box->handle) return;
   switch (box->kind) {
     case BOX_POOL: esp_pool_free(box->handle); break;
@@ -13,6 +13,7 @@ static void free_handle(Box *box) {
     case BOX_STACK: esp_stack_free(box->handle); break;
     case BOX_CACHE: esp_cache_free(box->handle); break;
     case BOX_STORE: esp_store_close(box->handle); break;
+    case BOX_ASIDE: free_aside(box->handle); break;
   }
   box->handle = NULL;
 }

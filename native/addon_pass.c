@@ -1,6 +1,7 @@
 /* addon_pass.c - passes for Node: a request, read and checked, on the JavaScript thread or as a job. */
 #include "addon_jobs.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct {
@@ -172,8 +173,62 @@ static napi_value forward_now(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* A pass that another thread of the pool runs while JavaScript goes on. */
+struct Aside {
+  napi_env env;
+  PassJob *job; /* which holds stack and pool */
+  EspPool *pool;
+};
+
+void free_aside(Aside *aside) {
+  esp_pool_end(aside->pool);
+  napi_delete_reference(aside->env, aside->job->base.request);
+  free_job(&aside->job->base);
+  free(aside);
+}
+
+static void run_aside(void *context, int thread) {
+  (void)thread;
+  run_pass(&((Aside *)context)->job->base);
+}
+
+/* (a pass) -> its handle, or null: no thread can be spared. Nothing of the request may change until the end. */
+static napi_value forward_begin(napi_env env, napi_callback_info info) {
+  napi_value request, result = NULL;
+  if (!arguments(env, info, 1, &request)) return NULL;
+  PassJob *job = read_pass(env, request);
+  if (!job) return NULL;
+  job->pass.alone = true;
+  Aside *aside = calloc(1, sizeof *aside);
+  if (!aside || napi_create_reference(env, request, 1, &job->base.request) != napi_ok) {
+    free(aside);
+    free_job(&job->base);
+    return fail(env, "internal: no memory for a job");
+  }
+  *aside = (Aside){.env = env, .job = job, .pool = esp_stack_pool(job->stack)};
+  if (esp_pool_begin(aside->pool, run_aside, aside)) return wrap(env, BOX_ASIDE, aside, NULL, 0);
+  free_aside(aside);
+  CALL(env, napi_get_null(env, &result));
+  return result;
+}
+
+/* (its handle) -> nothing, when it is done; throws as forwardNow does */
+static napi_value forward_end(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  Box *box;
+  if (!arguments(env, info, 1, &argument) || !(box = unbox(env, argument, BOX_ASIDE))) return NULL;
+  const Aside *aside = box->handle;
+  esp_pool_end(aside->pool);
+  const Job *job = &aside->job->base;
+  if (job->status != ESP_OK) napi_throw_error(env, status_codes[job->status], job->message);
+  free_handle(box);
+  return NULL;
+}
+
 const Function pass_functions[] = {
     {"forward", forward},
     {"forwardNow", forward_now},
+    {"forwardBegin", forward_begin},
+    {"forwardEnd", forward_end},
     {NULL, NULL},
 };

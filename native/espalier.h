@@ -31,6 +31,12 @@ int esp_pool_threads(const EspPool *pool);
 /* How many of them pay at present: fewer than all while other programs keep the cores busy. */
 int esp_pool_advise(EspPool *pool);
 /* Runs body(context, thread) on `threads` threads, the calling one included, and returns when all are done. */
+/*
+ * Begins body(context, 0) on another thread of the pool, alone, while the caller goes on; false: no other thread pays at present, or it does something of
+ * the kind already. Runs wait for its end, as esp_pool_end does.
+ */
+bool esp_pool_begin(EspPool *pool, void (*body)(void *context, int thread), void *context);
+void esp_pool_end(EspPool *pool);
 void esp_pool_run(EspPool *pool, int threads, void (*body)(void *context, int thread), void *context);
 /* To be called by every thread of a running body: returns when all have arrived. */
 void esp_barrier(EspPool *pool);
@@ -208,6 +214,7 @@ typedef struct {
 EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char **message);
 void esp_stack_free(EspStack *stack);
 const EspStackSpec *esp_stack_spec(const EspStack *stack);
+EspPool *esp_stack_pool(const EspStack *stack);
 
 /*
  * A token that is picked out of each row by noise (Gumbel-max): a sample of the softmax of logits * scale, among tokens at most `reach` below the
@@ -235,6 +242,7 @@ typedef struct {
   int32_t from, to; /* layers [from, to) */
   const float *input; /* rows x hidden: hidden states, or features with join; NULL: embed the tokens */
   bool fuse; /* input is rows x parts * hidden, to be fused */
+  bool alone; /* on the calling thread, which is one of the pool's that esp_pool_begin has begun */
   bool last_only; /* the head for the last row of each tree alone (one output row per tree) */
   const int32_t *more; /* rows of `others` that the head has in this pass: tokens from vocab on, in this order */
   int32_t more_count; /* up to ESP_MAX_MORE */

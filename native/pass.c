@@ -111,7 +111,7 @@ EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message
       .stack = stack,
       .pass = pass,
       .kernels = esp_kernels(),
-      .threads = esp_pool_advise(stack->pool),
+      .threads = pass->alone ? 1 : esp_pool_advise(stack->pool),
   };
   for (int32_t t = 0; t < pass->tree_count; t++) {
     const EspTree *tree = &pass->trees[t];
@@ -147,7 +147,8 @@ EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message
     for (int32_t t = 0; t < pass->tree_count; t++) esp_cache_rollback(pass->trees[t].cache);
     return ESP_NO_MEMORY;
   }
-  esp_pool_run(stack->pool, run.threads, layers, &run);
+  if (pass->alone) layers(&run, 0);
+  else esp_pool_run(stack->pool, run.threads, layers, &run);
   if (!atomic_load(&run.stop)) return ESP_OK;
   for (int32_t t = 0; t < pass->tree_count; t++) esp_cache_rollback(pass->trees[t].cache);
   *message = "aborted";

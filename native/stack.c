@@ -229,6 +229,8 @@ EspStack *esp_stack_create(const EspStackSpec *spec, EspPool *pool, const char *
 
 const EspStackSpec *esp_stack_spec(const EspStack *stack) { return &stack->spec; }
 
+EspPool *esp_stack_pool(const EspStack *stack) { return stack->pool; }
+
 void esp_stack_free(EspStack *stack) {
   if (!stack) return;
   void *owned[] = {stack->vectors,      stack->layer,        stack->frequencies, stack->x,           stack->qkv,         stack->product,

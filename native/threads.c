@@ -39,9 +39,12 @@ enum { GAPS = 8, LONGEST_GAPS = 32 };
 #define TRY_NS 50e6
 #define LONGEST_TRY_NS 400e6
 
-/* The number of a run and how many threads take part, in one word: a worker must never see one without the other. */
-enum { RUN_SHIFT = 8 };
-_Static_assert(ESP_MAX_THREADS < 1 << RUN_SHIFT, "threads of a run do not fit");
+/*
+ * The number of a run, how many threads take part, and whether the last of them does all by itself while others go on, in one word: a worker must
+ * never see one without the other.
+ */
+enum { ASIDE = 1 << 8, RUN_SHIFT = 9 };
+_Static_assert((int)ESP_MAX_THREADS < (int)ASIDE, "threads of a run do not fit");
 
 typedef struct {
   EspPool *pool;
@@ -61,6 +64,7 @@ struct EspPool {
   void (*body)(void *, int);
   void *context;
   atomic_bool quit;
+  atomic_bool aside; /* a worker does something by itself */
   EspLock one_run;
   unsigned passed; /* what `arrived` was when the last run ended */
   /* How many threads pay. */
@@ -134,7 +138,14 @@ static void take_part(EspPool *pool, int index, int threads) {
   esp_barrier(pool);
 }
 
-static int threads_of(unsigned long long run) { return (int)(run & ((1u << RUN_SHIFT) - 1)); }
+/* All of a run that is this thread's alone. */
+static void do_aside(EspPool *pool) {
+  here.threads = 1;
+  pool->body(pool->context, 0);
+  atomic_store_explicit(&pool->aside, false, memory_order_release);
+}
+
+static int threads_of(unsigned long long run) { return (int)(run & (ASIDE - 1)); }
 
 /* Returns the run's word once there is a run after `seen` that this worker belongs to. */
 static unsigned long long wait_for_run(Worker *worker, unsigned long long seen) {
@@ -165,13 +176,14 @@ static void work(void *argument) {
   for (unsigned long long run = 0;;) {
     run = wait_for_run(worker, run);
     if (atomic_load(&worker->pool->quit)) return;
-    take_part(worker->pool, worker->index, threads_of(run));
+    if (run & ASIDE) do_aside(worker->pool);
+    else take_part(worker->pool, worker->index, threads_of(run));
   }
 }
 
-static void begin(EspPool *pool, int threads) {
+static void begin(EspPool *pool, int threads, unsigned how) {
   const unsigned long long run = atomic_load(&pool->run) >> RUN_SHIFT;
-  atomic_store(&pool->run, (run + 1) << RUN_SHIFT | (unsigned)threads);
+  atomic_store(&pool->run, (run + 1) << RUN_SHIFT | how | (unsigned)threads);
   for (int i = 1; i < threads; i++) {
     Worker *worker = &pool->workers[i];
     if (!atomic_load(&worker->asleep)) continue;
@@ -221,13 +233,35 @@ int esp_pool_advise(EspPool *pool) {
   return advised;
 }
 
+bool esp_pool_begin(EspPool *pool, void (*body)(void *, int), void *context) {
+  esp_lock(&pool->one_run);
+  const bool idle = pool->advised > 1 && !atomic_load(&pool->aside);
+  if (idle) {
+    learn_gap(pool, esp_now());
+    pool->body = body;
+    pool->context = context;
+    atomic_store(&pool->aside, true);
+    begin(pool, 2, ASIDE);
+  }
+  esp_unlock(&pool->one_run);
+  return idle;
+}
+
+void esp_pool_end(EspPool *pool) {
+  for (int spins = 0; atomic_load_explicit(&pool->aside, memory_order_acquire); spins++) {
+    if (spins < SPINS_BETWEEN_RUNS) RELAX();
+    else esp_yield();
+  }
+}
+
 void esp_pool_run(EspPool *pool, int threads, void (*body)(void *, int), void *context) {
   esp_lock(&pool->one_run);
+  esp_pool_end(pool);
   const double began = esp_now();
   if (pool->threads > 1) learn_gap(pool, began);
   pool->body = body;
   pool->context = context;
-  begin(pool, threads);
+  begin(pool, threads, 0);
   take_part(pool, 0, threads);
   pool->passed = here.barriers;
   if (pool->threads > 1) {
@@ -261,8 +295,9 @@ EspPool *esp_pool_create(int threads) {
 
 void esp_pool_free(EspPool *pool) {
   if (!pool) return;
+  esp_pool_end(pool);
   atomic_store(&pool->quit, true);
-  begin(pool, pool->threads);
+  begin(pool, pool->threads, 0);
   for (int i = 1; i < pool->threads; i++) {
     Worker *worker = &pool->workers[i];
     esp_thread_join(&worker->thread);

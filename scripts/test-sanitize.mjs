@@ -19,6 +19,7 @@ const tests = [
   "native-async",
   "native-lossless",
   "draft-head",
+  "eagle",
   "measuring",
   "suffixes",
   "fuzz",

@@ -12,6 +12,7 @@ import { findShippedHead } from "../src/checkpoint/shipped-heads.ts";
 import { EagleDrafter } from "../src/draft/eagle.ts";
 import { loadModel } from "../src/engine/load.ts";
 import type { Model } from "../src/session/model.ts";
+import type { HeadPass } from "../src/target/draft-head.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
 import { loadHead } from "./loaded.ts";
 import { openTarget } from "./native-model.ts";
@@ -97,6 +98,46 @@ describe.each(KINDS)("EagleDrafter with a head of kind %s", (kind, file) => {
       }
     },
   );
+});
+
+describe("a pass aside", () => {
+  test("gives the bits of one that is waited for, whatever runs meanwhile", async () => {
+    await using target = await openTarget(TARGET, { threads: 2 });
+    await using head = await loadHead(fixture("eagle-fused.gguf"), target, (await describeTarget()).tokens);
+    await using sequence = head.createSequence({ capacity: 64 });
+    await using text = await target.createSequence({ capacity: 64 });
+    const tree = new DraftTree(3, 8);
+    for (let node = 1; node < 8; node++) tree.push(node >> 1, 3 + node, 0.5);
+    const input = Float32Array.from({ length: 8 * head.featureSize }, (_, i) => Math.sin(i));
+    const noise = { seed: 5, temperature: 0.9, ahead: 2 };
+    const request = { tree, first: 0, input, from: "target", topK: 9, noise } as const;
+    const copy = ({ tokens, logProbs, states }: HeadPass) => ({
+      tokens: [...tokens],
+      logProbs: [...logProbs],
+      states: [...states],
+    });
+    const alone = copy(await sequence.forward(request));
+    let aside = 0;
+    for (let round = 0; round < 50; round++) {
+      sequence.rollback();
+      const pass = sequence.begin?.(request);
+      if (!pass) continue;
+      aside++;
+      expect(() => sequence.rollback()).toThrow("runs aside");
+      expect(() => sequence.commit([0])).toThrow("runs aside");
+      await expect(sequence.forward(request)).rejects.toThrow("runs aside");
+      if (round % 2 === 0) {
+        await text.forward(tree, { topK: 1 });
+        text.rollback();
+      }
+      expect(copy(pass.end())).toEqual(alone);
+    }
+    // None while waiting for cores costs more than another thread brings.
+    if (aside === 0) console.warn("no pass ran aside: this machine is busy");
+    // One that nobody ends does not keep the head from being freed.
+    sequence.rollback();
+    sequence.begin?.(request);
+  });
 });
 
 describe("a model with a head", () => {

@@ -37,6 +37,13 @@ beforeAll(async () => {
   const pool = binding.createPool(2)!;
   const stack = binding.createStack(pool, stackSpec(config, weights));
   const cache = binding.createCache(stack, 300, true)!;
+  /** Those that are not ended go on holding their stacks and caches. */
+  const aside = () => {
+    const own = binding.createStack(binding.createPool(2)!, stackSpec(config, weights));
+    const request = pass();
+    const trees = request.trees.map((tree) => ({ ...tree, cache: binding.createCache(own, 300, true)! }));
+    return { ...request, stack: own, trees };
+  };
   const arena = binding.createArena(1 << 20)!;
   const matrix = binding.createMatrix(arena, 2, false, 40, 64)!;
   const freed = [
@@ -104,6 +111,8 @@ beforeAll(async () => {
     prepareCache: () => [{ cache: binding.createCache(stack, 100, true), length: 70 }],
     forward: () => [pass()],
     forwardNow: () => [pass()],
+    forwardBegin: () => [aside()],
+    forwardEnd: () => [binding.forwardBegin(aside())],
     sortSuffixes: () => [
       {
         tokens: Int32Array.from({ length: 50 }, () => next(40)),

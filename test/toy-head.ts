@@ -4,7 +4,7 @@
  * the target itself, if that looks one token back, it is always right.
  */
 
-import type { DraftHead, HeadPass, HeadSequence } from "../src/target/draft-head.ts";
+import type { DraftHead, HeadPass, HeadPassAside, HeadSequence } from "../src/target/draft-head.ts";
 import type { ExitBlock } from "../src/target/exit-block.ts";
 import { hashOf, type ToyTarget, toyState } from "../src/target/toy.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
@@ -83,6 +83,8 @@ interface Row {
   readonly hash: number;
 }
 
+type HeadRequest = Parameters<HeadSequence["forward"]>[0];
+
 class ToyHeadSequence implements HeadSequence {
   readonly capacity: number;
   readonly #head: ToyHead;
@@ -112,25 +114,45 @@ class ToyHeadSequence implements HeadSequence {
     });
   }
 
-  async forward(request: Parameters<HeadSequence["forward"]>[0]): Promise<HeadPass> {
-    const { tree, first, input, from, topK, lastOnly = false } = request;
-    return this.#alone(async () => {
-      need(first < tree.size && first <= this.#pending.length, "earlier nodes are pending");
-      need(tree.size <= this.#head.maxNodes, "nodes fit into a pass");
-      this.#pending.length = first;
-      this.#tree = tree;
-      for (let node = first; node < tree.size; node++) {
-        need(this.length + tree.depths[node]! < this.capacity, "rows fit");
-        const parent = this.#pending[tree.parents[node]!] ?? this.#rows.at(-1);
-        const token = tree.tokens[node]!;
-        this.#pending.push(
-          from === "target"
-            ? this.#committed(input.subarray((node - first) * this.#head.featureSize), token, parent)
-            : this.#drafted(input.subarray((node - first) * this.#head.hiddenSize), token, parent),
+  forward(request: HeadRequest): Promise<HeadPass> {
+    return this.#alone(() => this.#forward(request));
+  }
+
+  begin(request: HeadRequest): HeadPassAside {
+    need(!this.#busy, "calls do not overlap");
+    this.#busy = true;
+    // What it is given must stay as it is.
+    const { tree, input } = request;
+    const before = [...tree.tokens.subarray(0, tree.size), ...input];
+    return {
+      end: () => {
+        need(this.#busy, "what runs aside is ended once");
+        this.#busy = false;
+        need(
+          [...tree.tokens.subarray(0, tree.size), ...input].join() === before.join(),
+          "nothing of it has changed",
         );
-      }
-      return this.#guess(this.#pending.slice(first), tree.tokens.subarray(first, tree.size), topK, lastOnly);
-    });
+        return this.#forward(request);
+      },
+    };
+  }
+
+  #forward({ tree, first, input, from, topK, lastOnly = false }: HeadRequest): HeadPass {
+    need(first < tree.size && first <= this.#pending.length, "earlier nodes are pending");
+    need(tree.size <= this.#head.maxNodes, "nodes fit into a pass");
+    this.#pending.length = first;
+    this.#tree = tree;
+    for (let node = first; node < tree.size; node++) {
+      need(this.length + tree.depths[node]! < this.capacity, "rows fit");
+      const parent = this.#pending[tree.parents[node]!] ?? this.#rows.at(-1);
+      const token = tree.tokens[node]!;
+      this.#pending.push(
+        from === "target"
+          ? this.#committed(input.subarray((node - first) * this.#head.featureSize), token, parent)
+          : this.#drafted(input.subarray((node - first) * this.#head.hiddenSize), token, parent),
+      );
+    }
+    return this.#guess(this.#pending.slice(first), tree.tokens.subarray(first, tree.size), topK, lastOnly);
   }
 
   names(token: TokenId): boolean {
@@ -138,6 +160,7 @@ class ToyHeadSequence implements HeadSequence {
   }
 
   commit(path: readonly NodeIndex[]): void {
+    need(!this.#busy, "calls do not overlap");
     for (const [i, node] of path.entries()) {
       need(
         node < this.#pending.length && (path[i - 1] ?? -1) === this.#tree.parents[node],
@@ -149,6 +172,7 @@ class ToyHeadSequence implements HeadSequence {
   }
 
   rollback(): void {
+    need(!this.#busy, "calls do not overlap");
     this.#pending = [];
   }
 
@@ -159,6 +183,7 @@ class ToyHeadSequence implements HeadSequence {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    need(!this.#busy, "what runs aside is ended first");
     this.#head.alive--;
   }
 
@@ -211,7 +236,7 @@ class ToyHeadSequence implements HeadSequence {
     return pass;
   }
 
-  async #alone<T>(work: () => Promise<T>): Promise<T> {
+  async #alone<T>(work: () => T | Promise<T>): Promise<T> {
     need(!this.#busy, "calls do not overlap");
     this.#busy = true;
     try {

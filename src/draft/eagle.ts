@@ -3,11 +3,12 @@
  * at a position and the token behind it, it guesses the token after that.
  *
  * Row i of its cache holds token i + 1 of the text and the target's feature of position i, so the text but for its first token has a row
- * each, the root's the last. In a step the rows that are new run first; then the nodes it is asked about, a level at a time, behind their
- * parents' states in place of features. Those rows are dropped: once accepted, tokens are read again with the target's own features.
+ * each, the root's the last. In a step the rows that are new run first, as soon as they are known, while others learn from the step before and the text
+ * is put out; then the nodes it is asked about, a level at a time, behind their parents' states in place of features. Those rows are dropped: once
+ * accepted, tokens are read again with the target's own features.
  */
 
-import type { DraftHead } from "../target/draft-head.ts";
+import type { DraftHead, HeadPass, HeadPassAside } from "../target/draft-head.ts";
 import { SpareFloats } from "../target/spare-memory.ts";
 import type { Pass } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
@@ -30,6 +31,10 @@ export class EagleDrafter implements Drafter {
   readonly #states: SpareFloats;
   readonly #answers: Answers;
   #passes = 0;
+  /** Candidates that the latest step asked for below a node; 0: it did not ask. */
+  #asked = 0;
+  /** The new rows, where they run already. */
+  #ahead: { readonly pass: HeadPassAside; readonly width: number } | undefined;
 
   /**
    * `contextLength`: the longest text, in tokens. `odds`, from {@link modelOdds}: how often the target agrees; without, probabilities are
@@ -61,6 +66,8 @@ export class EagleDrafter implements Drafter {
   }
 
   resume(tokens: readonly TokenId[], cached: number): number {
+    this.#end();
+    this.#asked = 0;
     this.#pending.end();
     return this.#rows.resume(tokens, cached);
   }
@@ -80,6 +87,10 @@ export class EagleDrafter implements Drafter {
   }
 
   async expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Promise<Candidates[]> {
+    this.#asked = width;
+    const wrong = this.#ahead && this.#ahead.width !== width;
+    this.#end();
+    if (wrong) this.#pending.end();
     if (!this.#pending.begun && !(await this.#start(width))) return nodes.map(() => NOTHING);
     await this.#run(tree, nodes, width);
     return nodes.map((node) => this.#answers.at(this.#pending.at(node)));
@@ -87,15 +98,21 @@ export class EagleDrafter implements Drafter {
 
   async observe(outcome: StepOutcome): Promise<void> {
     const pending = this.#pending;
+    this.#end();
+    const asked = this.#asked;
+    this.#asked = 0;
     if (pending.begun) {
       this.#answers.learn(outcome, pending.follow(outcome));
       this.#rows.commit(pending.tree.path(pending.root));
       pending.end();
     }
     await this.#rows.observe(outcome, 0);
+    // Who was asked is going to be asked again.
+    if (asked > 0) this.#begin(asked, outcome.path.length);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#end();
     await this.#rows[Symbol.asyncDispose]();
     this.#states.free();
   }
@@ -103,25 +120,49 @@ export class EagleDrafter implements Drafter {
   /** Runs the new rows, root last; false when there is none. */
   async #start(width: number): Promise<boolean> {
     await this.#rows.catchUp();
-    const { waiting, text, sequence } = this.#rows;
+    const { waiting, sequence } = this.#rows;
     if (waiting === 0) return false;
+    const pass = await sequence.forward(this.#first(width));
+    this.#note(pass, width);
+    return true;
+  }
+
+  /** Runs the new rows beside whatever comes before the first question of the next step. */
+  #begin(width: number, rows: number): void {
+    const { waiting, sequence } = this.#rows;
+    if (waiting !== rows || !sequence.begin) return;
+    const pass = sequence.begin(this.#first(width));
+    if (pass) this.#ahead = { pass, width };
+    else this.#pending.end();
+  }
+
+  #end(): void {
+    if (!this.#ahead) return;
+    const { pass, width } = this.#ahead;
+    this.#ahead = undefined;
+    this.#note(pass.end(), width);
+  }
+
+  #first(width: number) {
+    const { text, next } = this.#rows;
     this.#answers.clear();
-    const { tree } = this.#pending;
-    this.#pending.begin(text, this.#rows.next, this.#contextLength - text.length);
-    const pass = await sequence.forward({
-      tree,
+    this.#pending.begin(text, next, this.#contextLength - text.length);
+    return {
+      tree: this.#pending.tree,
       first: 0,
       input: this.#rows.features(),
       from: "target",
       topK: this.#topK(width),
       noise: this.#noise,
       lastOnly: true,
-    });
+    } as const;
+  }
+
+  #note(pass: HeadPass, width: number): void {
     this.#passes++;
     this.#states.reserve(pass.states.length);
     this.#states.values.set(pass.states);
     this.#answers.note(this.#pending.root, pass, 0, { depth: 0, width });
-    return true;
   }
 
   get #noise() {

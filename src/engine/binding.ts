@@ -155,6 +155,9 @@ export interface StoreLayout {
 /** Statuses of {@link Binding.matchStore}, as EspStatus numbers them. */
 export const matchStatus = { ok: 0, invalid: 2, changed: 5 } as const;
 
+/** A pass that runs while JavaScript goes on. */
+export type Aside = Handle<"aside">;
+
 export interface Binding {
   isas(): { readonly name: string; readonly usable: boolean }[];
   currentIsa(): string;
@@ -195,6 +198,13 @@ export interface Binding {
   forward(request: PassRequest): Promise<void>;
   /** The same on the JavaScript thread, for passes that are shorter than the way to another one. */
   forwardNow(request: PassRequest): void;
+  /**
+   * Begins a pass on one thread beside this one; null when none can be spared. Nothing of the request may change, and no other pass use its stack
+   * or caches, until the end. Passes on the same threads wait for it.
+   */
+  forwardBegin(request: PassRequest): Aside | null;
+  /** Waits for it; throws a {@link PassFailure}. Once only. */
+  forwardEnd(aside: Aside): void;
   /**
    * Fills `suffixes` with where the suffixes of `tokens` begin, in order; 0 <= token < alphabet. Neither may change meanwhile. A nonzero
    * element 0 of `abort` stops it. Rejects with a {@link PassFailure}.

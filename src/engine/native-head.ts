@@ -14,7 +14,7 @@ import {
 import { type OpenHead, openPublishedHead } from "../checkpoint/published-head.ts";
 import type { TensorInfo } from "../checkpoint/tensor-table.ts";
 import { EspalierError } from "../errors.ts";
-import type { DraftHead, HeadPass, HeadSequence } from "../target/draft-head.ts";
+import type { DraftHead, HeadPass, HeadPassAside, HeadSequence } from "../target/draft-head.ts";
 import type { SpareMemory } from "../target/spare-memory.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import {
@@ -35,6 +35,8 @@ import { matricesOf, readLayer, readMatrices, readVector } from "./weights.ts";
 
 /** Rows of a pass, and of a draft that is pending (ESP_MAX_NODES). */
 const MAX_NODES = 128;
+/** What one thread reads about as fast as a step is learnt from: heads of no more weights draft their first guesses meanwhile. */
+const ASIDE_BYTES = 8 * 2 ** 20;
 /** The output of the head's one layer. */
 const STATE = Int32Array.of(1);
 
@@ -85,7 +87,8 @@ async function readHead(
       fuse: fuse && matrix(fuse),
       fuseNorm: fuseNorm === "target" ? target.finalNorm : await vector(fuseNorm),
     });
-    return { arenas: [arena], stack };
+    const bytes = matrices.reduce((sum, tensor) => sum + (tensor?.byteLength ?? 0), 0);
+    return { arenas: [arena], stack, runsAside: output !== "target" && bytes <= ASIDE_BYTES };
   } catch (cause) {
     binding.release(arena);
     throw refusal(path, cause);
@@ -140,6 +143,8 @@ async function openFile(path: string, target: HeadTarget): Promise<OpenHead> {
 export interface HeadWeights {
   readonly arenas: readonly Arena[];
   readonly stack: Stack;
+  /** Whether one thread is enough for a small pass. */
+  readonly runsAside?: boolean;
 }
 
 export class NativeHead implements DraftHead {
@@ -148,6 +153,7 @@ export class NativeHead implements DraftHead {
   readonly maxNodes = MAX_NODES;
   readonly featureSize: number;
   readonly #late: LateWeights<HeadWeights>;
+  #settle: (() => void) | undefined;
 
   constructor(target: NativeTarget, config: NativeHead["config"], read: () => Promise<HeadWeights>) {
     this.target = target;
@@ -164,6 +170,33 @@ export class NativeHead implements DraftHead {
 
   get stack(): Stack {
     return this.#late.weights.stack;
+  }
+
+  /** Begins a pass beside the caller, unless passes run or wait, or it is none for one thread. Gives what waits for it, and throws what went wrong. */
+  begin(pass: PassRequest): (() => void) | undefined {
+    if (!this.#late.weights.runsAside || !this.target.isIdle) return undefined;
+    this.settle();
+    const handle = this.binding.forwardBegin(pass);
+    if (!handle) return undefined;
+    let failure: unknown;
+    const settle = () => {
+      this.#settle = undefined;
+      try {
+        this.binding.forwardEnd(handle);
+      } catch (error) {
+        failure = error;
+      }
+    };
+    this.#settle = settle;
+    return () => {
+      if (this.#settle === settle) settle();
+      if (failure !== undefined) throw failure;
+    };
+  }
+
+  /** Waits for what runs aside, whoever began it: its weights serve one pass at a time. */
+  settle(): void {
+    this.#settle?.();
   }
 
   get binding(): Binding {
@@ -200,8 +233,16 @@ export class NativeHead implements DraftHead {
 
   /** Frees the weights; its sequences must be freed before. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.settle();
     await this.#late[Symbol.asyncDispose]();
   }
+}
+
+type HeadRequest = Parameters<HeadSequence["forward"]>[0];
+
+/** Where a pass puts what it finds, and the tokens of its rows behind the head's own. */
+interface HeadRows extends HeadPass {
+  readonly others: Int32Array | undefined;
 }
 
 class NativeHeadSequence implements HeadSequence {
@@ -212,6 +253,8 @@ class NativeHeadSequence implements HeadSequence {
   /** Of the rows of its newest pass. */
   readonly #memory: RowMemory;
   #length = 0;
+  /** What runs aside, or has and was not asked for. */
+  #aside: HeadPassAside | undefined;
   #disposed = false;
 
   constructor(head: NativeHead, cache: Cache, capacity: number) {
@@ -251,6 +294,7 @@ class NativeHeadSequence implements HeadSequence {
         lastOnly: false,
         commit: true,
       };
+      this.#head.settle();
       await target.inTurn(() => binding.forward(request)).catch(this.#explain(size));
       if (this.#textRows) this.#tokens.add(tokens.subarray(done, done + size), this.#length);
       this.#length += size;
@@ -258,10 +302,37 @@ class NativeHeadSequence implements HeadSequence {
     }
   }
 
-  async forward(request: Parameters<HeadSequence["forward"]>[0]): Promise<HeadPass> {
-    const { tree, first, input, from, topK, noise, lastOnly = false } = request;
+  async forward(request: HeadRequest): Promise<HeadPass> {
+    const { target, binding } = this.#head;
+    const rows = this.#rowsOf(request);
+    const pass = this.#passOf(request, rows);
+    this.#head.settle();
+    await target.inTurn(() => binding.forwardNow(pass)).catch(this.#explain(rows.size));
+    return this.#finish(rows);
+  }
+
+  begin(request: HeadRequest): HeadPassAside | undefined {
+    const rows = this.#rowsOf(request);
+    const end = this.#head.begin(this.#passOf(request, rows));
+    if (!end) return undefined;
+    const aside = {
+      end: () => {
+        this.#aside = undefined;
+        try {
+          end();
+        } catch (error) {
+          this.#explain(rows.size)(error as PassFailure);
+        }
+        return this.#finish(rows);
+      },
+    };
+    this.#aside = aside;
+    return aside;
+  }
+
+  #rowsOf({ tree, first, topK, lastOnly = false, from }: HeadRequest): HeadRows {
     this.#checkAlive();
-    const { target, binding, config, hiddenSize, maxNodes } = this.#head;
+    const { config, hiddenSize, maxNodes } = this.#head;
     if (tree.size > maxNodes)
       throw new RangeError(`a draft of ${tree.size} nodes; a head takes at most ${maxNodes}`);
     const size = tree.size - first;
@@ -269,11 +340,19 @@ class NativeHeadSequence implements HeadSequence {
     const rows = lastOnly ? 1 : size;
     if (this.#textRows && from === "target")
       this.#tokens.add(tree.tokens.subarray(first, tree.size), this.#length + first);
-    const others = this.#textRows ? this.#tokens.list : undefined;
     this.#memory.free();
-    const tokens = this.#memory.ints(rows * k);
-    const logProbs = this.#memory.floats(rows * k);
-    const states = this.#memory.floats(size * hiddenSize);
+    return {
+      size,
+      k,
+      tokens: this.#memory.ints(rows * k),
+      logProbs: this.#memory.floats(rows * k),
+      states: this.#memory.floats(size * hiddenSize),
+      others: this.#textRows ? this.#tokens.list : undefined,
+    };
+  }
+
+  #passOf(request: HeadRequest, { k, tokens, logProbs, states, others }: HeadRows): PassRequest {
+    const { tree, first, input, from, noise, lastOnly = false } = request;
     const pick = noise && {
       seed: noise.seed,
       scale: 1 / noise.temperature,
@@ -281,7 +360,7 @@ class NativeHeadSequence implements HeadSequence {
       ahead: noise.ahead,
     };
     // Every field by itself: an object that is spread and then added to takes 4 KB.
-    const pass: PassRequest = {
+    return {
       stack: this.#head.stack,
       from: 0,
       to: 1,
@@ -289,7 +368,7 @@ class NativeHeadSequence implements HeadSequence {
       trees: [
         { cache: this.#cache, tokens: tree.tokens, parents: tree.parents, size: tree.size, first, pick },
       ],
-      ids: noise && config.draftVocab,
+      ids: noise && this.#head.config.draftVocab,
       input,
       fuse: from === "target" && this.#fuses,
       tokens,
@@ -300,8 +379,11 @@ class NativeHeadSequence implements HeadSequence {
       more: others,
       commit: false,
     };
-    await target.inTurn(() => binding.forwardNow(pass)).catch(this.#explain(size));
-    const own = config.draftVocab;
+  }
+
+  /** The target's tokens in place of rows. */
+  #finish({ size, k, tokens, logProbs, states, others }: HeadRows): HeadPass {
+    const own = this.#head.config.draftVocab;
     for (let i = 0; i < tokens.length; i++) {
       const row = tokens[i]!;
       tokens[i] = row < own.length ? own[row]! : others![row - own.length]!;
@@ -340,6 +422,7 @@ class NativeHeadSequence implements HeadSequence {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return;
+    this.#aside?.end();
     this.#disposed = true;
     await this.#head.target.idle();
     this.#memory.free();
@@ -366,5 +449,6 @@ class NativeHeadSequence implements HeadSequence {
 
   #checkAlive(): void {
     if (this.#disposed) throw new Error("this sequence was freed");
+    if (this.#aside) throw new Error("internal: a pass of this sequence runs aside");
   }
 }

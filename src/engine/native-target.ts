@@ -239,6 +239,11 @@ export class NativeTarget implements Target {
     });
   }
 
+  /** Whether no pass runs or waits. */
+  get isIdle(): boolean {
+    return this.#turns === 0;
+  }
+
   /** Starts a pass on these threads when those before it are done, and at once when there is none. */
   async inTurn<T>(start: () => T | Promise<T>): Promise<T> {
     const done = this.#turns === 0 ? start() : this.#last.then(start);

@@ -20,6 +20,12 @@ export interface HeadPass {
   readonly states: Float32Array;
 }
 
+/** A pass that runs while the caller goes on. */
+export interface HeadPassAside {
+  /** Waits for it; to be called once. */
+  end(): HeadPass;
+}
+
 /** How a text's tokens are picked: with noise that is looked up by seed, position and token. */
 export interface TextNoise {
   /** An integer from 0 to 2^32 - 1. */
@@ -51,6 +57,11 @@ export interface HeadSequence extends AsyncDisposable {
     /** Guesses for the last new node alone; states are those of all. */
     readonly lastOnly?: boolean;
   }): Promise<HeadPass>;
+  /**
+   * The same while the caller goes on. Until it has ended nothing else may be asked of the sequence, and the request must stay as it is. Undefined where
+   * it cannot be: `forward` is always there. Default: never.
+   */
+  begin?(request: Parameters<HeadSequence["forward"]>[0]): HeadPassAside | undefined;
   /** Whether its next pass can guess `token`: one of the draft vocabulary or, with heads that guess what their text says, of its rows. */
   names(token: TokenId): boolean;
   commit(path: readonly NodeIndex[]): void;
