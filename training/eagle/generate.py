@@ -2,7 +2,7 @@
 
     python -m eagle.generate --target TARGET.gguf --out data/texts --seconds 200
 
-Half of the answers are greedy, half of temperature 0.7. No request is answered twice. Processes beside the GPU's word the requests and look at the answers.
+Half of the answers are greedy, half of temperature 0.7, if `--temperatures` says nothing else. No request is answered twice. Processes beside the GPU's word the requests and look at the answers.
 A folder that holds `done` is left as it is; --again goes on in it with another seed.
 """
 
@@ -29,7 +29,7 @@ from .target import Target
 from .texts import Shards, Text
 from .writer import GREEDY, Writer
 
-WARM = 0.7
+TEMPERATURES = [0.0, 0.7]  # of answers, one as often as another
 INVENTING = 160  # tokens that an invented request may have
 
 
@@ -40,7 +40,7 @@ class Job:
     prompt: Prompt
     ids: list[int]
     inventing: bool = False
-    greedy: bool = True
+    warmth: float = GREEDY  # temperature of the answers
     follow_up: list[int] | None = None  # a second request; empty: invented
     spans: list[tuple[int, int]] = field(default_factory=list)  # of answers
 
@@ -51,10 +51,10 @@ class Job:
 
     @property
     def temperature(self) -> float:
-        return 1.0 if self.inventing else GREEDY if self.greedy else WARM
+        return 1.0 if self.inventing else self.warmth
 
 
-def word_requests(path: str, wraps: Wrapping, source: str, documents: Path | None, seed: str, longest: int, told, out) -> None:
+def word_requests(path: str, wraps: Wrapping, source: str, documents: Path | None, seed: str, longest: int, temperatures: list[float], told, out) -> None:
     """A process that makes jobs, and hears of answers to make more of."""
     tokenizer, chat, chance = read_tokenizer(path), Reading(seed, documents) if documents else SOURCES[source](seed), random.Random(seed)
     encode = lambda text: tokenizer.encode(text).ids  # noqa: E731
@@ -70,7 +70,7 @@ def word_requests(path: str, wraps: Wrapping, source: str, documents: Path | Non
             ids = encode(prompt.text) if prompt.raw else wraps.before + (encode(prompt.text) + wraps.between if prompt.text else [])
             after = None if prompt.raw else after
             if len(ids) <= longest:
-                jobs.append(Job(prompt, ids, not prompt.text, chance.random() < 0.5, None if after is None else encode(after) if after else []))
+                jobs.append(Job(prompt, ids, not prompt.text, max(chance.choice(temperatures), GREEDY), None if after is None else encode(after) if after else []))
         out.put(jobs)
 
 
@@ -93,7 +93,7 @@ def keep_texts(path: str, folder: Path, grams_path: Path | None, held_out: int, 
             chosen = np.zeros(len(job.ids), bool)
             for begin, end in job.spans:
                 chosen[begin:end] = True
-            shards.add(Text(np.array(job.ids), chosen, job.greedy, number % held_out == 0, KINDS.index(job.prompt.kind)))
+            shards.add(Text(np.array(job.ids), chosen, job.warmth == GREEDY, number % held_out == 0, KINDS.index(job.prompt.kind)))
             kept, tokens = kept + 1, tokens + int(chosen.sum())
     shards.flush()
     print(f"generate: {kept} conversations kept, {tokens} tokens of answers, {dropped} dropped for overlap", flush=True)
@@ -136,14 +136,14 @@ class Loop:
             if not ended or len(ids) > self.longest or len(ids) - start < len(w.between) + 2 or not self.new(ids):
                 self.given_up += 1
                 return None
-            return Job(job.prompt, ids, False, job.greedy, job.follow_up, job.spans)
+            return Job(job.prompt, ids, False, job.warmth, job.follow_up, job.spans)
         self.tokens += len(ids) - start
         spans = [*job.spans, (start, len(ids))]
-        over = Job(job.prompt, ids, False, job.greedy, None, spans)
+        over = Job(job.prompt, ids, False, job.warmth, None, spans)
         if job.follow_up is not None and ended:
             ids = ids + w.again[1:] + (job.follow_up + w.between if job.follow_up else [])
             if len(ids) <= self.longest:
-                return Job(job.prompt, ids, not job.follow_up, job.greedy, None, spans)
+                return Job(job.prompt, ids, not job.follow_up, job.warmth, None, spans)
         self.over.append((self.done, over))
         self.done += 1
         return None
@@ -207,6 +207,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=2048)
     parser.add_argument("--length", type=int, default=1600, help="of a conversation, in tokens")
     parser.add_argument("--answer", type=int, default=400, help="tokens that an answer may have")
+    parser.add_argument("--temperatures", type=float, nargs="+", default=TEMPERATURES, help="of answers, one as often as another; 0 is greedy")
     parser.add_argument("--held-out", type=int, default=40, help="one conversation in so many is kept out of training")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--workers", type=int, default=4)
@@ -222,7 +223,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     jobs, finished, told = context.Queue(maxsize=100), context.Queue(), context.Queue(maxsize=400)
     words = [
-        context.Process(target=word_requests, args=(args.target, wraps, args.source, args.documents, f"{args.seed}/{n}", args.length - args.answer, told, jobs), daemon=True) for n in range(args.workers)
+        context.Process(target=word_requests, args=(args.target, wraps, args.source, args.documents, f"{args.seed}/{n}", args.length - args.answer, args.temperatures, told, jobs), daemon=True) for n in range(args.workers)
     ]
     keeper = context.Process(target=keep_texts, args=(args.target, args.out, args.grams, args.held_out, finished, told))
     for process in (*words, keeper):

@@ -41,6 +41,7 @@ def pipeline(args: argparse.Namespace) -> bool:
     target = ["--target", args.target.resolve()]
     grams = ["--grams", args.grams.resolve()] if args.grams else []
     grams += ["--documents", args.documents.resolve()] if args.documents else []
+    grams += ["--temperatures", *args.temperatures] if args.temperatures else []
     stage("eagle.generate", *target, "--out", texts, "--source", args.source, "--seconds", args.generate_seconds, "--slots", args.slots, "--length", args.length,
           "--answer", args.answer, "--workers", args.workers, "--tokens", args.tokens, "--held-out", args.held_out, *grams, log=log)  # fmt: skip
     formats = ["--layer", args.layer, "--output", args.output]
@@ -77,7 +78,8 @@ def smoke(args: argparse.Namespace) -> None:
     shutil.rmtree(work, ignore_errors=True)
     target = ROOT.parent / "models" / "espalier-tiny" / "espalier-tiny.gguf"
     tiny = {"target": target, "source": "stories", "slots": 16, "length": 112, "answer": 72, "workers": 1, "tokens": 1400, "inner": 256, "vocab": 1024, "step_tokens": 512,
-            "steps": 4, "count": 2, "held_out": 4, "layer": "q4_0", "export_vocab": None, "out": None, "documents": None, "init": None}  # fmt: skip
+            "steps": 4, "count": 2, "held_out": 4, "layer": "q4_0", "export_vocab": None, "out": None, "documents": None, "init": None,
+            "temperatures": [0, 0.7, 1]}  # fmt: skip
     for kind, text_rows in (("eagle-fused", True), ("eagle-1", False)):
         pipeline(argparse.Namespace(**vars(args) | tiny | {"kind": kind, "name": kind, "work": work, "text_rows": text_rows}))
         check = ["node", ROOT.parent / "scripts" / "check-head.mjs", work / f"{kind}.gguf", target]
@@ -101,6 +103,7 @@ def main() -> None:
     parser.add_argument("--documents", type=Path, help="see `eagle.generate`")
     parser.add_argument("--init", type=Path, help="see `eagle.train`")
     parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--temperatures", type=float, nargs="+", help="see `eagle.generate`")
     parser.add_argument("--grams", type=Path, help="hashes of `story.overlap`")
     parser.add_argument("--inner", type=int)
     parser.add_argument("--vocab", type=int, default=16384)
