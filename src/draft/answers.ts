@@ -7,7 +7,7 @@
 import type { NodeIndex } from "../types.ts";
 import { Calibration } from "./calibrate.ts";
 import { CandidateList } from "./candidate-list.ts";
-import type { Coupling } from "./coupling.ts";
+import { type Coupling, MODELS } from "./coupling.ts";
 import { type Candidates, pickedAt, type StepOutcome } from "./drafter.ts";
 
 export const NOTHING: Candidates = { tokens: [], probs: [] };
@@ -78,11 +78,8 @@ export class Answers {
     }
     candidates.end();
     if (coupling) {
-      candidates.couple(
-        coupling,
-        rest * OTHERS * Math.exp(pass.logProbs[from + pass.k - 1]! * (power - 1)),
-        depth,
-      );
+      const last = Math.exp(pass.logProbs[from + pass.k - 1]! * (power - 1));
+      coupling.apply(candidates.tokens, candidates.probs, rest * OTHERS * last, depth, MODELS);
       candidates.cut(width);
     }
     for (let rank = 0; rank < candidates.tokens.length; rank++) {

@@ -1,7 +1,7 @@
 /** @file Candidates in arrays that are used again, so that tables, which answer about dozens of nodes a step, leave nothing to collect. */
 
 import type { TokenId } from "../types.ts";
-import type { Coupling } from "./coupling.ts";
+import { type Coupling, TABLES } from "./coupling.ts";
 import type { Candidates } from "./drafter.ts";
 
 /** What is said about one node: begun, added to, ended. */
@@ -34,9 +34,12 @@ export class CandidateList implements Candidates {
     probs[place] = prob;
   }
 
-  /** Once it has ended, and of a sampled text: probabilities under the noise `depth` below the root. `rest`: what others have, in the same measure. */
-  couple(coupling: Coupling | undefined, rest: number, depth: number): void {
-    coupling?.apply(this.tokens, this.probs, rest, depth);
+  /** Once it has ended: of a sampled text, what a table says becomes what it says under the noise `depth` below the root. */
+  couple(coupling: Coupling | undefined, depth: number): void {
+    if (!coupling) return;
+    let rest = 1;
+    for (let i = 0; i < this.#size; i++) rest -= this.probs[i]!;
+    coupling.apply(this.tokens, this.probs, rest, depth, TABLES);
   }
 
   /** Once it has ended: leaves the `most` first. */

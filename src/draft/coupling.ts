@@ -9,13 +9,15 @@ import { positionKey, uniform } from "../random.ts";
 import type { TextNoise } from "../target/draft-head.ts";
 import type { TokenId } from "../types.ts";
 
-/**
- * How far noise decides, in [0, 1): 0 leaves probabilities as they are, 1 is for drafters that know the target's exactly. Fitted with the
- * head of SmolLM2-135M to answers of its target (docs/log.md).
- */
-const TRUST = 0.85;
-/** What noise multiplies the probability of a token by for which it is not looked up, in the mean: E[exp(TRUST * noise)] is Γ(1 - TRUST). */
-const UNKNOWN = 6.22;
+/** How well probabilities are those of the target. Fitted to answers of SmolLM2-135M, for its head and for what its texts say again (docs/log.md). */
+export interface Trust {
+  /** How far noise decides, in [0, 1): 0 leaves probabilities as they are, 1 is for those that are the target's exactly. */
+  readonly power: number;
+  /** What noise multiplies the probability of tokens by for which it is not looked up, in the mean: E[exp(power * noise)] is Γ(1 - power). */
+  readonly unknown: number;
+}
+export const MODELS: Trust = { power: 0.85, unknown: 6.22 };
+export const TABLES: Trust = { power: 0.4, unknown: 1.489 };
 /** Of what is left to other tokens, at least. */
 const LEAST = 1e-4;
 
@@ -43,13 +45,14 @@ export class Coupling implements TextNoise {
    * Turns the probabilities of `tokens` below a node of `depth` into those under the noise there, likeliest first. `rest`: what others have
    * together, in the same measure as `probs`, which need not sum up to 1 with it.
    */
-  apply(tokens: TokenId[], probs: number[], rest: number, depth: number): void {
+  apply(tokens: TokenId[], probs: number[], rest: number, depth: number, trust: Trust): void {
     const key = positionKey(this.seed, this.#length + depth);
-    let sum = Math.max(rest, LEAST) * UNKNOWN;
+    const { power, unknown } = trust;
+    let sum = Math.max(rest, LEAST) * unknown;
     for (let i = 0; i < tokens.length; i++) {
       const token = tokens[i]!;
-      // exp(TRUST * noise), of whose last bits only a draft depends.
-      const prob = probs[i]! * (-Math.log(uniform(key, token))) ** -TRUST;
+      // exp(power * noise), on whose last bits only a draft depends.
+      const prob = probs[i]! * (-Math.log(uniform(key, token))) ** -power;
       sum += prob;
       let place = i;
       for (; place > 0 && probs[place - 1]! < prob; place--) {
@@ -61,11 +64,4 @@ export class Coupling implements TextNoise {
     }
     for (let i = 0; i < probs.length; i++) probs[i] = probs[i]! / sum;
   }
-}
-
-/** What candidates leave to other tokens. */
-export function restOf(probs: readonly number[]): number {
-  let rest = 1;
-  for (let i = 0; i < probs.length; i++) rest -= probs[i]!;
-  return rest;
 }

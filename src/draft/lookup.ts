@@ -8,7 +8,7 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../types.ts";
 import { Calibration } from "./calibrate.ts";
 import { CandidateLists } from "./candidate-list.ts";
-import { type Coupling, restOf } from "./coupling.ts";
+import type { Coupling } from "./coupling.ts";
 import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
 import { LONGEST_NGRAM, NgramIndex } from "./ngram-index.ts";
 
@@ -89,7 +89,7 @@ export class LookupDrafter implements Drafter {
       for (const [rank, token] of this.#tokens.entries())
         list.add(token, this.#odds.probs[this.#classes[rank]!]!);
       list.end();
-      list.couple(this.#coupling, restOf(list.probs), tree.depths[node]!);
+      list.couple(this.#coupling, tree.depths[node]!);
       list.cut(most);
     }
     return lists;

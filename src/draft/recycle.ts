@@ -8,7 +8,7 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import { Calibration } from "./calibrate.ts";
 import { type CandidateList, CandidateLists } from "./candidate-list.ts";
-import { type Coupling, restOf } from "./coupling.ts";
+import type { Coupling } from "./coupling.ts";
 import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
 import type { Learnt, Numbers } from "./learnt.ts";
 
@@ -117,7 +117,7 @@ export class RecycleDrafter implements Drafter {
     for (let rank = 0; rank < most && rows[from + rank]! !== UNSEEN; rank++)
       list.add(rows[from + rank]!, odds.probs[classes + rank]!);
     list.end();
-    list.couple(this.#coupling, restOf(list.probs), depth);
+    list.couple(this.#coupling, depth);
     list.cut(width);
   }
 

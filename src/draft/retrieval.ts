@@ -8,7 +8,7 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import { type CandidateList, CandidateLists } from "./candidate-list.ts";
 import type { Continuations, RetrievalSource } from "./continuations.ts";
-import { type Coupling, restOf } from "./coupling.ts";
+import type { Coupling } from "./coupling.ts";
 import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
 import { Followers } from "./followers.ts";
 import { RetrievalOdds } from "./retrieval-odds.ts";
@@ -126,7 +126,7 @@ export class RetrievalDrafter implements Drafter {
     for (let at = 0; at < size; at++)
       list.insert(tokens[at]!, this.#odds.probs[classes[at]!]!, this.#coupling ? size : most);
     list.end();
-    list.couple(this.#coupling, restOf(list.probs), depth);
+    list.couple(this.#coupling, depth);
     list.cut(most);
   }
 
