@@ -31,18 +31,19 @@ function expectSame(answer: Candidates, expected: Candidates): void {
 
 /** A text that target and drafter read as a session would have them do. */
 class Reader {
-  readonly head = new ToyHead(target);
+  readonly head: ToyHead;
   drafter: EagleDrafter;
   readonly sequence: TargetSequence;
   text: TokenId[] = [];
 
-  constructor(sequence: TargetSequence) {
+  constructor(sequence: TargetSequence, head: ToyHead) {
     this.sequence = sequence;
+    this.head = head;
     this.drafter = new EagleDrafter(this.head, sequence.capacity);
   }
 
-  static async open(capacity = CONTEXT): Promise<Reader> {
-    return new Reader(await target.createSequence({ capacity }));
+  static async open(capacity = CONTEXT, head = new ToyHead(target)): Promise<Reader> {
+    return new Reader(await target.createSequence({ capacity }), head);
   }
 
   /** Begins a text; gives the positions that the target has read for it. */
@@ -120,6 +121,19 @@ describe("EagleDrafter", () => {
       ),
       { numRuns: 80 },
     );
+  });
+
+  it("reads a path that others drafted, and that is longer than a pass of its head", async () => {
+    const reader = await Reader.open(CONTEXT, new ToyHead(target, { maxNodes: 20 }));
+    await reader.begin(tokens(9));
+    for (const depth of [15, 19, 30]) {
+      await reader.grow();
+      const tree = new DraftTree(reader.text.at(-1)!, depth + 1);
+      for (let node = 0; node < depth; node++) tree.push(node, (node * 11) % 48, 0.5);
+      await reader.accept(tree, depth, 5);
+    }
+    await reader.grow();
+    await reader.drafter[Symbol.asyncDispose]();
   });
 
   it("forgets how the text began when nobody asks for long, and is right about what comes then, and in other turns", async () => {

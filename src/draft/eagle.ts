@@ -130,7 +130,7 @@ export class EagleDrafter implements Drafter {
   /** Runs the new rows beside whatever comes before the first question of the next step. */
   #begin(width: number, rows: number): void {
     const { waiting, sequence } = this.#rows;
-    if (waiting !== rows || !sequence.begin) return;
+    if (waiting !== rows || this.#rows.behind || !sequence.begin) return;
     const pass = sequence.begin(this.#first(width));
     if (pass) this.#ahead = { pass, width };
     else this.#pending.end();

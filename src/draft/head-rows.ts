@@ -172,9 +172,14 @@ export class HeadRows {
     this.#features.reserve(Math.max(FIRST, at + 1) * size);
   }
 
+  /** Whether so many rows wait that {@link catchUp} reads them first. */
+  get behind(): boolean {
+    return this.#waiting > CATCH_UP;
+  }
+
   /** Reads the new rows but for the last when they have become many, so that a question about the last finds room. */
   async catchUp(): Promise<void> {
-    if (this.#waiting <= CATCH_UP) return;
+    if (!this.behind) return;
     const rows = this.#waiting - 1;
     const size = this.#head.featureSize;
     const first = this.next;
