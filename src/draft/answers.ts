@@ -68,7 +68,7 @@ export class Answers {
     const answer = this.#all[place]!;
     const { candidates, classes } = answer;
     const { coupling } = this;
-    const power = 1 / (coupling?.temperature ?? 1);
+    const power = 1 / (coupling?.picking.temperature ?? 1);
     candidates.begin();
     let rest = 1;
     const from = row * pass.k;
@@ -78,8 +78,9 @@ export class Answers {
     }
     candidates.end();
     if (coupling) {
-      const last = Math.exp(pass.logProbs[from + pass.k - 1]! * (power - 1));
-      coupling.apply(candidates.tokens, candidates.probs, rest * OTHERS * last, depth, MODELS);
+      rest *= OTHERS * Math.exp(pass.logProbs[from + pass.k - 1]! * (power - 1));
+      if (coupling.cuts) rest = candidates.keep(coupling, rest);
+      coupling.apply(candidates.tokens, candidates.probs, rest, depth, MODELS);
       candidates.cut(width);
     }
     for (let rank = 0; rank < candidates.tokens.length; rank++) {

@@ -4,6 +4,9 @@ import type { TokenId } from "../types.ts";
 import { type Coupling, TABLES } from "./coupling.ts";
 import type { Candidates } from "./drafter.ts";
 
+/** What tokens count for that the target's filters would cut if it thought as the model does. */
+const CUT = 0.3;
+
 /** What is said about one node: begun, added to, ended. */
 export class CandidateList implements Candidates {
   readonly tokens: TokenId[] = [];
@@ -40,6 +43,17 @@ export class CandidateList implements Candidates {
     let rest = 1;
     for (let i = 0; i < this.#size; i++) rest -= this.probs[i]!;
     coupling.apply(this.tokens, this.probs, rest, depth, TABLES);
+  }
+
+  /** Once it has ended: leaves those that the target may pick, where others have `rest`; gives what others have then, who can be picked but for an error. */
+  keep(coupling: Coupling, rest: number): number {
+    let sum = rest;
+    for (let i = 0; i < this.#size; i++) sum += this.probs[i]!;
+    const kept = coupling.kept(this.probs, sum);
+    let left = sum;
+    for (let i = 0; i < kept; i++) left -= this.probs[i]!;
+    this.cut(kept);
+    return left * CUT;
   }
 
   /** Once it has ended: leaves the `most` first. */

@@ -5,6 +5,8 @@ import { Coupling, MODELS, TABLES } from "./coupling.ts";
 const TOKENS = 24;
 const LISTED = 12;
 const TEXTS = 4000;
+/** Every token may be picked. */
+const ALL = { topK: 0, topP: 1, minP: 0 };
 
 /** What candidates leave to other tokens. */
 const restOf = (probs: readonly number[]) => 1 - probs.reduce((sum, prob) => sum + prob, 0);
@@ -29,7 +31,7 @@ function* choices(wrong: number) {
       .sort((a, b) => all[b]! - all[a]!)
       .slice(0, LISTED);
     const probs = tokens.map((token) => all[token]!);
-    const coupling = new Coupling({ seed: i, temperature: 1 });
+    const coupling = new Coupling({ ...ALL, seed: i, temperature: 1 });
     coupling.begin(3);
     yield { picked, best: tokens[0]!, tokens, probs, coupling };
   }
@@ -71,7 +73,7 @@ describe("Coupling", () => {
       const key = positionKey(i, 5);
       const scores = logits.map((logit, token) => logit + gumbel(key, token));
       const picked = scores.indexOf(Math.max(...scores));
-      const coupling = new Coupling({ seed: i, temperature: 1 });
+      const coupling = new Coupling({ ...ALL, seed: i, temperature: 1 });
       coupling.begin(5);
       for (const [name, trust] of [
         ["none", { power: 0, unknown: 1 }],
@@ -102,7 +104,7 @@ describe("Coupling", () => {
 
   it("knows the noise of the step and the depth alone", () => {
     const said = (length: number, depth: number) => {
-      const coupling = new Coupling({ seed: 3, temperature: 0.8 });
+      const coupling = new Coupling({ ...ALL, seed: 3, temperature: 0.8 });
       coupling.begin(length);
       const [tokens, probs] = [
         [1, 2, 3],
@@ -115,8 +117,23 @@ describe("Coupling", () => {
     expect(said(10, 2)).not.toEqual(said(10, 1));
   });
 
+  it("keeps what filters would, and half of what they would cut", () => {
+    const probs = [0.5, 0.2, 0.1, 0.1, 0.05, 0.01];
+    const kept = (filters: Partial<typeof ALL>) =>
+      new Coupling({ ...ALL, ...filters, seed: 1, temperature: 1 }).kept(probs, 1);
+    expect(kept({})).toBe(6);
+    expect(kept({ topK: 3 })).toBe(3);
+    expect(kept({ topK: 30 })).toBe(6);
+    // Of 0.5 that top-p cuts, 0.25 stay.
+    expect(kept({ topP: 0.5 })).toBe(3);
+    expect(kept({ topP: 0.01 })).toBe(2);
+    expect(kept({ minP: 0.3 })).toBe(4);
+    expect(kept({ minP: 1 })).toBe(1);
+    expect(new Coupling({ ...ALL, seed: 1, temperature: 1 }).kept([], 1)).toBe(0);
+  });
+
   it("takes no candidates, and certain ones", () => {
-    const coupling = new Coupling({ seed: 3, temperature: 0.8 });
+    const coupling = new Coupling({ ...ALL, seed: 3, temperature: 0.8 });
     const [none, certain] = [[] as number[], [1]];
     coupling.apply([], none, 1, 0, MODELS);
     coupling.apply([4], certain, 0, 0, MODELS);

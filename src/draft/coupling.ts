@@ -25,15 +25,43 @@ const LEAST = 1e-4;
 export const RANKED = 12;
 export const LISTED = 32;
 
+/** Of the tokens that top-p and min-p would cut by a model's own probabilities, half stay: the target's are others. */
+const SLACK = 0.5;
+
+/** How a text's tokens are picked: noise, and which tokens it picks from. */
+export interface Picking extends TextNoise {
+  /** The likeliest tokens that are kept; 0: all. */
+  readonly topK: number;
+  /** The likeliest are kept that have this together, in (0, 1]. */
+  readonly topP: number;
+  /** Tokens are kept that have at least this part of the likeliest's probability, in [0, 1]. */
+  readonly minP: number;
+}
+
 /** The noise of one text, at the places that a step drafts for. */
-export class Coupling implements TextNoise {
-  readonly seed: number;
-  readonly temperature: number;
+export class Coupling {
+  readonly picking: Picking;
   #length = 1;
 
-  constructor({ seed, temperature }: TextNoise) {
-    this.seed = seed;
-    this.temperature = temperature;
+  constructor(picking: Picking) {
+    this.picking = picking;
+  }
+
+  /** Whether only the likeliest tokens can be picked, so that they are worth listing and not those with the best logit and noise together. */
+  get cuts(): boolean {
+    const { topK, topP, minP } = this.picking;
+    return topK > 0 || topP < 1 || minP > 0;
+  }
+
+  /** How many of the tokens with `probs`, likeliest first, may be picked, where all tokens have `sum` together. */
+  kept(probs: readonly number[], sum: number): number {
+    const { topK, topP, minP } = this.picking;
+    const most = topK > 0 ? Math.min(topK, probs.length) : probs.length;
+    const least = probs[0]! * minP * SLACK;
+    let left = topP < 1 ? (topP + (1 - topP) * SLACK) * sum : Number.POSITIVE_INFINITY;
+    let kept = 0;
+    while (kept < most && left > 0 && probs[kept]! >= least) left -= probs[kept++]!;
+    return kept;
   }
 
   /** A step begins behind a text of `length` tokens, root included. */
@@ -46,7 +74,7 @@ export class Coupling implements TextNoise {
    * together, in the same measure as `probs`, which need not sum up to 1 with it.
    */
   apply(tokens: TokenId[], probs: number[], rest: number, depth: number, trust: Trust): void {
-    const key = positionKey(this.seed, this.#length + depth);
+    const key = positionKey(this.picking.seed, this.#length + depth);
     const { power, unknown } = trust;
     let sum = Math.max(rest, LEAST) * unknown;
     for (let i = 0; i < tokens.length; i++) {

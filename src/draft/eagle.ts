@@ -15,7 +15,7 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../types.ts";
 import { Answers, NOTHING } from "./answers.ts";
 import type { Calibration } from "./calibrate.ts";
-import { type Coupling, RANKED } from "./coupling.ts";
+import { type Coupling, LISTED, RANKED } from "./coupling.ts";
 import type { Candidates, Drafter, StepOutcome } from "./drafter.ts";
 import { HeadRows } from "./head-rows.ts";
 import { PendingDraft } from "./pending.ts";
@@ -167,11 +167,13 @@ export class EagleDrafter implements Drafter {
 
   get #noise() {
     const { coupling } = this.#answers;
-    return coupling && { seed: coupling.seed, temperature: coupling.temperature, ahead: this.#rows.ahead };
+    if (!coupling || coupling.cuts) return undefined;
+    const { seed, temperature } = coupling.picking;
+    return { seed, temperature, ahead: this.#rows.ahead };
   }
 
   #topK(width: number): number {
-    return Math.min(this.#answers.topK(width, RANKED), this.#head.draftVocab.length);
+    return Math.min(this.#answers.topK(width, this.#noise ? RANKED : LISTED), this.#head.draftVocab.length);
   }
 
   /** Runs those of the nodes that have not run, behind their parents. */
