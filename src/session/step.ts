@@ -59,12 +59,13 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
   const rests = off !== null && turn?.kind === "plain";
 
   sequence.announce?.();
+  // A head that reads ahead answers in plain steps, too.
+  decoding.coupling?.begin(history.length);
   attendance.rest(rests);
   tree.reset(history.tokens[position]!);
   const start = performance.now();
   if (turn?.kind !== "plain") {
     await attendance.gather(history.tokens);
-    decoding.coupling?.begin(history.length);
     await structure.grow(tree, drafters, turn ? { ...budget, prices: turn.prices } : budget);
   }
   const grown = tree.size;
