@@ -4,10 +4,10 @@
  * probability says.
  */
 
-import type { NodeIndex } from "../types.ts";
+import type { NodeIndex, Position } from "../types.ts";
 import { Calibration } from "./calibrate.ts";
 import { CandidateList } from "./candidate-list.ts";
-import { type Coupling, MODELS } from "./coupling.ts";
+import { type Coupling, LISTED, MODELS, RANKED } from "./coupling.ts";
 import { type Candidates, pickedAt, type StepOutcome } from "./drafter.ts";
 
 export const NOTHING: Candidates = { tokens: [], probs: [] };
@@ -52,9 +52,20 @@ export class Answers {
     for (let place = 0; place < this.#all.length; place++) this.#all[place]!.said = false;
   }
 
-  /** Tokens to ask for where at most `width` candidates are wanted: of a sampled text at least `least`. */
-  topK(width: number, least: number): number {
-    return this.coupling ? Math.max(width, least) : width;
+  /** How many tokens a model that knows `most` is to list, the likeliest, where at most `width` candidates are wanted. */
+  topK(width: number, most: number): number {
+    return Math.min(this.coupling ? Math.max(width, LISTED) : width, most);
+  }
+
+  /**
+   * The same of a head, and the noise that it lists with instead: a sampled text's, unless filters keep that from picking the unlikely. `ahead`: positions of
+   * the text before that of the head's first row.
+   */
+  lists(width: number, most: number, ahead: Position) {
+    const { coupling } = this;
+    if (!coupling || coupling.cuts) return { topK: this.topK(width, most), noise: undefined };
+    const { seed, temperature } = coupling.picking;
+    return { topK: Math.min(Math.max(width, RANKED), most), noise: { seed, temperature, ahead } };
   }
 
   /** Notes what row `row` of a pass says about the node at `place`, which is `depth` below the root: at most `width` candidates. */

@@ -15,7 +15,7 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../types.ts";
 import { Answers, NOTHING } from "./answers.ts";
 import type { Calibration } from "./calibrate.ts";
-import { type Coupling, LISTED, RANKED } from "./coupling.ts";
+import type { Coupling } from "./coupling.ts";
 import type { Candidates, Drafter, StepOutcome } from "./drafter.ts";
 import { HeadRows } from "./head-rows.ts";
 import { PendingDraft } from "./pending.ts";
@@ -147,13 +147,15 @@ export class EagleDrafter implements Drafter {
     const { text, next } = this.#rows;
     this.#answers.clear();
     this.#pending.begin(text, next, this.#contextLength - text.length);
+    const { topK, noise } = this.#lists(width);
+    const { tree } = this.#pending;
     return {
-      tree: this.#pending.tree,
+      tree,
       first: 0,
       input: this.#rows.features(),
       from: "target",
-      topK: this.#topK(width),
-      noise: this.#noise,
+      topK,
+      noise,
       lastOnly: true,
     } as const;
   }
@@ -165,15 +167,8 @@ export class EagleDrafter implements Drafter {
     this.#answers.note(this.#pending.root, pass, 0, { depth: 0, width });
   }
 
-  get #noise() {
-    const { coupling } = this.#answers;
-    if (!coupling || coupling.cuts) return undefined;
-    const { seed, temperature } = coupling.picking;
-    return { seed, temperature, ahead: this.#rows.ahead };
-  }
-
-  #topK(width: number): number {
-    return Math.min(this.#answers.topK(width, this.#noise ? RANKED : LISTED), this.#head.draftVocab.length);
+  #lists(width: number) {
+    return this.#answers.lists(width, this.#head.draftVocab.length, this.#rows.ahead);
   }
 
   /** Runs those of the nodes that have not run, behind their parents. */
@@ -194,14 +189,14 @@ export class EagleDrafter implements Drafter {
       values.copyWithin(place * size, parent * size, (parent + 1) * size);
     }
     const input = values.subarray(first * size, (first + count) * size);
-    const topK = this.#topK(width);
+    const { topK, noise } = this.#lists(width);
     const pass = await this.#rows.sequence.forward({
       tree: pending.tree,
       first,
       input,
       from: "head",
       topK,
-      noise: this.#noise,
+      noise,
     });
     this.#passes++;
     input.set(pass.states);

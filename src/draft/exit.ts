@@ -13,7 +13,7 @@ import { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../types.ts";
 import { Answers, NOTHING } from "./answers.ts";
 import type { Calibration } from "./calibrate.ts";
-import { type Coupling, LISTED, RANKED } from "./coupling.ts";
+import type { Coupling } from "./coupling.ts";
 import type { Candidates, Drafter, StepOutcome } from "./drafter.ts";
 import { HeadRows } from "./head-rows.ts";
 import { PendingDraft } from "./pending.ts";
@@ -117,28 +117,22 @@ export class ExitDrafter implements Drafter {
     this.#pending.begin(text, this.#rows.next, this.#longest - text.length);
     const input = this.#rows.features(root);
     const { tree } = this.#pending;
+    const { topK, noise } = this.#lists(width);
     const pass = await sequence.forward({
       tree,
       first: 0,
       input,
       from: "target",
-      topK: this.#topK(width),
-      noise: this.#noise,
+      topK,
+      noise,
       lastOnly: true,
     });
     this.#passes++;
     this.#answers.note(this.#pending.root, pass, 0, { depth: 0, width });
   }
 
-  get #noise() {
-    const { coupling } = this.#answers;
-    if (!coupling || coupling.cuts) return undefined;
-    const { seed, temperature } = coupling.picking;
-    return { seed, temperature, ahead: this.#rows.ahead };
-  }
-
-  #topK(width: number): number {
-    return Math.min(this.#answers.topK(width, this.#noise ? RANKED : LISTED), this.#block.draftVocab.length);
+  #lists(width: number) {
+    return this.#answers.lists(width, this.#block.draftVocab.length, this.#rows.ahead);
   }
 
   /** Runs those of the nodes, and of those above them, that have not run. */
@@ -150,14 +144,14 @@ export class ExitDrafter implements Drafter {
     for (let place = first; place < drafted.size; place++)
       this.#tree.push(drafted.parents[place]! - root, drafted.tokens[place]!, 1);
     const input = await this.#sequence.forwardFirst(this.#tree, this.#block.exitLayer, first - root);
-    const topK = this.#topK(width);
+    const { topK, noise } = this.#lists(width);
     const pass = await this.#rows.sequence.forward({
       tree: drafted,
       first,
       input,
       from: "target",
       topK,
-      noise: this.#noise,
+      noise,
     });
     this.#passes++;
     for (let place = first; place < drafted.size; place++)

@@ -11,7 +11,7 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import { Answers, NOTHING } from "./answers.ts";
 import type { Calibration } from "./calibrate.ts";
-import { type Coupling, LISTED } from "./coupling.ts";
+import type { Coupling } from "./coupling.ts";
 import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
 import { PendingDraft } from "./pending.ts";
 
@@ -69,7 +69,7 @@ export class ModelDrafter implements Drafter {
     if (first === 0 && !(await this.#start())) return nodes.map(() => NOTHING);
     for (const node of nodes) pending.put(tree, node);
     if (pending.tree.size > first) {
-      const topK = Math.min(this.#answers.topK(width, LISTED), this.#model.vocabSize);
+      const topK = this.#answers.topK(width, this.#model.vocabSize);
       const pass = await this.#sequence!.forward(pending.tree, { topK }, first);
       this.#passes++;
       for (const node of nodes) {
