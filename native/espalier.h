@@ -30,13 +30,13 @@ void esp_pool_free(EspPool *pool);
 int esp_pool_threads(const EspPool *pool);
 /* How many of them pay at present: fewer than all while other programs keep the cores busy. */
 int esp_pool_advise(EspPool *pool);
-/* Runs body(context, thread) on `threads` threads, the calling one included, and returns when all are done. */
 /*
  * Begins body(context, 0) on another thread of the pool, alone, while the caller goes on; false: no other thread pays at present, or it does something of
  * the kind already. Runs wait for its end, as esp_pool_end does.
  */
 bool esp_pool_begin(EspPool *pool, void (*body)(void *context, int thread), void *context);
 void esp_pool_end(EspPool *pool);
+/* Runs body(context, thread) on `threads` threads, the calling one included, and returns when all are done. */
 void esp_pool_run(EspPool *pool, int threads, void (*body)(void *context, int thread), void *context);
 /* To be called by every thread of a running body: returns when all have arrived. */
 void esp_barrier(EspPool *pool);

@@ -16,7 +16,9 @@ export interface Trust {
   /** What noise multiplies the probability of tokens by for which it is not looked up, in the mean: E[exp(power * noise)] is Γ(1 - power). */
   readonly unknown: number;
 }
+/** Of models that draft: their probabilities are meant for the very place. */
 export const MODELS: Trust = { power: 0.85, unknown: 6.22 };
+/** Of tables: theirs are true in the mean of places that differ. */
 export const TABLES: Trust = { power: 0.4, unknown: 1.489 };
 /** Of what is left to other tokens, at least. */
 const LEAST = 1e-4;

@@ -17,6 +17,7 @@ interface HeadRows extends HeadPass {
   readonly others: Int32Array | undefined;
 }
 
+/** See {@link HeadSequence}. Passes are made when the target's have been, or aside. */
 export class NativeHeadSequence implements HeadSequence {
   readonly capacity: number;
   readonly #head: NativeHead;

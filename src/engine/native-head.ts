@@ -141,6 +141,7 @@ export class NativeHead implements DraftHead {
   readonly maxNodes = MAX_NODES;
   readonly featureSize: number;
   readonly #late: LateWeights<HeadWeights>;
+  /** Waits for the pass that runs aside. */
   #settle: (() => void) | undefined;
 
   constructor(target: NativeTarget, config: NativeHead["config"], read: () => Promise<HeadWeights>) {
