@@ -2,6 +2,7 @@
 #include "addon_jobs.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 const char *const status_codes[] = {"ok", "aborted", "invalid", "full", "no-memory", "changed"};
 
@@ -24,8 +25,19 @@ Box *take(napi_env env, Job *job, napi_value value, BoxKind kind) {
   return job->held[job->held_count++] = hold(box);
 }
 
+int32_t *copy_ints(napi_env env, Job *job, const int32_t *from, size_t count) {
+  int32_t *copy = malloc((count + 1) * sizeof *copy);
+  if (!copy) {
+    fail(env, "internal: no memory for a job");
+    return NULL;
+  }
+  job->room[job->room_count++] = copy;
+  return count > 0 ? memcpy(copy, from, count * sizeof *copy) : copy;
+}
+
 void free_job(Job *job) {
   for (int32_t i = 0; i < job->held_count; i++) let_go(job->held[i]);
+  for (int32_t i = 0; i < job->room_count; i++) free(job->room[i]);
   free(job);
 }
 

@@ -42,6 +42,30 @@ static bool pick_property(napi_env env, napi_value tree, EspPick *pick) {
   return false;
 }
 
+/* Of {repetition, frequency, presence, text: {size, tokens, generated}}, if there are any. */
+static bool penalties_property(napi_env env, napi_value tree, Job *job, EspPenalties *penalties) {
+  napi_value value, text;
+  bool given;
+  void *tokens, *generated;
+  if (!property(env, tree, "penalties", &value, &given)) return false;
+  if (!given) return true;
+  if (!number_property(env, value, "repetition", &penalties->repetition) ||
+      !number_property(env, value, "frequency", &penalties->frequency) ||
+      !number_property(env, value, "presence", &penalties->presence) || !property(env, value, "text", &text, &given) ||
+      !int_property(env, text, "size", &penalties->count)) {
+    return false;
+  }
+  if (penalties->count < 0) {
+    fail(env, "internal: a text has no such size");
+    return false;
+  }
+  const size_t count = (size_t)penalties->count;
+  return array_property(env, text, "tokens", napi_int32_array, count, false, &tokens) &&
+         (penalties->tokens = copy_ints(env, job, tokens, count)) &&
+         array_property(env, text, "generated", napi_int32_array, count, false, &generated) &&
+         (penalties->generated = copy_ints(env, job, generated, count));
+}
+
 static bool read_trees(napi_env env, napi_value list, int32_t count, PassJob *job, int64_t *rows) {
   for (int32_t t = 0; t < count; t++) {
     napi_value entry, value;
@@ -51,7 +75,8 @@ static bool read_trees(napi_env env, napi_value list, int32_t count, PassJob *jo
     Box *cache = NULL;
     if (napi_get_element(env, list, (uint32_t)t, &entry) != napi_ok || !property(env, entry, "cache", &value, &given) ||
         !(cache = take(env, &job->base, value, BOX_CACHE)) || !int_property(env, entry, "size", &tree->size) ||
-        !int_property(env, entry, "first", &tree->first) || !pick_property(env, entry, &tree->pick)) {
+        !int_property(env, entry, "first", &tree->first) || !pick_property(env, entry, &tree->pick) ||
+        !penalties_property(env, entry, &job->base, &tree->penalties)) {
       return false;
     }
     tree->cache = cache->handle;
@@ -73,8 +98,8 @@ static bool read_trees(napi_env env, napi_value list, int32_t count, PassJob *jo
 }
 
 /*
- * The job of {stack, trees: [{cache, tokens, parents, size, first, pick?}], from, to, input?, fuse?, lastOnly, topK, ids?, tokens?,
- * logProbs?, picks?, logits?, taps?, hiddenOut?, more?, abort?, commit}; NULL with an exception pending.
+ * The job of {stack, trees: [{cache, tokens, parents, size, first, pick?, penalties?}], from, to, input?, fuse?, lastOnly, topK, ids?, tokens?,
+ * logProbs?, picks?, penalisedK?, penalisedTokens?, penalisedLogits?, logits?, taps?, hiddenOut?, more?, abort?, commit}; NULL with an exception pending.
  */
 static PassJob *read_pass(napi_env env, napi_value request) {
   napi_value value, list;
@@ -101,12 +126,14 @@ static PassJob *read_pass(napi_env env, napi_value request) {
   pass->trees = job->trees;
   pass->tree_count = (int32_t)count;
   int64_t rows = 0;
-  void *input, *tokens, *log_probs, *picks, *logits, *taps = NULL, *hidden = NULL, *more = NULL, *abort, *ids;
+  void *input, *tokens, *log_probs, *picks, *best, *best_logits, *logits, *taps = NULL, *hidden = NULL, *more = NULL, *abort, *ids;
   const EspStackSpec *spec = esp_stack_spec(stack);
   const size_t width = (size_t)spec->hidden, vocab = (size_t)spec->vocab;
   bool ok = read_trees(env, list, pass->tree_count, job, &rows) &&
             int_property(env, request, "from", &pass->from) && int_property(env, request, "to", &pass->to) &&
             int_property(env, request, "topK", &pass->top_k) && pass->top_k >= 0 && pass->top_k <= ESP_MAX_TOP_K &&
+            property(env, request, "penalisedK", &value, &given) && (!given || get_int(env, value, &pass->penalised_k)) &&
+            pass->penalised_k >= 0 && pass->penalised_k <= ESP_MAX_TOP_K &&
             napi_get_named_property(env, request, "lastOnly", &value) == napi_ok &&
             napi_get_value_bool(env, value, &pass->last_only) == napi_ok &&
             napi_get_named_property(env, request, "commit", &value) == napi_ok &&
@@ -114,11 +141,14 @@ static PassJob *read_pass(napi_env env, napi_value request) {
             (!given || napi_get_value_bool(env, value, &pass->fuse) == napi_ok);
   const size_t input_width = pass->fuse && spec->fuse ? (size_t)spec->fuse->cols : width;
   const size_t outputs = pass->last_only ? count : (size_t)rows, listed = outputs * (size_t)pass->top_k;
+  const size_t penalised = outputs * (size_t)pass->penalised_k;
   ok = ok && array_property(env, request, "input", napi_float32_array, (size_t)rows * input_width, true, &input) &&
        array_property(env, request, "tokens", napi_int32_array, listed, listed == 0, &tokens) &&
        array_property(env, request, "logProbs", napi_float32_array, listed, listed == 0, &log_probs) &&
        array_property(env, request, "ids", napi_int32_array, vocab, true, &ids) &&
        array_property(env, request, "picks", napi_int32_array, outputs, true, &picks) &&
+       array_property(env, request, "penalisedTokens", napi_int32_array, penalised, penalised == 0, &best) &&
+       array_property(env, request, "penalisedLogits", napi_float32_array, penalised, penalised == 0, &best_logits) &&
        array_property(env, request, "logits", napi_float32_array, outputs * vocab, true, &logits) &&
        array_property(env, request, "abort", napi_int32_array, 1, true, &abort) &&
        property(env, request, "taps", &value, &given);
@@ -147,6 +177,8 @@ static PassJob *read_pass(napi_env env, napi_value request) {
   pass->top_tokens = tokens;
   pass->top_log_probs = log_probs;
   pass->picks = picks;
+  pass->penalised_tokens = best;
+  pass->penalised_logits = best_logits;
   pass->ids = ids;
   pass->logits = logits;
   pass->abort = abort;

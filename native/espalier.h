@@ -227,13 +227,27 @@ typedef struct {
   int32_t ahead; /* positions of the text before that of the cache's first row */
 } EspPick;
 
+/*
+ * How tokens of the text change logits before one is picked. Each such logit is divided by `repetition`, or multiplied where it is not above 0; once
+ * generated, `presence` is taken from it, and `frequency` for every time.
+ */
+typedef struct {
+  double repetition; /* above 0; 0: no penalties */
+  double frequency, presence;
+  /* The text up to and with the tree's root; a row's nodes behind the root were generated as well. */
+  const int32_t *tokens; /* count, none twice */
+  const int32_t *generated; /* count: how often each was generated, 0 for what only the prompt has */
+  int32_t count;
+} EspPenalties;
+
 /* Candidate continuations of one text. parents[0] = -1, parents[i] < i. */
 typedef struct {
   EspCache *cache;
   const int32_t *tokens, *parents;
   int32_t size;
   int32_t first; /* rows before it are pending already, from earlier passes over the same tree */
-  EspPick pick;
+  EspPick pick; /* out of penalised logits, if there are penalties */
+  EspPenalties penalties;
 } EspTree;
 
 typedef struct {
@@ -252,6 +266,10 @@ typedef struct {
   float *top_log_probs; /* output rows x top_k */
   int32_t *picks; /* output rows, -1 where none is picked; or NULL. Asks for top_k of at least 1, and no `more` */
   float *logits; /* output rows x vocab, without those of `more`; or NULL */
+  /* The best of the rows that have penalties, then. All else but picks is of logits as they were. */
+  int32_t penalised_k; /* 0: none; asks for top_k of at least 1, and no `more` or `ids` */
+  int32_t *penalised_tokens; /* output rows x penalised_k */
+  float *penalised_logits;
   const int32_t *taps; /* layers whose output is wanted: 0 the embedding, i after layer i */
   int32_t tap_count;
   float *hidden; /* tap_count x rows x hidden */

@@ -77,6 +77,16 @@ static bool rank_rows(const Run *run, int32_t output, const float *logits, float
   return true;
 }
 
+/* Lists the best tokens of a row after penalties, which nobody needs without them any more; gives the best one. */
+static int32_t best_penalised(const Run *run, int32_t output, float *logits, float *maxima) {
+  const EspPass *pass = run->pass;
+  const int32_t row = run->output_row[output], chunk = HEAD_CHUNK * ESP_GROUP, k = pass->penalised_k;
+  int32_t *tokens = pass->penalised_tokens + (size_t)output * (size_t)k;
+  esp_penalise(tree_of(run, row), run->row_node[row], logits, maxima, chunk);
+  esp_top_k(logits, run->vocab, maxima, chunk, k, tokens, pass->penalised_logits + (size_t)output * (size_t)k);
+  return tokens[0];
+}
+
 static void finish_rows(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   (void)layer;
   const Run *run = worker->run;
@@ -84,10 +94,10 @@ static void finish_rows(Worker *worker, int32_t layer, int32_t from, int32_t to)
   const EspStack *stack = run->stack;
   const int32_t vocab = stack->spec.vocab, chunks = run->chunks;
   for (int32_t i = from; i < to; i++) {
-    const float *logits = stack->logits + (size_t)i * stack->logits_stride;
+    float *logits = stack->logits + (size_t)i * stack->logits_stride;
     if (pass->logits) memcpy(pass->logits + (size_t)i * (size_t)vocab, logits, (size_t)vocab * sizeof *logits);
     if (pass->top_k == 0) continue;
-    const float *maxima = stack->chunk_maxima + (size_t)i * (size_t)chunks;
+    float *maxima = stack->chunk_maxima + (size_t)i * (size_t)chunks;
     const float *sums = stack->chunk_sums + (size_t)i * (size_t)chunks;
     float most = maxima[0], sum = 0;
     for (int32_t c = 1; c < chunks; c++) most = maxima[c] > most ? maxima[c] : most;
@@ -98,7 +108,9 @@ static void finish_rows(Worker *worker, int32_t layer, int32_t from, int32_t to)
     if (!rank_rows(run, i, logits, most, tokens, log_probs))
       esp_top_k(logits, run->vocab, maxima, HEAD_CHUNK * ESP_GROUP, pass->top_k, tokens, log_probs);
     for (int32_t k = 0; k < pass->top_k; k++) log_probs[k] = log_probs[k] - normalizer;
-    if (pass->picks) pass->picks[i] = pick_token(run, i, logits, tokens[0]);
+    const bool penalties = tree_of(run, run->output_row[i])->penalties.repetition > 0;
+    const int32_t best = penalties ? best_penalised(run, i, logits, maxima) : tokens[0];
+    if (pass->picks) pass->picks[i] = pick_token(run, i, logits, best);
   }
 }
 

@@ -64,6 +64,9 @@ static const char *check(const EspStack *stack, const EspPass *pass) {
   if (pass->more_count < 0 || pass->more_count > (spec->others ? ESP_MAX_MORE : 0)) return "there are not so many other rows";
   if ((pass->top_k > 0 || pass->logits) && (!spec->head || pass->to != spec->layers)) return "there is no head to run";
   if (pass->picks && (pass->top_k == 0 || pass->more_count > 0)) return "who picks needs the best token, and no other rows";
+  if (pass->penalised_k < 0 || pass->penalised_k > ESP_MAX_TOP_K || pass->penalised_k > spec->vocab) return "penalised_k is out of range";
+  if (pass->penalised_k > 0 && (pass->top_k == 0 || pass->more_count > 0 || pass->ids))
+    return "who penalises needs top tokens, by logits alone, and no other rows";
   if (pass->picks && pass->ids) return "a list under noise does not begin with the best token, which who picks needs";
   for (int32_t i = 0; i < pass->tap_count; i++) {
     if (pass->taps[i] < pass->from || pass->taps[i] > pass->to) return "a tap is outside the layers that run";
@@ -83,6 +86,9 @@ static const char *check(const EspStack *stack, const EspPass *pass) {
     }
     if (!(tree->pick.scale >= 0 && tree->pick.reach >= 0)) return "the scale or reach of a pick is out of range";
     if (tree->pick.ahead < 0 || tree->pick.ahead > INT32_MAX / 2) return "a text does not begin so far before its cache";
+    if (tree->penalties.repetition != 0 && pass->penalised_k == 0) return "who penalises needs the best tokens";
+    const char *penalties = esp_penalties_expect(tree, spec->vocab);
+    if (penalties) return penalties;
     rows += tree->size - tree->first;
     for (int32_t node = tree->first; node < tree->size && (!pass->input || is_draft_head(spec)); node++) {
       if (tree->tokens[node] < 0 || tree->tokens[node] >= spec->embedding->rows) return "a token is not in the vocabulary";

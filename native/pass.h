@@ -64,6 +64,10 @@ void esp_run_attention(Worker *worker, int32_t layer);
 bool esp_plan_attention(EspStack *stack, Run *run);
 /* head.c: the logits of the output rows, and what is asked for of them. */
 void esp_run_head(Worker *worker);
+/* penalties.c: NULL, or what is wrong with them. */
+const char *esp_penalties_expect(const EspTree *tree, int32_t vocab);
+/* Changes the logits of a row, and raises the maxima of their chunks of `chunk` to those that are larger. */
+void esp_penalise(const EspTree *tree, int32_t node, float *logits, float *maxima, int32_t chunk);
 
 /* ---- what they share -------------------------------------------------------------------------------------------- */
 

@@ -26,8 +26,9 @@ export { Service, type ServiceLoad, type ServiceOptions } from "./session/servic
 export { Session } from "./session/session.ts";
 export type { StepReport } from "./session/step-report.ts";
 export type { Budget, Structure } from "./structure/structure.ts";
+export type { PenaltyRule, TokenCounts } from "./target/penalties.ts";
 export type { PickRule } from "./target/pick.ts";
-export type { Pass, PrefillOptions, Target, TargetSequence, Want } from "./target/target.ts";
+export type { Pass, Penalised, PrefillOptions, Target, TargetSequence, Want } from "./target/target.ts";
 export type { ChatMessage } from "./text/chat-template.ts";
 export { DraftTree } from "./tree/draft-tree.ts";
 export type { NodeIndex, Position, TokenId } from "./types.ts";

@@ -309,8 +309,8 @@ async function decode(
   structure: Structure,
   length: number,
 ): Promise<TokenId[]> {
-  const sampler = createSampler(settings);
   const history = new History(prompt);
+  const sampler = createSampler(settings, history);
   const seen: TokenId[] = [];
   const witness: Drafter = {
     name: "witness",

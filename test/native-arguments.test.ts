@@ -53,7 +53,7 @@ beforeAll(async () => {
   ] as Handle<string>[];
   for (const handle of freed) binding.release(handle);
   const count = 5;
-  const pass = (): PassRequest => ({
+  const pass = (penalised = next(2) === 0): PassRequest => ({
     stack,
     trees: [
       {
@@ -63,6 +63,18 @@ beforeAll(async () => {
         size: count,
         first: 0,
         pick: { seed: next(100), scale: next(5), reach: next(9), ahead: next(9) },
+        ...(penalised && {
+          penalties: {
+            repetition: next(3),
+            frequency: next(3),
+            presence: next(3),
+            text: {
+              size: 2,
+              tokens: Int32Array.of(next(40), next(40)),
+              generated: Int32Array.of(0, next(9)),
+            },
+          },
+        }),
       },
     ],
     from: 0,
@@ -71,7 +83,12 @@ beforeAll(async () => {
     topK: 3,
     tokens: new Int32Array(3 * count),
     logProbs: new Float32Array(3 * count),
-    ...(next(2) === 0 ? { picks: new Int32Array(count) } : { ids: new Int32Array(40) }),
+    ...(penalised && {
+      penalisedK: 2,
+      penalisedTokens: new Int32Array(2 * count),
+      penalisedLogits: new Float32Array(2 * count),
+    }),
+    ...(penalised || next(2) === 0 ? { picks: new Int32Array(count) } : { ids: new Int32Array(40) }),
     logits: new Float32Array(40 * count),
     taps: Int32Array.of(2, 0),
     hiddenOut: new Float32Array(2 * count * 64),

@@ -433,6 +433,19 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
     const good = chainOf(cache, [1, 2, 3]);
     const rule = { seed: 1, scale: 1, reach: 1 };
     const other = newCache(64);
+    const listed = {
+      penalisedK: 1,
+      penalisedTokens: new Int32Array(99_999),
+      penalisedLogits: new Float32Array(99_999),
+    };
+    const withPenalties = (changed = {}, tokens = [1, 2], generated = 1) => {
+      const text = {
+        size: tokens.length,
+        tokens: Int32Array.from(tokens),
+        generated: new Int32Array(tokens.length).fill(generated),
+      };
+      return { ...good, penalties: { repetition: 1.1, frequency: 0, presence: 0, text, ...changed } };
+    };
     const wrong: [string, Partial<PassRequest>, RegExp][] = [
       ["a token out of range", { trees: [chainOf(cache, [1, 83])] }, /vocabulary/],
       ["a negative token", { trees: [chainOf(cache, [-1])] }, /vocabulary/],
@@ -469,6 +482,20 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
         { trees: [good], picks: new Int32Array(9), ids: new Int32Array(83) },
         /noise/,
       ],
+      ["penalties without room for the best tokens", { trees: [withPenalties()] }, /best tokens/],
+      ["penalties without top tokens", { trees: [withPenalties()], topK: 0, ...listed }, /top tokens/],
+      ["more penalised tokens than tokens", { trees: [good], ...listed, penalisedK: 84 }, /penalised_k/],
+      ["a penalty below 0", { trees: [withPenalties({ repetition: -1 })], ...listed }, /out of range/],
+      [
+        "a penalty that is no number",
+        { trees: [withPenalties({ repetition: Number.NaN })], ...listed },
+        /range/,
+      ],
+      ["an infinite penalty", { trees: [withPenalties({ frequency: Infinity })], ...listed }, /range/],
+      ["a penalised token too large", { trees: [withPenalties({}, [83])], ...listed }, /vocabulary/],
+      ["a penalised token below 0", { trees: [withPenalties({}, [5, -1])], ...listed }, /vocabulary/],
+      ["a count below 0", { trees: [withPenalties({}, [5], -1)], ...listed }, /so often/],
+      ["a count too large", { trees: [withPenalties({}, [5], 2 ** 31 - 1)], ...listed }, /so often/],
       ["more top tokens than tokens", { trees: [good], topK: 84 }, /top_k/],
     ];
     for (const [name, request, message] of wrong) {
@@ -491,6 +518,8 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
     const cache = newCache(64);
     const good = chainOf(cache, [1, 2, 3]);
     const small = new Float32Array(1);
+    const text = { size: 1, tokens: Int32Array.of(1), generated: Int32Array.of(0) };
+    const penalties = { repetition: 1.1, frequency: 0, presence: 0, text };
     const wrong: Record<string, unknown>[] = [
       { trees: [] },
       { trees: undefined },
@@ -525,6 +554,19 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
       { trees: [{ ...good, pick: { seed: 1, scale: "1", reach: 1 } }] },
       { trees: [{ ...good, pick: { seed: 1, scale: 1 } }] },
       { trees: [{ ...good, pick: { seed: 1, scale: 1, reach: 1, ahead: 0.5 } }] },
+      { trees: [{ ...good, penalties: 1 }] },
+      { trees: [{ ...good, penalties: { ...penalties, repetition: "1" } }] },
+      { trees: [{ ...good, penalties: { ...penalties, text: undefined } }] },
+      { trees: [{ ...good, penalties: { ...penalties, text: { ...penalties.text, size: -1 } } }] },
+      { trees: [{ ...good, penalties: { ...penalties, text: { ...penalties.text, size: 2 } } }] },
+      { trees: [{ ...good, penalties: { ...penalties, text: { ...penalties.text, tokens: [1] } } }] },
+      { trees: [{ ...good, penalties: { ...penalties, text: { ...penalties.text, generated: small } } }] },
+      { penalisedK: -1 },
+      { penalisedK: 257 },
+      { penalisedK: 0.5 },
+      { penalisedK: 1 },
+      { penalisedK: 1, penalisedTokens: new Int32Array(3), penalisedLogits: small },
+      { penalisedK: 1, penalisedTokens: small, penalisedLogits: new Float32Array(3) },
       { ids: new Int32Array(82) },
       { ids: new Float32Array(83) },
       { input: small },

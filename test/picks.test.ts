@@ -8,37 +8,15 @@ import { engine, type Stack, selectIsa } from "../src/engine/binding.ts";
 import { stackSpec } from "../src/engine/stack-spec.ts";
 import { gumbel, positionKey } from "../src/random.ts";
 import { type PickRule, pickToken } from "../src/target/pick.ts";
+import { HIDDEN, headModel, LAYERS } from "./head-model.ts";
 import { numbers, openWeights, withGguf } from "./native-model.ts";
-import { randomBlocks } from "./random-blocks.ts";
-import { tinyLlama } from "./tiny-llama.ts";
 
 const binding = engine();
 const best = binding.currentIsa();
 const isas = binding.isas().filter(({ usable }) => usable);
 const few = process.env.ESPALIER_TESTS === "few";
-const HIDDEN = 64;
-const LAYERS = 2;
 const ROWS = 40;
 const CHAIN = Int32Array.from({ length: ROWS }, (_, node) => node - 1);
-
-/** A model whose output matrix has `distinct` rows, over and over. */
-function modelOf(vocabSize: number, distinct: number) {
-  const rows = randomBlocks("Q8_0", numbers(distinct), ((distinct * HIDDEN) / 32) * 34);
-  return tinyLlama({
-    layers: LAYERS,
-    heads: 2,
-    kvHeads: 1,
-    vocabSize,
-    matrixType: "Q8_0",
-    tiedHead: false,
-    fill: (name, bytes) => {
-      if (name === "output.weight") return Buffer.alloc(bytes, rows);
-      return name.includes("norm")
-        ? Buffer.from(new Float32Array(bytes / 4).fill(10).buffer)
-        : Buffer.alloc(bytes);
-    },
-  });
-}
 
 /** Where a row's tokens are others than its numbers, as a draft head's are, the best logit and noise together come first. */
 async function expectRanking(
@@ -85,7 +63,7 @@ it.each([
   [1037, 1037],
   [3001, 40],
 ])("%i tokens, %i of them different", async (vocabSize, distinct) => {
-  const { config, weights } = await withGguf(modelOf(vocabSize, distinct), openWeights);
+  const { config, weights } = await withGguf(headModel(vocabSize, distinct), openWeights);
   const pool = binding.createPool(2)!;
   const stack = binding.createStack(pool, stackSpec(config, weights));
   const next = numbers(vocabSize);

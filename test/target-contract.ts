@@ -5,6 +5,7 @@
 
 import { describe, expect, it } from "vitest";
 import { positionKey } from "../src/random.ts";
+import { type PenaltyRule, penalise } from "../src/target/penalties.ts";
 import { type PickRule, pickToken } from "../src/target/pick.ts";
 import type { Pass, Target, TargetSequence, Want } from "../src/target/target.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
@@ -282,10 +283,84 @@ export function describeTarget(name: string, makeTarget: () => Promise<Target>):
       await close();
     });
 
+    it("lists the best tokens after penalties, and picks out of these", async () => {
+      const { target, sequence, next, text, close } = await setUp();
+      await using other = await target.createSequence({ capacity: 64 });
+      await sequence.prefill(text(7));
+      await other.prefill(text(2));
+      const want = { topK: 3, logits: true };
+      const check = (pass: Pass, tree: DraftTree, { pick, penalties }: Rules, length: number, first = 0) => {
+        for (let row = 0; row < pass.size; row++) {
+          const path = tree.path(first + row);
+          const behind = path.slice(1).map((node) => tree.tokens[node]!);
+          const logits = pass.logits(row).slice();
+          const raw = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
+          expect([...pass.tokens.subarray(row * pass.k, (row + 1) * pass.k)]).toEqual(raw.slice(0, pass.k));
+          penalise(logits, penalties, behind);
+          const order = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
+          const { k, tokens, logits: values } = pass.penalised!;
+          expect(k).toBeGreaterThanOrEqual(penalties.listed);
+          for (let i = 0; i < k; i++) {
+            expect(tokens[row * k + i]).toBe(order[i]);
+            expect(values[row * k + i]).toBe(logits[order[i]!]);
+          }
+          const key = positionKey(pick.seed, length + path.length);
+          expect(pass.picks[row]).toBe(pickToken(logits, order[0]!, pick, key));
+        }
+      };
+      type Rules = { readonly pick: PickRule; readonly penalties: PenaltyRule };
+      const rulesOf = (round: number): Rules => {
+        const tokens = Int32Array.from(new Set(text(20)));
+        const generated = tokens.map(() => next(3));
+        const size = round % 4 === 3 ? 0 : tokens.length;
+        return {
+          pick: { seed: round, scale: 1, reach: Infinity },
+          penalties: {
+            repetition: [1.2, 1, 0.6][round % 3]!,
+            frequency: [0, 0.4, -0.3][round % 3]!,
+            presence: round % 2,
+            text: { size, tokens, generated },
+            listed: 1 + next(5),
+          },
+        };
+      };
+      for (let round = 0; round < 12; round++) {
+        const tree = randomTree(next, target.vocabSize, 2 + next(12));
+        const rules = rulesOf(round);
+        if (round % 3 === 2) await sequence.forwardFirst(tree, 1);
+        check(await sequence.forward(tree, { ...want, ...rules }), tree, rules, sequence.length);
+        sequence.rollback();
+        const grown = new DraftTree(tree.root, tree.size);
+        for (const size of [1, tree.size]) {
+          const first = size === 1 ? 0 : 1;
+          while (grown.size < size) grown.push(tree.parents[grown.size]!, tree.tokens[grown.size]!, 0.5);
+          const pass = await sequence.forward(grown, { ...want, ...rules }, first);
+          check(pass, grown, rules, sequence.length, first);
+        }
+        sequence.commit([0]);
+        if (!target.forwardAll) continue;
+        const pair = [randomTree(next, target.vocabSize, 3), randomTree(next, target.vocabSize, 5)] as const;
+        const batch = [
+          { sequence, tree: pair[0], ...(round % 2 === 0 ? rules : { pick: rules.pick }) },
+          { sequence: other, tree: pair[1], ...rulesOf(round + 3) },
+        ] as const;
+        const passes = await target.forwardAll(batch, want);
+        if (round % 2 === 0) check(passes[0]!, pair[0], rules, sequence.length);
+        check(passes[1]!, pair[1], batch[1], other.length);
+        sequence.rollback();
+        other.commit([0]);
+      }
+      const { penalties } = rulesOf(0);
+      const unlisted = sequence.forward(new DraftTree(1, 1), { topK: 0, penalties });
+      await expect(unlisted).rejects.toThrow(RangeError);
+      await close();
+    });
+
     it("gives nothing that was not asked for", async () => {
       const { sequence, close } = await setUp();
       const pass = await sequence.forward(new DraftTree(1, 1), { topK: 0 });
       expect([pass.size, pass.k, pass.tokens.length, pass.picks.length]).toEqual([1, 0, 0, 0]);
+      expect(pass.penalised).toBeUndefined();
       expect(() => pass.logits(0)).toThrow(RangeError);
       expect(() => pass.hidden(0, 0)).toThrow(RangeError);
       sequence.rollback();

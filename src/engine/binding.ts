@@ -4,6 +4,7 @@
  */
 
 import { EspalierError } from "../errors.ts";
+import type { PenaltyRule } from "../target/penalties.ts";
 import { loadNativeFile } from "./native-file.ts";
 
 declare const kind: unique symbol;
@@ -98,6 +99,8 @@ export interface PassTree {
   readonly pick?:
     | { readonly seed: number; readonly scale: number; readonly reach: number; readonly ahead?: number }
     | undefined;
+  /** See EspPenalties in native/espalier.h. */
+  readonly penalties?: Omit<PenaltyRule, "listed"> | undefined;
 }
 
 /** One pass; rows are the new nodes of all trees, in order. The promise rejects with a {@link PassFailure}. */
@@ -123,6 +126,11 @@ export interface PassRequest {
   readonly logProbs?: Float32Array | undefined;
   /** output rows; -1 where a tree has no `pick` */
   readonly picks?: Int32Array | undefined;
+  /** The best tokens of rows with penalties, so many a row, and their logits then; other rows stay as they are. */
+  readonly penalisedK?: number;
+  /** output rows x penalisedK */
+  readonly penalisedTokens?: Int32Array | undefined;
+  readonly penalisedLogits?: Float32Array | undefined;
   /** output rows x vocab, without those of `more` */
   readonly logits?: Float32Array | undefined;
   readonly taps?: Int32Array | undefined;

@@ -1,7 +1,7 @@
 /** @file The rows of a pass, in arrays that the engine fills. */
 
 import type { SpareMemory } from "../target/spare-memory.ts";
-import type { Pass, Want } from "../target/target.ts";
+import type { OwnWant, Pass, Penalised, Want } from "../target/target.ts";
 import type { NodeIndex } from "../types.ts";
 
 /** Where the rows of one pass lie. */
@@ -51,6 +51,10 @@ export class Rows {
   readonly tokens: Int32Array;
   readonly logProbs: Float32Array;
   readonly picks: Int32Array | undefined;
+  /** Of the text that wants most; 0: none has penalties. */
+  readonly penalisedK: number;
+  readonly penalisedTokens: Int32Array | undefined;
+  readonly penalisedLogits: Float32Array | undefined;
   readonly logits: Float32Array | undefined;
   readonly taps: Int32Array | undefined;
   readonly hidden: Float32Array | undefined;
@@ -59,14 +63,13 @@ export class Rows {
   /** Texts that have not read them to the end. */
   #readers: number;
 
-  /** For `readers` texts, tokens picked for any of them; without `spare`, they stay as they are. */
+  /** For texts that pick as `readers` say, by default one as `want` does; without `spare`, they stay as they are. */
   constructor(
     sizes: RowSizes,
     count: number,
     want: Want,
     spare?: SpareMemory,
-    readers = 1,
-    picked = want.pick !== undefined,
+    readers: readonly OwnWant[] = [want],
   ) {
     const { topK, logits = false, taps = [] } = want;
     if (!Number.isInteger(topK) || topK < 0 || topK > Math.min(256, sizes.vocabSize)) {
@@ -77,16 +80,26 @@ export class Rows {
         throw new RangeError(`tap is ${tap}; give an integer from 0 to ${sizes.layers}`);
       }
     }
+    const listed = Math.max(0, ...readers.map(({ penalties }) => penalties?.listed ?? 0));
+    if (!Number.isInteger(listed) || listed > 256) {
+      throw new RangeError(`${listed} tokens after penalties; give an integer from 1 to 256`);
+    }
+    const most = Math.min(listed, sizes.vocabSize);
     this.k = topK;
+    this.penalisedK = most;
     this.count = count;
     this.vocabSize = sizes.vocabSize;
     this.hiddenSize = sizes.hiddenSize;
     const memory = new RowMemory(spare);
     this.#memory = memory;
-    this.#readers = readers;
+    this.#readers = readers.length;
     this.tokens = memory.ints(count * topK);
     this.logProbs = memory.floats(count * topK);
-    if (picked) this.picks = memory.ints(count);
+    if (readers.some(({ pick }) => pick !== undefined)) this.picks = memory.ints(count);
+    if (most > 0) {
+      this.penalisedTokens = memory.ints(count * most);
+      this.penalisedLogits = memory.floats(count * most);
+    }
     if (logits) this.logits = memory.floats(count * sizes.vocabSize);
     if (taps.length > 0) {
       this.taps = Int32Array.from(taps);
@@ -109,6 +122,7 @@ export class NativePass implements Pass {
   readonly tokens: Int32Array;
   readonly logProbs: Float32Array;
   readonly picks: Int32Array;
+  readonly penalised: Penalised | undefined;
   readonly #rows: Rows;
   readonly #first: number;
 
@@ -119,6 +133,15 @@ export class NativePass implements Pass {
     this.tokens = all ? rows.tokens : rows.tokens.subarray(first * rows.k, (first + size) * rows.k);
     this.logProbs = all ? rows.logProbs : rows.logProbs.subarray(first * rows.k, (first + size) * rows.k);
     this.picks = rows.picks?.subarray(first, first + size) ?? NO_PICKS;
+    const { penalisedK: k, penalisedTokens, penalisedLogits } = rows;
+    if (penalisedTokens && penalisedLogits) {
+      const [from, to] = [first * k, (first + size) * k];
+      this.penalised = {
+        k,
+        tokens: penalisedTokens.subarray(from, to),
+        logits: penalisedLogits.subarray(from, to),
+      };
+    }
     this.#rows = rows;
     this.#first = first;
   }

@@ -86,7 +86,8 @@ export class NativeSequence implements TargetSequence {
       // States before its last layer are not kept: who wants them has all layers run.
       if (!want.taps?.some((tap) => tap < part.layers)) return await this.#forwardRest(part, tree, want);
     }
-    const [pass] = await this.#target.forwardAll([{ sequence: this, tree, first, pick: want.pick }], want);
+    const { pick, penalties } = want;
+    const [pass] = await this.#target.forwardAll([{ sequence: this, tree, first, pick, penalties }], want);
     return pass!;
   }
 
@@ -255,7 +256,8 @@ export class NativeSequence implements TargetSequence {
     this.hold(undefined);
     const rows = new Rows(target, tree.size, want, target.spare);
     this.hold(rows);
-    const trees = [{ cache: this.cache, ...treeOf(tree), first: 0, pick: want.pick }];
+    const { pick, penalties } = want;
+    const trees = [{ cache: this.cache, ...treeOf(tree), first: 0, pick, penalties }];
     await target.run({ rows, length: this.#length, trees, from: layers, input: states });
     return new NativePass(rows, 0, tree.size);
   }

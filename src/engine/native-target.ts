@@ -7,9 +7,8 @@ import { setImmediate } from "node:timers/promises";
 import type { ModelConfig } from "../checkpoint/config.ts";
 import { EspalierError } from "../errors.ts";
 import { attended } from "../plan/attended.ts";
-import type { PickRule } from "../target/pick.ts";
 import { SpareMemory } from "../target/spare-memory.ts";
-import type { Pass, Target, Want } from "../target/target.ts";
+import type { OwnWant, Pass, SharedWant, Target } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import type { Binding, Matrix, PassFailure, PassRequest, Pool, Stack } from "./binding.ts";
@@ -161,13 +160,12 @@ export class NativeTarget implements Target {
 
   /** Costs little more than a pass over one tree of as many nodes; at most 64 trees. */
   async forwardAll(
-    batch: readonly {
+    batch: readonly (OwnWant & {
       readonly sequence: NativeSequence;
       readonly tree: DraftTree;
       readonly first?: NodeIndex;
-      readonly pick?: PickRule | undefined;
-    }[],
-    want: Omit<Want, "pick">,
+    })[],
+    want: SharedWant,
   ): Promise<Pass[]> {
     let count = 0;
     for (const { tree, first = 0 } of batch) count += tree.size - first;
@@ -179,13 +177,12 @@ export class NativeTarget implements Target {
       sequence.dropPart();
       sequence.hold(undefined);
     }
-    const picked = batch.some(({ pick }) => pick !== undefined);
-    const rows = new Rows(this, count, want, this.spare, batch.length, picked);
+    const rows = new Rows(this, count, want, this.spare, batch);
     for (const { sequence } of batch) sequence.hold(rows);
     await this.run({
       rows,
       length: batch.reduce((sum, { sequence }) => sum + sequence.length, 0),
-      trees: batch.map(({ sequence, tree, first = 0, pick }) => {
+      trees: batch.map(({ sequence, tree, first = 0, pick, penalties }) => {
         return {
           cache: sequence.cache,
           tokens: tree.tokens,
@@ -193,6 +190,7 @@ export class NativeTarget implements Target {
           size: tree.size,
           first,
           pick,
+          penalties,
         };
       }),
     });
@@ -219,6 +217,9 @@ export class NativeTarget implements Target {
       tokens: rows.tokens,
       logProbs: rows.logProbs,
       picks: rows.picks,
+      penalisedK: rows.penalisedK,
+      penalisedTokens: rows.penalisedTokens,
+      penalisedLogits: rows.penalisedLogits,
       logits: rows.logits,
       taps: rows.taps,
       hiddenOut: rows.hidden,

@@ -3,12 +3,14 @@
  * `length` is the position the noise is looked up by, and `counts` is what penalties need.
  */
 
+import type { TokenCounts } from "../target/penalties.ts";
 import type { TokenId } from "../types.ts";
+import { TextCounts } from "./text-counts.ts";
 
 export class History {
   readonly promptLength: number;
   readonly #tokens: TokenId[];
-  #counts: Map<TokenId, number> | undefined;
+  #counts: TextCounts | undefined;
 
   constructor(prompt: readonly TokenId[]) {
     this.#tokens = [...prompt];
@@ -24,23 +26,19 @@ export class History {
     return this.#tokens;
   }
 
-  /** Every token of the text, with how often it was generated (0 for those that only the prompt has). */
-  get counts(): ReadonlyMap<TokenId, number> {
+  /** Of the text as it is now and will be: the same object always. */
+  get counts(): TokenCounts {
     // Counted when first asked for: most requests have no penalties.
     if (this.#counts === undefined) {
-      this.#counts = new Map();
-      for (let position = 0; position < this.length; position++) {
-        const token = this.#tokens[position]!;
-        const generated = position < this.promptLength ? 0 : 1;
-        this.#counts.set(token, (this.#counts.get(token) ?? 0) + generated);
-      }
+      this.#counts = new TextCounts();
+      this.#count();
     }
     return this.#counts;
   }
 
   push(token: TokenId): void {
     this.#tokens.push(token);
-    this.#counts?.set(token, (this.#counts.get(token) ?? 0) + 1);
+    this.#counts?.add(token, 1);
   }
 
   /** Forgets all tokens from position `length` on. */
@@ -50,6 +48,12 @@ export class History {
     }
     if (length === this.length) return;
     this.#tokens.length = length;
-    this.#counts = undefined;
+    this.#counts?.clear();
+    this.#count();
+  }
+
+  #count(): void {
+    for (const [position, token] of this.#tokens.entries())
+      this.#counts?.add(token, position < this.promptLength ? 0 : 1);
   }
 }

@@ -1,41 +1,57 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { gumbel, positionKey } from "../random.ts";
+import { penalise } from "../target/penalties.ts";
 import { pickToken } from "../target/pick.ts";
 import type { Pass, Want } from "../target/target.ts";
 import { cutRow } from "./cut.ts";
 import { History } from "./history.ts";
 import { type SamplingSettings, samplingSettings } from "./options.ts";
-import { createSampler, type Sampler } from "./sampler.ts";
+import { createSampler } from "./sampler.ts";
+
+const orderOf = (logits: Float32Array) => [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
 
 /** A pass of one row behind `history`, with what `want` asks for. */
-function passOf(logits: Float32Array, { topK, pick }: Want, history: History): Pass {
-  const order = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
+function passOf(logits: Float32Array, { topK, pick, penalties }: Want, history: History): Pass {
+  const order = orderOf(logits);
+  const changed = logits.slice();
+  if (penalties) penalise(changed, penalties);
+  const best = orderOf(changed);
+  const listed = best.slice(0, penalties?.listed ?? 0);
   const max = logits[order[0]!]!;
   const logSum = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - max), 0));
   const list = order.slice(0, topK);
-  const picks = pick ? [pickToken(logits, order[0]!, pick, positionKey(pick.seed, history.length))] : [];
+  const picks = pick ? [pickToken(changed, best[0]!, pick, positionKey(pick.seed, history.length))] : [];
   return {
     size: 1,
     k: list.length,
     tokens: Int32Array.from(list),
     logProbs: Float32Array.from(list, (token) => logits[token]! - max - logSum),
     picks: Int32Array.from(picks),
+    penalised: penalties && {
+      k: listed.length,
+      tokens: Int32Array.from(listed),
+      logits: Float32Array.from(listed, (token) => changed[token]!),
+    },
     logits: () => logits,
     hidden: () => new Float32Array(0),
   };
 }
 
-/** The token that `sampler` picks behind `history`, out of a pass with `more` top tokens than it asks for. */
-function pickOf(sampler: Sampler, logits: Float32Array, history: History, more = 0): number {
+/** The token that is picked behind `history`, out of a pass with `more` top tokens than the sampler asks for. */
+function pickOf(settings: SamplingSettings, logits: Float32Array, history: History, more = 0): number {
+  const sampler = createSampler(settings, history);
   const { want } = sampler;
-  return sampler.pick(passOf(logits, { ...want, topK: want.topK + more }, history), 0, history);
+  const penalties = want.penalties && { ...want.penalties, listed: want.penalties.listed + more };
+  return sampler.pick(passOf(logits, { ...want, topK: want.topK + more, penalties }, history), 0);
 }
 
 /** The obvious way, on whole sorted arrays. */
 function reference(row: Float32Array, settings: SamplingSettings, history: History): number {
   const logits = Float64Array.from(row);
-  for (const [token, generated] of history.counts) {
+  const { size, tokens, generated: counts } = history.counts;
+  for (let i = 0; i < size; i++) {
+    const [token, generated] = [tokens[i]!, counts[i]!];
     const penalty = settings.repetitionPenalty;
     logits[token] = logits[token]! > 0 ? logits[token]! / penalty : logits[token]! * penalty;
     logits[token]! -= generated * settings.frequencyPenalty + (generated ? settings.presencePenalty : 0);
@@ -84,8 +100,7 @@ describe("sampler", () => {
           const settings = samplingSettings(options);
           const history = new History([1]);
           for (const token of text) history.push(token);
-          const sampler = createSampler(settings);
-          expect(pickOf(sampler, logits, history, 7)).toBe(reference(logits, settings, history));
+          expect(pickOf(settings, logits, history, 7)).toBe(reference(logits, settings, history));
         },
       ),
       { numRuns: 1500 },
@@ -102,12 +117,14 @@ describe("sampler", () => {
         (logits, topK, seed, topP) => {
           const settings = samplingSettings({ temperature: 0.8, topK, topP, seed });
           const history = new History([0]);
-          const list = createSampler(settings);
-          expect(list.want.logits).toBeUndefined();
-          // A penalty that no token of the text is subject to asks for the whole row.
-          const row = createSampler({ ...settings, presencePenalty: 1 });
-          expect(row.want.logits).toBe(true);
-          expect(pickOf(list, logits, history, 3)).toBe(pickOf(row, logits, history));
+          // A penalty that no token of the text is subject to.
+          for (const presencePenalty of [0, 1]) {
+            const list = { ...settings, presencePenalty };
+            const { want } = createSampler(list, history);
+            expect(want.logits).toBeUndefined();
+            expect(want.pick).toBeUndefined();
+            expect(pickOf(list, logits, history, 3)).toBe(reference(logits, settings, history));
+          }
         },
       ),
     );
@@ -122,12 +139,12 @@ describe("sampler", () => {
       [{ temperature: 1, topK: 3 }, 3],
       [{ temperature: 2, minP: Math.exp(-1.3) }, 6],
     ] as const) {
-      const sampler = createSampler(samplingSettings({ ...options, seed: 11 }));
+      const settings = samplingSettings({ ...options, seed: 11 });
       const history = new History([0]);
       const seen = new Float64Array(8);
       const draws = 40_000;
       for (let i = 0; i < draws; i++) {
-        const token = pickOf(sampler, logits, history);
+        const token = pickOf(settings, logits, history);
         seen[token]!++;
         history.push(token);
       }
@@ -145,11 +162,12 @@ describe("sampler", () => {
   });
 
   it("is greedy with the lowest id of equals, from a list of one", () => {
-    const sampler = createSampler(samplingSettings({}));
-    expect(sampler.want).toEqual({ topK: 1 });
-    expect(pickOf(sampler, Float32Array.from([0, 3, 3, 1]), new History([0]), 1)).toBe(1);
-    const penalised = createSampler(samplingSettings({ presencePenalty: 1 }));
-    expect(pickOf(penalised, Float32Array.from([0, 3, 3, 1]), new History([1]))).toBe(1);
+    const row = Float32Array.from([0, 3, 3, 1]);
+    expect(createSampler(samplingSettings({}), new History([0])).want).toEqual({ topK: 1 });
+    expect(pickOf(samplingSettings({}), row, new History([0]), 1)).toBe(1);
+    const penalised = samplingSettings({ presencePenalty: 1 });
+    expect(createSampler(penalised, new History([0])).want.logits).toBeUndefined();
+    expect(pickOf(penalised, row, new History([1]))).toBe(1);
   });
 
   it("penalises by what the text holds", () => {
@@ -157,7 +175,7 @@ describe("sampler", () => {
     const pick = (options: Partial<SamplingSettings>, generated: number[]) => {
       const history = new History([3]);
       for (const token of generated) history.push(token);
-      return pickOf(createSampler(samplingSettings(options)), logits, history);
+      return pickOf(samplingSettings(options), logits, history);
     };
     expect(pick({ repetitionPenalty: 1.1 }, [])).toBe(0);
     expect(pick({ repetitionPenalty: 1.1 }, [0])).toBe(1);
@@ -171,9 +189,9 @@ describe("sampler", () => {
   it("depends on seed and position, not on what was picked before", () => {
     const logits = new Float32Array(50);
     const picks = (seed: number) => {
-      const sampler = createSampler(samplingSettings({ temperature: 1, seed }));
+      const settings = samplingSettings({ temperature: 1, seed });
       return Array.from({ length: 30 }, (_, length) =>
-        pickOf(sampler, logits, new History(new Array(length + 1).fill(0))),
+        pickOf(settings, logits, new History(new Array(length + 1).fill(0))),
       );
     };
     expect(picks(1)).toEqual(picks(1));

@@ -4,8 +4,9 @@
  */
 
 import { gumbel, positionKey } from "../random.ts";
+import { penalise } from "../target/penalties.ts";
 import { type PickRule, pickToken } from "../target/pick.ts";
-import type { Pass, Want } from "../target/target.ts";
+import type { Pass, Penalised, Want } from "../target/target.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import { cutRow } from "./cut.ts";
 import type { History } from "./history.ts";
@@ -14,28 +15,33 @@ import { hasPenalties, type SamplingSettings } from "./options.ts";
 export interface Sampler {
   /** What it reads of every row. */
   readonly want: Want;
-  /** The target's token after `node`, where `history` is the text up to and with that node. */
-  pick(pass: Pass, node: NodeIndex, history: History): TokenId;
+  /** The target's token after `node`, where the text is the one up to and with that node. */
+  pick(pass: Pass, node: NodeIndex): TokenId;
 }
 
 /** The longest list of top tokens that a pass gives. */
 const LONGEST_LIST = 256;
 
-/** The cheapest sampler that does what `settings` say. */
-export function createSampler(settings: SamplingSettings): Sampler {
-  if (hasPenalties(settings)) return new PenalisedSampler(settings);
-  if (settings.temperature === 0) return new GreedySampler();
-  return settings.topK >= 1 && settings.topK <= LONGEST_LIST
-    ? new ListSampler(settings)
-    : new WholeSampler(settings);
+/** The cheapest sampler that does what `settings` say, for the text of `history`. */
+export function createSampler(settings: SamplingSettings, history: History): Sampler {
+  const { temperature, topK } = settings;
+  if (temperature === 0) return new GreedySampler(listWant(settings, history, 1));
+  return topK >= 1 && topK <= LONGEST_LIST
+    ? new ListSampler(settings, history)
+    : new WholeSampler(settings, history);
 }
 
 /** The most likely token, the lowest id of equals. */
 class GreedySampler implements Sampler {
-  readonly want: Want = { topK: 1 };
+  readonly want: Want;
+
+  constructor(want: Want) {
+    this.want = want;
+  }
 
   pick(pass: Pass, node: NodeIndex): TokenId {
-    return pass.tokens[node * pass.k]!;
+    const { k, tokens } = bestOf(pass, this.want);
+    return tokens[node * k]!;
   }
 }
 
@@ -43,24 +49,26 @@ class GreedySampler implements Sampler {
 class ListSampler implements Sampler {
   readonly want: Want;
   readonly #settings: SamplingSettings;
+  readonly #history: History;
   readonly #masses = new Float64Array(LONGEST_LIST);
 
-  constructor(settings: SamplingSettings) {
+  constructor(settings: SamplingSettings, history: History) {
     this.#settings = settings;
-    this.want = { topK: settings.topK };
+    this.#history = history;
+    this.want = listWant(settings, history, settings.topK);
   }
 
-  pick(pass: Pass, node: NodeIndex, history: History): TokenId {
+  pick(pass: Pass, node: NodeIndex): TokenId {
     const { temperature, topK, topP, minP, seed } = this.#settings;
-    const { tokens, logProbs } = pass;
-    const start = node * pass.k;
-    const count = Math.min(topK, pass.k);
-    const delta = (i: number) => (logProbs[start]! - logProbs[start + i]!) / temperature;
+    const { k, tokens, logits } = bestOf(pass, this.want);
+    const start = node * k;
+    const count = Math.min(topK, k);
+    const delta = (i: number) => (logits[start]! - logits[start + i]!) / temperature;
 
     let mass = 0;
     for (let i = 0; i < count; i++) mass += this.#masses[i] = Math.exp(-delta(i));
     let left = topP < 1 ? topP * mass : Infinity;
-    const key = positionKey(seed, history.length);
+    const key = positionKey(seed, this.#history.length);
     let best = -Infinity;
     let choice = -1;
     for (let i = 0; i < count && left > 0 && this.#masses[i]! >= minP; i++) {
@@ -80,63 +88,47 @@ class ListSampler implements Sampler {
 class WholeSampler implements Sampler {
   readonly want: Want;
   readonly #settings: SamplingSettings;
-  readonly #rule: PickRule;
-
-  constructor(settings: SamplingSettings) {
-    this.#settings = settings;
-    this.#rule = ruleOf(settings);
-    this.want = { topK: 1, pick: this.#rule, logits: isCut(settings) };
-  }
-
-  pick(pass: Pass, node: NodeIndex, history: History): TokenId {
-    const top = pass.tokens[node * pass.k]!;
-    const choice = pass.picks[node]!;
-    if (choice === top || !isCut(this.#settings)) return choice;
-    const key = positionKey(this.#settings.seed, history.length);
-    return pickInside(pass.logits(node), top, choice, this.#settings, this.#rule, key);
-  }
-}
-
-/** Lowers or raises the logits of what the text holds, so that it works on whole rows of them. */
-class PenalisedSampler implements Sampler {
-  readonly want: Want = { topK: 1, logits: true };
-  readonly #settings: SamplingSettings;
+  readonly #history: History;
   readonly #rule: PickRule;
   #scratch = new Float32Array(0);
 
-  constructor(settings: SamplingSettings) {
+  constructor(settings: SamplingSettings, history: History) {
     this.#settings = settings;
+    this.#history = history;
     this.#rule = ruleOf(settings);
+    this.want = { ...listWant(settings, history, 1), pick: this.#rule, logits: isCut(settings) };
   }
 
-  pick(pass: Pass, node: NodeIndex, history: History): TokenId {
-    const logits = this.#penalise(pass.logits(node), history);
-    const top = argmax(logits);
-    if (this.#settings.temperature === 0) return top;
-    const key = positionKey(this.#settings.seed, history.length);
-    const choice = pickToken(logits, top, this.#rule, key);
+  pick(pass: Pass, node: NodeIndex): TokenId {
+    const { k, tokens } = bestOf(pass, this.want);
+    const top = tokens[node * k]!;
+    const choice = pass.picks[node]!;
     if (choice === top || !isCut(this.#settings)) return choice;
-    return pickInside(logits, top, choice, this.#settings, this.#rule, key);
+    const key = positionKey(this.#settings.seed, this.#history.length);
+    return pickInside(this.#logits(pass, node), top, choice, this.#settings, this.#rule, key);
   }
 
-  #penalise(row: Float32Array, history: History): Float32Array {
-    const { repetitionPenalty, frequencyPenalty, presencePenalty } = this.#settings;
+  #logits(pass: Pass, node: NodeIndex): Float32Array {
+    const row = pass.logits(node);
+    const { penalties } = this.want;
+    if (!penalties) return row;
     if (this.#scratch.length !== row.length) this.#scratch = new Float32Array(row.length);
-    const logits = this.#scratch;
-    logits.set(row);
-    for (const [token, generated] of history.counts) {
-      const logit = logits[token]!;
-      const repeated = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
-      logits[token] = repeated - frequencyPenalty * generated - (generated > 0 ? presencePenalty : 0);
-    }
-    return logits;
+    this.#scratch.set(row);
+    penalise(this.#scratch, penalties);
+    return this.#scratch;
   }
 }
 
-function argmax(logits: Float32Array): TokenId {
-  let best = 0;
-  for (let token = 1; token < logits.length; token++) if (logits[token]! > logits[best]!) best = token;
-  return best;
+/** The `listed` best tokens of every row, after penalties where there are any. */
+function listWant(settings: SamplingSettings, history: History, listed: number): Want {
+  if (!hasPenalties(settings)) return { topK: listed };
+  const { repetitionPenalty: repetition, frequencyPenalty: frequency, presencePenalty: presence } = settings;
+  return { topK: 1, penalties: { repetition, frequency, presence, text: history.counts, listed } };
+}
+
+/** Tokens of every row, best first, and their logits, but for what a row's have in common. */
+function bestOf(pass: Pass, { penalties }: Want): Penalised {
+  return penalties ? pass.penalised! : { k: pass.k, tokens: pass.tokens, logits: pass.logProbs };
 }
 
 function ruleOf({ seed, temperature, minP }: SamplingSettings): PickRule {

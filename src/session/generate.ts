@@ -45,7 +45,7 @@ export async function* generate(
   const { method } = planned;
   const { sequence } = cache;
   const history = new History(prompt);
-  const sampler = createSampler(request.sampling);
+  const sampler = createSampler(request.sampling, history);
   const coupling = request.sampling.temperature > 0 ? new Coupling(request.sampling) : undefined;
   const { structure, drafters: own } = cache.composition(method);
   const all: readonly Drafter[] = prediction

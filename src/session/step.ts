@@ -104,8 +104,9 @@ export function wantOf(
 ): Want {
   const { want } = sampler;
   const topK = Math.max(want.topK, logProbs ?? 0, ...drafters.map((drafter) => drafter.rows.pass));
-  // What is picked out of a whole row may be on no list.
-  const logits = want.logits || (want.pick !== undefined && logProbs !== undefined);
+  // What is picked by noise or after penalties may be on no list.
+  const listless = want.pick !== undefined || want.penalties !== undefined;
+  const logits = want.logits || (listless && logProbs !== undefined);
   return { ...want, topK, logits, taps: tapsOf(stop ? [...drafters, stop] : drafters) };
 }
 

@@ -16,7 +16,7 @@ it("follows the target's tokens as deep as the tree has them, whatever the order
   // The row of each node says which token comes next.
   const next = [3, 9, 4, 9, 5, 6, 7, 8];
   const history = new History([0, 1]);
-  const sampler = createSampler(samplingSettings({}));
+  const sampler = createSampler(samplingSettings({}), history);
   expect(verify(tree, passOfRows(next.map((token) => [token])), sampler, history)).toEqual({
     path,
     bonus: 8,

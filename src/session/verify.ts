@@ -16,12 +16,12 @@ export interface Verified {
   readonly bonus: TokenId;
 }
 
-/** Walks down from the root. `history` ends with the root's token; all tokens picked are added to it. */
+/** Walks down from the root. `history`, the sampler's text, ends with the root's token; all tokens picked are added to it. */
 export function verify(tree: DraftTree, pass: Pass, sampler: Sampler, history: History): Verified {
   const path: NodeIndex[] = [0];
   for (;;) {
     const node = path[path.length - 1]!;
-    const token = sampler.pick(pass, node, history);
+    const token = sampler.pick(pass, node);
     history.push(token);
     const child = tree.child(node, token);
     if (child < 0) return { path, bonus: token };

@@ -211,7 +211,7 @@ export class Rounds {
     if (batch.length === 1 || !this.#target.forwardAll) return undefined;
     const start = performance.now();
     const trees = batch.map(({ member, tree, first, want }) => {
-      return { sequence: member.sequence, tree, first, pick: want.pick };
+      return { sequence: member.sequence, tree, first, pick: want.pick, penalties: want.penalties };
     });
     let passes: Pass[];
     try {

@@ -1,10 +1,10 @@
 /** @file What several texts want of the rows of one pass, and what each of them gets to see. */
 
 import type { NodeIndex } from "../types.ts";
-import type { Pass, Want } from "./target.ts";
+import type { Pass, Penalised, SharedWant, Want } from "./target.ts";
 
-/** All that any of them wants, but for what is picked. */
-export function together(wants: readonly Want[]): Omit<Want, "pick"> {
+/** All that any of them wants, but for how each picks. */
+export function together(wants: readonly Want[]): SharedWant {
   return {
     topK: Math.max(...wants.map(({ topK }) => topK)),
     logits: wants.some(({ logits }) => logits),
@@ -23,6 +23,7 @@ class NarrowPass implements Pass {
   readonly tokens: Int32Array;
   readonly logProbs: Float32Array;
   readonly picks: Int32Array;
+  readonly penalised: Penalised | undefined;
   readonly #pass: Pass;
 
   constructor(pass: Pass, k: number) {
@@ -31,6 +32,7 @@ class NarrowPass implements Pass {
     this.tokens = new Int32Array(pass.size * k);
     this.logProbs = new Float32Array(pass.size * k);
     this.picks = pass.picks;
+    this.penalised = pass.penalised;
     this.#pass = pass;
     for (let row = 0; row < pass.size; row++) {
       const [from, to] = [row * pass.k, row * pass.k + k];

@@ -6,18 +6,32 @@
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import type { Company } from "./company.ts";
+import type { PenaltyRule } from "./penalties.ts";
 import type { PickRule } from "./pick.ts";
 
+/** How the next token of a text is picked, as far as a pass does it; each text of a shared pass has its own. */
+export interface OwnWant {
+  /** A token picked out of every row, which needs topK >= 1. Default none. */
+  readonly pick?: PickRule | undefined;
+  /** What {@link pick} picks out of has penalties, and the best tokens after them are listed, which needs topK >= 1. All else is of rows as they are. */
+  readonly penalties?: PenaltyRule | undefined;
+}
+
 /** What a pass is to return. Nothing is computed or copied unasked. */
-export interface Want {
+export interface Want extends OwnWant {
   /** The k most likely tokens of every row, 0 <= k <= 256; 0 for none. */
   readonly topK: number;
   /** Full rows of vocabSize logits, for every node. Default false. */
   readonly logits?: boolean;
-  /** A token picked out of every row, which needs topK >= 1. Default none. */
-  readonly pick?: PickRule | undefined;
   /** Layers whose output (the hidden state after layer i, 1-based; 0 is the embedding) is wanted for every node. */
   readonly taps?: readonly number[];
+}
+
+/** The best tokens of rows after penalties: `k` a row, at least as many as were asked for or all, best first, ties to the lower id, and their logits then. */
+export interface Penalised {
+  readonly k: number;
+  readonly tokens: Int32Array;
+  readonly logits: Float32Array;
 }
 
 /** One row per node that was passed, in their order. Its arrays are valid until the sequence's next pass. */
@@ -32,6 +46,8 @@ export interface Pass {
   readonly logProbs: Float32Array;
   /** The token picked out of each row, where the pass was asked to. */
   readonly picks: Int32Array;
+  /** The best tokens after penalties, where the pass was asked to. */
+  readonly penalised?: Penalised | undefined;
   /** The vocabSize logits of one row. Throws RangeError when the pass did not ask for them. */
   logits(node: NodeIndex): Float32Array;
   /** hiddenSize values of one row after layer `tap`. Throws RangeError when that tap was not asked for. */
@@ -43,7 +59,7 @@ export interface PrefillOptions {
   /** Aborts between layers; the cache then keeps the chunks that were done (see {@link TargetSequence.length}). */
   readonly signal?: AbortSignal;
   /** Rows wanted of each chunk; the default is nothing, and then the head is not computed. */
-  readonly want?: Want;
+  readonly want?: Omit<Want, "penalties">;
   /**
    * Called after each chunk with its rows (when wanted), the tokens of the chunk, and how many tokens are done; the next chunk waits for
    * a promise.
@@ -104,13 +120,14 @@ export interface TargetSequence extends AsyncDisposable {
 }
 
 /** The tree of one sequence in a pass of several; nodes before `first` are pending already. */
-export interface SequenceTree {
+export interface SequenceTree extends OwnWant {
   readonly sequence: TargetSequence;
   readonly tree: DraftTree;
   readonly first?: NodeIndex;
-  /** What is picked out of its rows: a shared `want` does not say so. */
-  readonly pick?: PickRule | undefined;
 }
+
+/** What all texts of a pass want of it. */
+export type SharedWant = Omit<Want, keyof OwnWant>;
 
 /** A model that can be asked. */
 export interface Target extends AsyncDisposable {
@@ -142,5 +159,5 @@ export interface Target extends AsyncDisposable {
    * One pass over the trees of several sequences, at most {@link maxNodes} new nodes together and no sequence twice: each gets the rows
    * that {@link TargetSequence.forward} would have given it. When it rejects, nothing has changed. For targets where that costs less than one pass after the other.
    */
-  forwardAll?(batch: readonly SequenceTree[], want: Omit<Want, "pick">): Promise<Pass[]>;
+  forwardAll?(batch: readonly SequenceTree[], want: SharedWant): Promise<Pass[]>;
 }

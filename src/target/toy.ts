@@ -8,8 +8,18 @@ import { EspalierError } from "../errors.ts";
 import { gumbel, positionKey } from "../random.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
+import { penalise } from "./penalties.ts";
 import { pickToken } from "./pick.ts";
-import type { Pass, PrefillOptions, SequenceTree, Target, TargetSequence, Want } from "./target.ts";
+import type {
+  Pass,
+  Penalised,
+  PrefillOptions,
+  SequenceTree,
+  SharedWant,
+  Target,
+  TargetSequence,
+  Want,
+} from "./target.ts";
 
 export interface ToyOptions {
   /** Default 48. */
@@ -66,13 +76,15 @@ export class ToyTarget implements Target {
     return new ToySequence(this, options.capacity);
   }
 
-  async forwardAll(batch: readonly SequenceTree[], want: Omit<Want, "pick">): Promise<Pass[]> {
+  async forwardAll(batch: readonly SequenceTree[], want: SharedWant): Promise<Pass[]> {
     const nodes = batch.reduce((sum, { tree, first = 0 }) => sum + tree.size - first, 0);
     if (nodes > this.maxNodes)
       throw new RangeError(`a pass of ${nodes} nodes; give at most ${this.maxNodes}`);
     for (const { sequence, tree, first = 0 } of batch) (sequence as ToySequence).check(tree, first);
     return Promise.all(
-      batch.map(({ sequence, tree, first, pick }) => sequence.forward(tree, { ...want, pick }, first)),
+      batch.map(({ sequence, tree, first, pick, penalties }) =>
+        sequence.forward(tree, { ...want, pick, penalties }, first),
+      ),
     );
   }
 
@@ -151,7 +163,7 @@ class ToySequence implements TargetSequence {
         this.#hashes.push(...hashes);
         done += chunk.length;
         const lengths = chunk.map((_, i) => this.length - chunk.length + i + 1);
-        const pass = this.#rows(contexts, hashes, lengths, want ?? { topK: 0 });
+        const pass = this.#rows(contexts, hashes, lengths, [], want ?? { topK: 0 });
         await onChunk?.({ pass, tokens: chunk, done });
       }
     });
@@ -173,7 +185,15 @@ class ToySequence implements TargetSequence {
       await Promise.resolve();
       this.#pending = tree;
       this.#pendingSize = tree.size;
-      return this.#rows(contexts.slice(first), hashes.slice(first), lengths.slice(first), want);
+      const behind = Array.from(lengths, (_, node) => tree.path(node).slice(1));
+      const paths = behind.map((path) => path.map((at) => tree.tokens[at]!));
+      return this.#rows(
+        contexts.slice(first),
+        hashes.slice(first),
+        lengths.slice(first),
+        paths.slice(first),
+        want,
+      );
     });
   }
 
@@ -254,15 +274,16 @@ class ToySequence implements TargetSequence {
     return [...newest, ...this.#tokens.slice(-this.#target.order).reverse()];
   }
 
-  /** `lengths`: of the text up to and with each row's token. */
+  /** `lengths`: of the text up to and with each row's token; `paths`: what of it lies behind the tree's root. */
   #rows(
     contexts: readonly TokenId[][],
     prefixes: readonly number[],
     lengths: readonly number[],
+    paths: readonly TokenId[][],
     want: Want,
   ): ToyPass {
     this.#pass?.spoil();
-    this.#pass = new ToyPass(this.#target, contexts, prefixes, lengths, want);
+    this.#pass = new ToyPass(this.#target, contexts, prefixes, lengths, paths, want);
     return this.#pass;
   }
 
@@ -314,12 +335,18 @@ class ToySequence implements TargetSequence {
   }
 }
 
+/** All tokens, best first. */
+function orderOf(logits: Float32Array): TokenId[] {
+  return Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b);
+}
+
 class ToyPass implements Pass {
   readonly size: number;
   readonly k: number;
   readonly tokens: Int32Array;
   readonly logProbs: Float32Array;
   readonly picks: Int32Array;
+  readonly penalised: Penalised | undefined;
   readonly #logits: Float32Array[] = [];
   readonly #prefixes: readonly number[];
   readonly #want: Want;
@@ -331,16 +358,22 @@ class ToyPass implements Pass {
     contexts: readonly TokenId[][],
     prefixes: readonly number[],
     lengths: readonly number[],
+    paths: readonly TokenId[][],
     want: Want,
   ) {
-    const { pick } = want;
-    if (pick && want.topK === 0)
+    const { pick, penalties } = want;
+    if ((pick || penalties) && want.topK === 0)
       throw new RangeError("who picks needs the best token; give a topK of at least 1");
     this.size = contexts.length;
     this.k = Math.min(want.topK, target.vocabSize);
     this.tokens = new Int32Array(this.size * this.k);
     this.logProbs = new Float32Array(this.size * this.k);
     this.picks = new Int32Array(pick ? this.size : 0);
+    if (penalties) {
+      const k = Math.min(penalties.listed, target.vocabSize);
+      const length = this.size * k;
+      this.penalised = { k, tokens: new Int32Array(length), logits: new Float32Array(length) };
+    }
     this.#prefixes = prefixes;
     this.#want = want;
     this.#layers = target.layers;
@@ -349,8 +382,15 @@ class ToyPass implements Pass {
       this.#logits.push(logits);
       if (this.k === 0 && !want.logits) continue;
       target.fillLogits(contexts[row]!, prefixes[row]!, logits);
-      const order = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b);
-      if (pick) this.picks[row] = pickToken(logits, order[0]!, pick, positionKey(pick.seed, lengths[row]!));
+      const order = orderOf(logits);
+      const changed = penalties ? logits.slice() : logits;
+      if (penalties) penalise(changed, penalties, paths[row]);
+      const best = penalties ? orderOf(changed) : order;
+      for (let i = 0; this.penalised && i < this.penalised.k; i++) {
+        this.penalised.tokens[row * this.penalised.k + i] = best[i]!;
+        this.penalised.logits[row * this.penalised.k + i] = changed[best[i]!]!;
+      }
+      if (pick) this.picks[row] = pickToken(changed, best[0]!, pick, positionKey(pick.seed, lengths[row]!));
       const max = logits[order[0]!]!;
       let sum = 0;
       for (const logit of logits) sum += Math.exp(logit - max);
@@ -380,6 +420,7 @@ class ToyPass implements Pass {
     this.tokens.fill(-1);
     this.logProbs.fill(Number.NaN);
     this.picks.fill(-1);
+    this.penalised?.tokens.fill(-1);
     for (const row of this.#logits) row.fill(Number.NaN);
   }
 
