@@ -9,13 +9,17 @@ typedef struct {
   EspStack *stack;
   EspPass pass;
   bool commit;
+  EspChain chain; /* goes on only with `chained` */
+  int32_t *chained;
+  double odds[ESP_CHAIN_ODDS];
   int32_t *ids; /* behind the trees: their tokens and parents, which a caller may change meanwhile */
   EspTree trees[];
 } PassJob;
 
 static void run_pass(Job *base) {
   PassJob *job = (PassJob *)base;
-  base->status = esp_forward(job->stack, &job->pass, &base->message);
+  base->status = job->chained ? esp_forward_chain(job->stack, &job->pass, &job->chain, job->chained, &base->message)
+                              : esp_forward(job->stack, &job->pass, &base->message);
   for (int32_t t = 0; job->commit && base->status == ESP_OK && t < job->pass.tree_count; t++) {
     int32_t path[ESP_MAX_NODES];
     for (int32_t i = 0; i < job->trees[t].size; i++) path[i] = i;
@@ -97,9 +101,31 @@ static bool read_trees(napi_env env, napi_value list, int32_t count, PassJob *jo
   return true;
 }
 
+/* Of {levels, worth, odds?, done}, if there is one. */
+static bool chain_property(napi_env env, napi_value request, PassJob *job) {
+  napi_value value;
+  bool given;
+  void *odds, *done;
+  EspChain *chain = &job->chain;
+  if (!property(env, request, "chain", &value, &given)) return false;
+  if (!given) return true;
+  if (!int_property(env, value, "levels", &chain->levels) || !number_property(env, value, "worth", &chain->worth) ||
+      !array_property(env, value, "odds", napi_float64_array, ESP_CHAIN_ODDS, true, &odds) ||
+      !array_property(env, value, "done", napi_int32_array, 1, false, &done)) {
+    return false;
+  }
+  if (chain->levels < 0 || chain->levels > ESP_MAX_NODES) {
+    fail(env, "internal: a chain of so many levels");
+    return false;
+  }
+  if (odds) chain->odds = memcpy(job->odds, odds, sizeof job->odds);
+  job->chained = done;
+  return true;
+}
+
 /*
  * The job of {stack, trees: [{cache, tokens, parents, size, first, pick?, penalties?}], from, to, input?, fuse?, lastOnly, topK, ids?, tokens?,
- * logProbs?, picks?, penalisedK?, penalisedTokens?, penalisedLogits?, logits?, taps?, hiddenOut?, more?, abort?, commit}; NULL with an exception pending.
+ * logProbs?, picks?, penalisedK?, penalisedTokens?, penalisedLogits?, logits?, taps?, hiddenOut?, more?, abort?, commit, chain?}; NULL with an exception pending.
  */
 static PassJob *read_pass(napi_env env, napi_value request) {
   napi_value value, list;
@@ -138,9 +164,10 @@ static PassJob *read_pass(napi_env env, napi_value request) {
             napi_get_value_bool(env, value, &pass->last_only) == napi_ok &&
             napi_get_named_property(env, request, "commit", &value) == napi_ok &&
             napi_get_value_bool(env, value, &job->commit) == napi_ok && property(env, request, "fuse", &value, &given) &&
-            (!given || napi_get_value_bool(env, value, &pass->fuse) == napi_ok);
+            (!given || napi_get_value_bool(env, value, &pass->fuse) == napi_ok) && chain_property(env, request, job);
   const size_t input_width = pass->fuse && spec->fuse ? (size_t)spec->fuse->cols : width;
-  const size_t outputs = pass->last_only ? count : (size_t)rows, listed = outputs * (size_t)pass->top_k;
+  const size_t outputs = pass->last_only ? count : (size_t)rows;
+  const size_t listed = (outputs + (size_t)job->chain.levels) * (size_t)pass->top_k;
   const size_t penalised = outputs * (size_t)pass->penalised_k;
   ok = ok && array_property(env, request, "input", napi_float32_array, (size_t)rows * input_width, true, &input) &&
        array_property(env, request, "tokens", napi_int32_array, listed, listed == 0, &tokens) &&

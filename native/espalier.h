@@ -279,6 +279,23 @@ typedef struct {
 /* Runs the pass on the threads of the pool that pay at present. Rows stay pending in their caches until commit or rollback. */
 EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message);
 
+/* ---- chain.c ---------------------------------------------------------------------------------------------------- */
+
+enum { ESP_CHAIN_ODDS = 16 };
+
+/* How far a chain goes on: `value` is the product of its tokens' chances, and the next level is expected to add `value` times the newest one's chance. */
+typedef struct {
+  int32_t levels; /* at most */
+  double worth; /* what the next level must add more than; at least 0 */
+  const double *odds; /* the chance of a token by its probability, in ESP_CHAIN_ODDS classes of equal width; NULL: that is its chance */
+} EspChain;
+
+/*
+ * A pass over one tree with last_only, and then one over the likeliest token of the row before, up to `levels` times. Lists have room for 1 + chain->levels
+ * rows; `levels`: how many follow the first. All rows stay pending, each new one the child of the one before.
+ */
+EspStatus esp_forward_chain(EspStack *stack, const EspPass *pass, const EspChain *chain, int32_t *levels, const char **message);
+
 /* ---- dispatch.c: instruction sets ------------------------------------------------------------------------------- */
 
 int esp_isa_count(void); /* those compiled in */

@@ -6,7 +6,7 @@ export type { DownloadOffer } from "./checkpoint/hub-model.ts";
 export { type Datastore, openDatastore } from "./datastore/datastore.ts";
 export type { Continuations, RetrievalLimits, RetrievalSource } from "./draft/continuations.ts";
 export type { Coupling } from "./draft/coupling.ts";
-export type { Candidates, Drafter, StepOutcome } from "./draft/drafter.ts";
+export type { Candidates, Drafter, Outlook, StepOutcome } from "./draft/drafter.ts";
 export { type LoadOptions, loadModel } from "./engine/load.ts";
 export { EspalierError, type EspalierErrorCode } from "./errors.ts";
 export { defaultMethod, methodNames } from "./methods/registry.ts";
@@ -28,7 +28,15 @@ export type { StepReport } from "./session/step-report.ts";
 export type { Budget, Structure } from "./structure/structure.ts";
 export type { PenaltyRule, TokenCounts } from "./target/penalties.ts";
 export type { PickRule } from "./target/pick.ts";
-export type { Pass, Penalised, PrefillOptions, Target, TargetSequence, Want } from "./target/target.ts";
+export type {
+  ChainAhead,
+  Pass,
+  Penalised,
+  PrefillOptions,
+  Target,
+  TargetSequence,
+  Want,
+} from "./target/target.ts";
 export type { ChatMessage } from "./text/chat-template.ts";
 export { DraftTree } from "./tree/draft-tree.ts";
 export type { NodeIndex, Position, TokenId } from "./types.ts";

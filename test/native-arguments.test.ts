@@ -95,6 +95,12 @@ beforeAll(async () => {
     abort: new Int32Array(1),
     commit: next(2) === 0,
   });
+  const chain = (): PassRequest => ({
+    ...pass(),
+    lastOnly: true,
+    ...{ logits: undefined, picks: undefined, ids: undefined, taps: undefined, hiddenOut: undefined },
+    chain: { levels: 2, worth: next(2) / 2, odds: new Float64Array(16).fill(0.9), done: new Int32Array(1) },
+  });
   const layout = await storeFile();
   right = {
     isas: () => [],
@@ -126,8 +132,8 @@ beforeAll(async () => {
     cacheCopy: () => [cache, binding.createCache(stack, 100, true), 0, 0],
     cacheFill: () => [cache, 2, next(200)],
     prepareCache: () => [{ cache: binding.createCache(stack, 100, true), length: 70 }],
-    forward: () => [pass()],
-    forwardNow: () => [pass()],
+    forward: () => [next(2) === 0 ? pass() : chain()],
+    forwardNow: () => [next(2) === 0 ? pass() : chain()],
     forwardBegin: () => [aside()],
     forwardEnd: () => [binding.forwardBegin(aside())],
     sortSuffixes: () => [

@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest";
 import { positionKey } from "../src/random.ts";
 import { type PenaltyRule, penalise } from "../src/target/penalties.ts";
 import { type PickRule, pickToken } from "../src/target/pick.ts";
-import type { Pass, Target, TargetSequence, Want } from "../src/target/target.ts";
+import { CHAIN_ODDS, type Pass, type Target, type TargetSequence, type Want } from "../src/target/target.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../src/types.ts";
 
@@ -175,6 +175,55 @@ export function describeTarget(name: string, makeTarget: () => Promise<Target>):
         committed.push(...path.map((node) => tree.tokens[node]!));
       }
       expect(sequence.length).toBe(committed.length);
+      await close();
+    });
+
+    it("goes on with a chain of its likeliest tokens as far as it is told, if it does", async () => {
+      const { target, sequence, next, text, truth, close } = await setUp();
+      const committed = text(9);
+      await sequence.prefill(committed);
+      for (let round = 0; round < 24 && sequence.forwardChain; round++) {
+        const random = randomTree(next, target.vocabSize, 1 + next(9));
+        const tree = new DraftTree(random.root, 40);
+        for (let node = 1; node < random.size; node++)
+          tree.push(random.parents[node]!, random.tokens[node]!, 1);
+        const first = round % 2 === 0 ? 0 : next(tree.size);
+        const start = new DraftTree(tree.root, tree.size);
+        for (let node = 1; node < first; node++) start.push(tree.parents[node]!, tree.tokens[node]!, 1);
+        if (first > 0) await sequence.forward(start, { topK: 0 });
+        const size = tree.size;
+        const odds = Float64Array.from({ length: CHAIN_ODDS }, () => (1 + next(9)) / 10);
+        const ahead = { levels: next(8), worth: next(8) / 20, ...(round % 3 > 0 && { odds }) };
+        const pass = await sequence.forwardChain(tree, 2, ahead, first);
+        expect(pass.size).toBe(1 + tree.size - size);
+        let value = 1;
+        for (let row = 0; row < pass.size; row++) {
+          const path = tree.path(size - 1 + row).map((at) => tree.tokens[at]!);
+          const expected = await truth([...committed, ...path]);
+          expect([...pass.tokens.subarray(2 * row, 2 * row + 2)]).toEqual(expected.tokens.slice(0, 2));
+          expect([...pass.logProbs.subarray(2 * row, 2 * row + 2)]).toEqual(expected.logProbs.slice(0, 2));
+          const prob = Math.exp(expected.logProbs[0]!);
+          const chance = ahead.odds?.[Math.min(CHAIN_ODDS - 1, Math.floor(CHAIN_ODDS * prob))] ?? prob;
+          value *= chance;
+          const goesOn = row < ahead.levels && value * chance > ahead.worth;
+          expect(row + 1 < pass.size).toBe(goesOn);
+          if (goesOn) expect(tree.tokens[size + row]).toBe(expected.tokens[0]);
+        }
+        if (round % 3 === 0) {
+          sequence.rollback();
+          continue;
+        }
+        const path = tree.path(tree.size - 1).slice(0, 4);
+        sequence.commit(path);
+        committed.push(...path.map((node) => tree.tokens[node]!));
+      }
+      if (sequence.forwardChain) {
+        const full = { levels: 128, worth: 0 };
+        await expect(sequence.forwardChain(new DraftTree(1, 200), 1, full)).rejects.toThrow();
+        const overflow = { levels: 127 - committed.length + 1, worth: 0 };
+        await expect(sequence.forwardChain(new DraftTree(1, 200), 1, overflow)).rejects.toThrow();
+        sequence.rollback();
+      }
       await close();
     });
 

@@ -4,6 +4,7 @@
  * probability says.
  */
 
+import { CHAIN_ODDS } from "../target/target.ts";
 import type { NodeIndex, Position } from "../types.ts";
 import { Calibration } from "./calibrate.ts";
 import { CandidateList } from "./candidate-list.ts";
@@ -12,7 +13,7 @@ import { type Candidates, pickedAt, type StepOutcome } from "./drafter.ts";
 
 export const NOTHING: Candidates = { tokens: [], probs: [] };
 /** Classes of probability: for first candidates and for all others, of greedy texts and of sampled ones. */
-const CLASSES = 16;
+const CLASSES = CHAIN_ODDS;
 const KINDS = 4;
 /** What tokens that a model did not list count for: each is about as likely as the last that it did, and their noise is hardly better. */
 const OTHERS = 0.6;
@@ -100,6 +101,11 @@ export class Answers {
       if (this.#odds) candidates.probs[rank] = this.#odds.probs[index]!;
     }
     answer.said = true;
+  }
+
+  /** The chance of a greedy text's first candidate by its probability, in {@link CHAIN_ODDS} classes; without odds, undefined. */
+  get chainOdds(): Float64Array | undefined {
+    return this.#odds?.probs.subarray(0, CHAIN_ODDS);
   }
 
   /** The candidates of the node at `place`, valid until the answers are forgotten; none where nothing was said. */

@@ -15,6 +15,13 @@ export interface Candidates {
   readonly probs: readonly number[];
 }
 
+/** How far the asker follows a chain of first candidates: so many levels at most, and while the next is expected to add more than `worth`. */
+export interface Outlook {
+  readonly levels: number;
+  /** In what the node that is asked about is worth; see ChainAhead in target/target.ts. */
+  readonly worth: number;
+}
+
 /** What one step did: the record that flows back to whoever learns. Valid until the next step starts. */
 export interface StepOutcome {
   readonly tree: DraftTree;
@@ -57,9 +64,15 @@ export interface Drafter extends Partial<AsyncDisposable> {
   couple?(coupling: Coupling | undefined): void;
   /**
    * At most `width` candidates for each of `nodes`; an empty list is a fine answer. They are valid until it is asked again or told of a step: tables
-   * write each answer over the one before.
+   * write each answer over the one before. `outlook`: the asker means to ask about the first candidate of its one node next, and so on; whoever answers
+   * several such questions in less time together may do so now.
    */
-  expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Candidates[] | Promise<Candidates[]>;
+  expand(
+    tree: DraftTree,
+    nodes: readonly NodeIndex[],
+    width: number,
+    outlook?: Outlook,
+  ): Candidates[] | Promise<Candidates[]>;
   /** Whether nobody is going to ask for a while, so that it may put off what only answers need, and forget. Default: it need not know. */
   rest?(resting: boolean): void;
   /** Learns from a verified step; the next one waits for a promise. */

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { outcomeOf } from "../../test/outcomes.ts";
+import type { Pass, TargetSequence } from "../target/target.ts";
 import { ToyTarget } from "../target/toy.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import type { TokenId } from "../types.ts";
@@ -39,6 +40,33 @@ async function grow(drafter: ModelDrafter, text: readonly TokenId[]): Promise<Dr
     level = next.slice(0, 2);
   }
   return tree;
+}
+
+/** A toy that drafts chains by itself, and the rows of each of its calls. */
+function aheadToy() {
+  const model = toy();
+  const passes: number[] = [];
+  const create = model.createSequence.bind(model);
+  model.createSequence = async (options) => {
+    const sequence: TargetSequence = await create(options);
+    sequence.forwardChain = async (tree, topK, { levels }, first = 0) => {
+      const rows = { tokens: [] as number[], logProbs: [] as number[] };
+      let pass: Pass;
+      for (let from = first, more = levels; ; more--) {
+        pass = await sequence.forward(tree, { topK }, from);
+        rows.tokens.push(...pass.tokens.slice(-topK));
+        rows.logProbs.push(...pass.logProbs.slice(-topK));
+        if (more === 0) break;
+        from = tree.push(tree.size - 1, rows.tokens.at(-topK)!, 1);
+      }
+      passes.push(rows.tokens.length / topK);
+      const { logits, hidden, picks } = pass;
+      const [tokens, logProbs] = [Int32Array.from(rows.tokens), Float32Array.from(rows.logProbs)];
+      return { size: tokens.length / topK, k: topK, tokens, logProbs, logits, hidden, picks };
+    };
+    return sequence;
+  };
+  return { model, passes };
 }
 
 describe("ModelDrafter", () => {
@@ -97,6 +125,40 @@ describe("ModelDrafter", () => {
     expect(drafter.passes).toBe(3);
     expect(await drafter.expand(tree, [0], WIDTH)).toEqual([await truth([1, 2, 3])]);
     expect(drafter.passes).toBe(3);
+  });
+
+  it("reads a chain ahead as far as the asker means to go, and says what it says without", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.nat(47), { minLength: 1, maxLength: 20 }),
+        fc.array(fc.tuple(fc.nat(), fc.nat(47), fc.boolean()), { maxLength: 5 }),
+        fc.nat(6),
+        async (prompt, steps, levels) => {
+          const { model, passes } = aheadToy();
+          const drafter = new ModelDrafter(model);
+          const text = [...prompt];
+          await drafter.begin(text);
+          for (const [leaf, bonus, follows] of steps) {
+            const tree = new DraftTree(text.at(-1)!, 16);
+            passes.length = 0;
+            for (let node = 0; node < 4; node++) {
+              const outlook = { levels: Math.min(levels, 3 - node), worth: 0 };
+              const [answer] = await drafter.expand(tree, [node], 2, outlook);
+              const path = tree.path(node).map((at) => tree.tokens[at]!);
+              const expected = await truth([...text.slice(0, -1), ...path]);
+              expect([...answer!.tokens]).toEqual(expected.tokens.slice(0, 2));
+              // Who does not go where it said it would gets answers all the same.
+              tree.push(node, answer!.tokens[follows ? 0 : node % 2]!, 0.5);
+            }
+            if (follows) expect(passes.length).toBe(Math.ceil(4 / (1 + levels)));
+            const path = tree.path(leaf % tree.size);
+            drafter.observe(outcomeOf(tree, path, bonus, text.length - 1));
+            text.push(...path.slice(1).map((node) => tree.tokens[node]!), bonus);
+          }
+        },
+      ),
+      { numRuns: 60 },
+    );
   });
 
   it("goes on from what a new text shares with the one before", async () => {

@@ -6,13 +6,13 @@
  * about are read on top of that, each once, all of one call in one pass.
  */
 
-import type { Target, TargetSequence } from "../target/target.ts";
+import type { ChainAhead, Target, TargetSequence } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import { Answers, NOTHING } from "./answers.ts";
 import type { Calibration } from "./calibrate.ts";
 import type { Coupling } from "./coupling.ts";
-import { type Candidates, type Drafter, pickedAt, type StepOutcome } from "./drafter.ts";
+import { type Candidates, type Drafter, type Outlook, pickedAt, type StepOutcome } from "./drafter.ts";
 import { PendingDraft } from "./pending.ts";
 
 /** New tokens of the text beyond this are read in passes of their own, so that nodes find room in the step's. */
@@ -63,22 +63,17 @@ export class ModelDrafter implements Drafter {
     this.#resting = resting;
   }
 
-  async expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Promise<Candidates[]> {
+  expand(
+    tree: DraftTree,
+    nodes: readonly NodeIndex[],
+    width: number,
+    outlook?: Outlook,
+  ): Candidates[] | Promise<Candidates[]> {
     const pending = this.#pending;
     const first = pending.begun ? pending.tree.size : 0;
-    if (first === 0 && !(await this.#start())) return nodes.map(() => NOTHING);
-    for (const node of nodes) pending.put(tree, node);
-    if (pending.tree.size > first) {
-      const topK = this.#answers.topK(width, this.#model.vocabSize);
-      const pass = await this.#sequence!.forward(pending.tree, { topK }, first);
-      this.#passes++;
-      for (const node of nodes) {
-        const place = pending.at(node)!;
-        if (place >= first)
-          this.#answers.note(place, pass, place - first, { depth: tree.depths[node]!, width });
-      }
-    }
-    return nodes.map((node) => this.#answers.at(pending.at(node)));
+    if (first > 0) for (const node of nodes) pending.put(tree, node);
+    if (first > 0 && pending.tree.size === first) return this.#said(nodes);
+    return this.#ask(tree, nodes, width, first, outlook);
   }
 
   observe(outcome: StepOutcome): void {
@@ -92,6 +87,60 @@ export class ModelDrafter implements Drafter {
       pending.end();
     }
     for (let i = 0; i < path.length; i++) this.#text.push(pickedAt(outcome, i));
+  }
+
+  #said(nodes: readonly NodeIndex[]): Candidates[] {
+    return nodes.map((node) => this.#answers.at(this.#pending.at(node)));
+  }
+
+  /** Reads the nodes that were put from place `first` on; with the step's first, what is new in the text. */
+  async #ask(
+    tree: DraftTree,
+    nodes: readonly NodeIndex[],
+    width: number,
+    first: NodeIndex,
+    outlook: Outlook | undefined,
+  ): Promise<Candidates[]> {
+    const pending = this.#pending;
+    if (first === 0) {
+      if (!(await this.#start())) return nodes.map(() => NOTHING);
+      for (const node of nodes) pending.put(tree, node);
+    }
+    const sequence = this.#sequence!;
+    const topK = this.#answers.topK(width, this.#model.vocabSize);
+    const newest = pending.tree.size - 1;
+    if (
+      sequence.forwardChain &&
+      !sequence.crowded &&
+      nodes.length === 1 &&
+      pending.at(nodes[0]!) === newest
+    ) {
+      const pass = await sequence.forwardChain(pending.tree, topK, this.#ahead(newest, outlook), first);
+      this.#passes += pass.size;
+      pending.ahead = pass.size > 1;
+      const depth = tree.depths[nodes[0]!]!;
+      for (let i = 0; i < pass.size; i++)
+        this.#answers.note(newest + i, pass, i, { depth: depth + i, width });
+    } else if (newest >= first) {
+      const pass = await sequence.forward(pending.tree, { topK }, first);
+      this.#passes++;
+      for (const node of nodes) {
+        const place = pending.at(node)!;
+        if (place >= first)
+          this.#answers.note(place, pass, place - first, { depth: tree.depths[node]!, width });
+      }
+    }
+    return this.#said(nodes);
+  }
+
+  /** Of a sampled text, whose noise decides which candidate comes first, one question is answered at a time. */
+  #ahead(place: NodeIndex, outlook: Outlook | undefined): ChainAhead {
+    if (!outlook || this.#answers.coupling) return { levels: 0, worth: 0 };
+    return {
+      levels: Math.max(0, Math.min(outlook.levels, this.#pending.roomBelow(place))),
+      worth: outlook.worth,
+      odds: this.#answers.chainOdds,
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

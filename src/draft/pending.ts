@@ -12,6 +12,8 @@ export class PendingDraft {
   readonly tree: DraftTree;
   /** By node of the tree that grows, where it is in {@link tree}. */
   readonly #places: (NodeIndex | undefined)[] = [];
+  /** Whether nodes of {@link tree} have run that nobody had asked about; false at the start of a step. */
+  ahead = false;
   #begun = false;
   #depth = 0;
 
@@ -29,6 +31,11 @@ export class PendingDraft {
     return this.#places[0]!;
   }
 
+  /** Levels below `place` that find room. */
+  roomBelow(place: NodeIndex): number {
+    return Math.min(this.#depth - this.depth(place), this.tree.capacity - this.tree.size);
+  }
+
   /** How far below the root a place is. */
   depth(place: NodeIndex): number {
     return this.tree.depths[place]! - this.tree.depths[this.root]!;
@@ -41,6 +48,7 @@ export class PendingDraft {
     for (let at = first + 1; at < text.length; at++) tree.push(tree.size - 1, text[at]!, 1);
     this.#places[0] = tree.size - 1;
     this.#begun = true;
+    this.ahead = false;
     this.#depth = depth;
   }
 
@@ -59,6 +67,13 @@ export class PendingDraft {
     const known = this.#places[node];
     if (known !== undefined) return known;
     const parent = this.put(tree, tree.parents[node]!);
+    if (this.ahead && parent >= 0) {
+      const there = this.tree.child(parent, tree.tokens[node]!);
+      if (there >= 0) {
+        this.#places[node] = there;
+        return there;
+      }
+    }
     const full = parent < 0 || tree.depths[node]! > this.#depth || this.tree.size === this.tree.capacity;
     const place = full ? -1 : this.tree.push(parent, tree.tokens[node]!, 1);
     this.#places[node] = place;

@@ -140,6 +140,18 @@ export interface PassRequest {
   readonly abort?: Int32Array | undefined;
   /** Every tree is a chain, and all of it is committed when the pass is done. */
   readonly commit: boolean;
+  /**
+   * Behind one tree, with `lastOnly`: up to `levels` more passes, each over the likeliest token of the row before, whose lists follow; see EspChain in
+   * native/espalier.h. `odds`: 16 classes; `done` gets how many there were.
+   */
+  readonly chain?:
+    | {
+        readonly levels: number;
+        readonly worth: number;
+        readonly odds?: Float64Array | undefined;
+        readonly done: Int32Array;
+      }
+    | undefined;
 }
 
 export interface PassFailure extends Error {

@@ -1,7 +1,7 @@
 /** @file One text in the native engine's cache. */
 
 import { EspalierError } from "../errors.ts";
-import type { Pass, PrefillOptions, TargetSequence, Want } from "../target/target.ts";
+import type { ChainAhead, Pass, PrefillOptions, TargetSequence, Want } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import { type Cache, commitStatus, type PassFailure, type PassTree } from "./binding.ts";
@@ -89,6 +89,29 @@ export class NativeSequence implements TargetSequence {
     const { pick, penalties } = want;
     const [pass] = await this.#target.forwardAll([{ sequence: this, tree, first, pick, penalties }], want);
     return pass!;
+  }
+
+  async forwardChain(tree: DraftTree, topK: number, ahead: ChainAhead, first = 0): Promise<Pass> {
+    const target = this.#target;
+    const { levels: most } = ahead;
+    this.checkTree(tree, first);
+    if (!(most >= 0 && tree.size + most <= Math.min(tree.capacity, target.maxNodes)))
+      throw new RangeError(`levels is ${most}; give what a tree of ${tree.size} nodes has room for`);
+    this.checkRoom(tree.depths[tree.size - 1]! + 1 + most);
+    this.#part = undefined;
+    this.hold(undefined);
+    const rows = new Rows(target, 1 + most, { topK }, target.spare);
+    this.hold(rows);
+    const done = new Int32Array(1);
+    await target.run({
+      rows,
+      length: this.#length,
+      trees: [{ cache: this.cache, ...treeOf(tree), first }],
+      chain: { levels: most, worth: ahead.worth, odds: ahead.odds, done },
+    });
+    const [levels] = done;
+    for (let i = 0; i < levels!; i++) tree.push(tree.size - 1, rows.tokens[i * topK]!, 1);
+    return new NativePass(rows, 0, 1 + levels!);
   }
 
   async forwardFirst(tree: DraftTree, layers: number, first = 0): Promise<Float32Array> {

@@ -48,6 +48,8 @@ interface Work extends Pick<PassRequest, "trees" | "input" | "abort"> {
   readonly from?: number;
   readonly to?: number;
   readonly commit?: boolean;
+  /** Of one tree, whose newest node alone has a row. */
+  readonly chain?: PassRequest["chain"];
 }
 
 export class NativeTarget implements Target {
@@ -204,7 +206,7 @@ export class NativeTarget implements Target {
 
   /** Queues a pass. */
   run(work: Work): Promise<void> {
-    const { rows, length, from = 0, to = this.layers, commit = false } = work;
+    const { rows, length, from = 0, to = this.layers, commit = false, chain } = work;
     // Every field by itself: an object that is spread and then added to takes 4 KB.
     const pass: PassRequest = {
       stack: this.#stack,
@@ -212,7 +214,7 @@ export class NativeTarget implements Target {
       from,
       to,
       input: work.input,
-      lastOnly: false,
+      lastOnly: chain !== undefined,
       topK: rows.k,
       tokens: rows.tokens,
       logProbs: rows.logProbs,
@@ -225,8 +227,10 @@ export class NativeTarget implements Target {
       hiddenOut: rows.hidden,
       abort: work.abort,
       commit,
+      chain,
     };
-    const bytes = (to - from) * (this.#layerBytes + length * this.layerTokenBytes);
+    const passes = 1 + (chain?.levels ?? 0);
+    const bytes = passes * (to - from) * (this.#layerBytes + length * this.layerTokenBytes);
     const inline = !commit && rows.count <= INLINE_NODES && bytes <= INLINE_BYTES;
     const start = (): Promise<void> | undefined => {
       if (this.#disposed) throw new Error("this model was freed");

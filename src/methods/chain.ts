@@ -15,7 +15,7 @@ export function chain(options: MethodOptions, length = LENGTH): Method {
   return {
     name: "chain",
     learnt: drafter.learnt,
-    compose: () => ({ structure: structure(fixed(length)), drafters: [drafter.make()] }),
+    compose: () => ({ structure: structure(fixed(length), options.questions), drafters: [drafter.make()] }),
   };
 }
 
@@ -25,6 +25,9 @@ export function ddd(options: MethodOptions, threshold = THRESHOLD): Method {
   return {
     name: "ddd",
     learnt: drafter.learnt,
-    compose: () => ({ structure: structure(unlikely(-threshold)), drafters: [drafter.make()] }),
+    compose: () => ({
+      structure: structure(unlikely(-threshold), options.questions),
+      drafters: [drafter.make()],
+    }),
   };
 }

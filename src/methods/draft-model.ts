@@ -14,14 +14,14 @@ import type { Method, MethodOptions } from "./method.ts";
 /** With the root, 8 rows: products take rows in fours. */
 const LEVELS = 7;
 
-export function draftModel({ draftModel: model }: MethodOptions): Method {
+export function draftModel({ draftModel: model, questions }: MethodOptions): Method {
   if (model === undefined) throw new Error("internal: draft-model was made without a draft model");
   const odds = modelOdds();
   return {
     name: "draft-model",
     learnt: { "model.odds-by-sampling": odds },
     compose: () => ({
-      structure: chain(any(fixed(LEVELS), delta())),
+      structure: chain(any(fixed(LEVELS), delta()), questions),
       drafters: [new ModelDrafter(model, odds)],
     }),
   };

@@ -8,6 +8,7 @@ import { ExitDrafter } from "../draft/exit.ts";
 import type { Learnt } from "../draft/learnt.ts";
 import { chain } from "../structure/chain.ts";
 import { OptTree } from "../structure/opt-tree.ts";
+import { QuestionTimes } from "../structure/question-times.ts";
 import { ddd } from "../structure/stop/ddd.ts";
 import { delta } from "../structure/stop/delta.ts";
 import { fixed } from "../structure/stop/fixed.ts";
@@ -40,9 +41,10 @@ export function eesd(options: MethodOptions, length?: number, word = "calibratio
 
 /** Makes the structure of a text, and what all of them learn. */
 function structureOf(argument: number | string): { make: () => Structure; learnt?: Learnt } {
-  if (typeof argument === "number") return { make: () => chain(fixed(argument)) };
-  if (argument === "ddd") return { make: () => chain(bounded(ddd(-THRESHOLD))) };
+  const times = new QuestionTimes();
+  if (typeof argument === "number") return { make: () => chain(fixed(argument), times) };
+  if (argument === "ddd") return { make: () => chain(bounded(ddd(-THRESHOLD)), times) };
   if (argument === "tree") return { make: () => new OptTree(bounded(delta()), TREE) };
   const rule = learningRules[argument as keyof typeof learningRules]("exit");
-  return { make: () => chain(bounded(rule.make())), learnt: rule.learnt };
+  return { make: () => chain(bounded(rule.make()), times), learnt: rule.learnt };
 }

@@ -51,7 +51,10 @@ export function learningChain(name: keyof typeof learningRules): (options: Metho
     return {
       name,
       learnt: { ...drafter.learnt, ...rule.learnt },
-      compose: () => ({ structure: chain(bounded(rule.make())), drafters: [drafter.make()] }),
+      compose: () => ({
+        structure: chain(bounded(rule.make()), options.questions),
+        drafters: [drafter.make()],
+      }),
     };
   };
 }

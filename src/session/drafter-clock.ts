@@ -4,7 +4,7 @@
  */
 
 import type { Coupling } from "../draft/coupling.ts";
-import type { Candidates, Drafter, StepOutcome } from "../draft/drafter.ts";
+import type { Candidates, Drafter, Outlook, StepOutcome } from "../draft/drafter.ts";
 import type { Pass } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../types.ts";
@@ -103,8 +103,13 @@ class TimedDrafter implements Required<Omit<Drafter, typeof Symbol.asyncDispose>
     this.#drafter.rest?.(resting);
   }
 
-  expand(tree: DraftTree, nodes: readonly NodeIndex[], width: number): Candidates[] | Promise<Candidates[]> {
-    return this.#clock.time(() => this.#drafter.expand(tree, nodes, width));
+  expand(
+    tree: DraftTree,
+    nodes: readonly NodeIndex[],
+    width: number,
+    outlook?: Outlook,
+  ): Candidates[] | Promise<Candidates[]> {
+    return this.#clock.time(() => this.#drafter.expand(tree, nodes, width, outlook));
   }
 
   observe(outcome: StepOutcome): void | Promise<void> {

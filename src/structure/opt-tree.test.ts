@@ -8,14 +8,16 @@ import {
   tableDrafter,
   valuesOf,
 } from "../../test/table-drafter.ts";
-import type { Drafter } from "../draft/drafter.ts";
+import type { Drafter, Outlook } from "../draft/drafter.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import { chain } from "./chain.ts";
 import { eagle2 } from "./eagle-2.ts";
 import { OptTree } from "./opt-tree.ts";
+import { QuestionTimes } from "./question-times.ts";
+import { ddd } from "./stop/ddd.ts";
 import { delta } from "./stop/delta.ts";
 import { fixed } from "./stop/fixed.ts";
-import type { Progress, StopRule } from "./stop/stop-rule.ts";
+import { any, type Progress, type StopRule } from "./stop/stop-rule.ts";
 
 const never: StopRule = { continue: () => true };
 const VOCAB = 4;
@@ -215,6 +217,51 @@ describe("eagle2", () => {
 });
 
 describe("chain", () => {
+  it("is the tree of one candidate below one node of a level", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(),
+        fc.integer({ min: 1, max: 9 }),
+        fc.nat(9),
+        fc.double({ min: 0.001, max: 1.2, noNaN: true }),
+        fc.boolean(),
+        async (seed, nodes, depth, node, later) => {
+          for (const rule of [fixed(4), delta(0.2)]) {
+            const drafter = pathDrafter(seed, 16, 2, later);
+            const trees = [chain(rule), new OptTree(rule, { width: 1, branches: 1 })].map(
+              async (structure) => {
+                const tree = new DraftTree(3, nodes);
+                await structure.grow(tree, [drafter], { nodes, depth, prices: { ms: 0, node } });
+                return pathsOf(tree);
+              },
+            );
+            expect(await trees[0]).toEqual(await trees[1]);
+          }
+        },
+      ),
+    );
+  });
+
+  it("tells of the questions that its rule foresees, and takes the answers one by one", async () => {
+    const outlooks: (Outlook | undefined)[] = [];
+    const drafter = tableDrafter(() => ({ tokens: [7], probs: [0.5] }));
+    const { expand } = drafter;
+    drafter.expand = (tree, nodes, width, outlook) => {
+      outlooks.push(outlook);
+      return expand(tree, nodes, width);
+    };
+    const times = new QuestionTimes({ first: 2, next: 1 });
+    const prices = { ms: 0.03, node: 0.01 };
+    const budget = { nodes: 20, depth: 5, prices };
+    await chain(any(fixed(7), delta()), times).grow(new DraftTree(3, 20), [drafter], budget);
+    const price = 0.04;
+    // The level behind the fifth node would be the fifth, which is as deep as it may be; that behind the fourth is expected to add 1/32.
+    expect(outlooks).toEqual([0, 1, 2, 3].map((level) => ({ levels: 4 - level, worth: price * 2 ** level })));
+    outlooks.length = 0;
+    await chain(ddd(-9)).grow(new DraftTree(3, 3), [drafter], { ...budget, nodes: 3 });
+    expect(outlooks).toEqual([undefined, undefined]);
+  });
+
   it("takes the best candidate again and again, as far as rule, nodes and depth allow", async () => {
     await fc.assert(
       fc.asyncProperty(

@@ -19,7 +19,7 @@ const MOST_TREES = 64;
 const CHUNK_PASSES = 2;
 /** A pass waits for who is usually there at once, for this part of its time. */
 const PATIENCE = 0.25;
-/** Passes after which chunks do not mind who is away. */
+/** Passes after which nobody minds who is away: neither chunks of prompts nor passes. */
 const GONE = 4;
 /** What the latest time counts in a running mean. */
 const NEWEST = 1 / 8;
@@ -84,7 +84,16 @@ export class Rounds {
 
   /** Others than `member` want the target too. */
   crowded(member: Member): boolean {
-    return this.#members.size > (this.#members.has(member) ? 1 : 0) || this.#prompts.length > 0;
+    return this.#prompts.length > 0 || this.#hasOthers(member);
+  }
+
+  /** Whether there are others, but for those whose readers have left them standing for a while. */
+  #hasOthers(member: Member): boolean {
+    if (this.#members.size === (this.#members.has(member) ? 1 : 0)) return false;
+    const since = performance.now() - GONE * this.#passMs;
+    for (const other of this.#members)
+      if (other !== member && (other.state !== "away" || other.since > since)) return true;
+    return false;
   }
 
   /** `member` is not decoded any more, or not for now. */
@@ -96,7 +105,7 @@ export class Rounds {
 
   async forward(member: Member, tree: DraftTree, want: Want, first: NodeIndex): Promise<Pass> {
     if (member.state !== "drafting") this.announce(member);
-    if (this.#members.size === 1 && !this.#running) return this.#alone(member, tree, want, first);
+    if (!this.#running && !this.#hasOthers(member)) return this.#alone(member, tree, want, first);
     member.state = "waiting";
     return new Promise((resolve, reject) => {
       this.#waiting.push({ member, tree, want, first, resolve, reject });

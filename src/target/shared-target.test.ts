@@ -76,6 +76,28 @@ describe("SharedTarget", () => {
     expect(only!.company).toEqual(ALONE);
   });
 
+  it("runs a text without a detour beside one whose reader has left it standing", async () => {
+    const { target, log } = watched();
+    const [one, other] = await sequences(target, 2);
+    await decode(one!, 5, 20);
+    other!.announce();
+    await other!.forward(new DraftTree(1, 1), { topK: 1 });
+    expect(one!.crowded).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(one!.crowded).toBe(false);
+    log.length = 0;
+    let turns = 0;
+    const count = () => {
+      turns++;
+      immediate = setImmediate(count);
+    };
+    let immediate = setImmediate(count);
+    await decode(one!, 5, 20);
+    clearImmediate(immediate);
+    expect(turns).toBe(0);
+    expect(log).toEqual(Array(19).fill("1"));
+  });
+
   it("runs texts together, each with the tokens it has alone", async () => {
     const alone: TokenId[][] = [];
     for (const first of [1, 2, 3, 4]) {

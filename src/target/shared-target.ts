@@ -4,7 +4,7 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import { ALONE, type Company, type PassPart } from "./company.ts";
 import { type Member, Rounds } from "./rounds.ts";
-import type { Pass, PrefillOptions, Target, TargetSequence, Want } from "./target.ts";
+import type { ChainAhead, Pass, PrefillOptions, Target, TargetSequence, Want } from "./target.ts";
 
 export class SharedTarget implements Target {
   readonly #target: Target;
@@ -48,6 +48,7 @@ export class SharedSequence implements TargetSequence {
   readonly #member: Member;
   /** Some of its nodes have run through the first layers alone. */
   #apart = false;
+  readonly forwardChain?: NonNullable<TargetSequence["forwardChain"]>;
   readonly copyFrom?: (other: SharedSequence, length: number) => Promise<void>;
 
   constructor(sequence: TargetSequence, rounds: Rounds, vocabSize: number) {
@@ -55,6 +56,8 @@ export class SharedSequence implements TargetSequence {
     this.#rounds = rounds;
     this.#vocabSize = vocabSize;
     this.#member = { sequence, state: "idle", since: 0, late: false, company: ALONE };
+    if (sequence.forwardChain)
+      this.forwardChain = (tree, topK, ahead, first) => this.#chain(tree, topK, ahead, first);
     if (sequence.copyFrom) this.copyFrom = (other, length) => sequence.copyFrom!(other.#sequence, length);
   }
 
@@ -92,6 +95,16 @@ export class SharedSequence implements TargetSequence {
     this.#rounds.apart(this.#member);
     this.#apart = true;
     return this.#sequence.forwardFirst(tree, layers, first);
+  }
+
+  /** In a pass of its own. */
+  async #chain(tree: DraftTree, topK: number, ahead: ChainAhead, first: NodeIndex = 0): Promise<Pass> {
+    this.#rounds.apart(this.#member);
+    try {
+      return await this.#sequence.forwardChain!(tree, topK, ahead, first);
+    } finally {
+      this.#rounds.release(this.#member);
+    }
   }
 
   async forward(tree: DraftTree, want: Want, first: NodeIndex = 0): Promise<Pass> {

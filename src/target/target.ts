@@ -34,6 +34,21 @@ export interface Penalised {
   readonly logits: Float32Array;
 }
 
+/** How far a chain goes on by itself behind the newest node of a tree: its likeliest token is the next node, and so on. */
+export interface ChainAhead {
+  /** Nodes at most, >= 0. */
+  readonly levels: number;
+  /**
+   * With p the chance of a row's likeliest token and v the product of these so far, that token becomes a node only while v * p is more than this: what the
+   * level behind it is expected to add.
+   */
+  readonly worth: number;
+  /** The chance of a likeliest token by its probability, in {@link CHAIN_ODDS} classes of equal width; without, that is its chance. */
+  readonly odds?: Float64Array | undefined;
+}
+
+export const CHAIN_ODDS = 16;
+
 /** One row per node that was passed, in their order. Its arrays are valid until the sequence's next pass. */
 export interface Pass {
   /** Number of rows. */
@@ -86,6 +101,12 @@ export interface TargetSequence extends AsyncDisposable {
    * or when nodes before `first` are not pending.
    */
   forward(tree: DraftTree, want: Want, first?: NodeIndex): Promise<Pass>;
+  /**
+   * The same in the time of fewer calls: runs the new nodes of `tree`, and then goes on with a chain behind its newest, whose nodes are added to `tree` and stay
+   * pending as well. Row 0 is what was the newest node, row i the chain's i-th; each lists `topK` tokens, at least 1. For targets whose passes
+   * are short.
+   */
+  forwardChain?(tree: DraftTree, topK: number, ahead: ChainAhead, first?: NodeIndex): Promise<Pass>;
   /**
    * Runs the nodes of `tree` from `first` on through the first `layers` layers alone, 1 <= layers < Target.layers, and gives their hidden
    * states, hiddenSize values each. They stay pending: the next {@link forward} runs the other layers alone for those nodes of its tree,

@@ -10,6 +10,10 @@ import type { StopRule } from "./stop-rule.ts";
  * measured and of the gain of the level before: the next level then gains more than it costs, if gains go on falling as they did.
  */
 export function delta(delta?: number): StopRule {
-  if (delta === undefined) return { continue: ({ levels, next, price }) => levels === 0 || next > price };
+  if (delta === undefined)
+    return {
+      continue: ({ levels, next, price }) => levels === 0 || next > price,
+      reach: (price) => ({ levels: Number.POSITIVE_INFINITY, worth: price }),
+    };
   return { continue: ({ levels, gain }) => levels === 0 || gain > delta };
 }

@@ -4,5 +4,6 @@ import type { StopRule } from "./stop-rule.ts";
 
 /** Stops after `levels` levels. */
 export function fixed(levels: number): StopRule {
-  return { continue: (progress) => progress.levels < levels };
+  const reach = { levels, worth: 0 };
+  return { continue: (progress) => progress.levels < levels, reach: () => reach };
 }

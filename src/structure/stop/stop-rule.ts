@@ -1,6 +1,6 @@
 /** @file The stop rule's contract: it says before every level whether drafting goes on. Rules combine. */
 
-import type { StepOutcome } from "../../draft/drafter.ts";
+import type { Outlook, StepOutcome } from "../../draft/drafter.ts";
 import type { TokenId } from "../../types.ts";
 
 /** How far the draft of a step has come. */
@@ -26,13 +26,30 @@ export interface StopRule {
   begin?(tokens: readonly TokenId[]): void;
   /** Whether another level is to be asked for. */
   continue(progress: Progress): boolean;
+  /**
+   * How far it is going to let a chain grow where a question and a node cost `price`, `levels` below the root; undefined where it cannot say so before. Default:
+   * it cannot.
+   */
+  reach?(price: number): Outlook | undefined;
   /** Learns from a verified step. */
   observe?(outcome: StepOutcome): void;
 }
 
 /** Stops as soon as one of the rules does. */
 export function any(...rules: readonly StopRule[]): StopRule {
-  return combined(rules, (progress) => rules.every((rule) => rule.continue(progress)));
+  return {
+    ...combined(rules, (progress) => rules.every((rule) => rule.continue(progress))),
+    reach(price) {
+      let [levels, worth] = [Number.POSITIVE_INFINITY, 0];
+      for (const rule of rules) {
+        const reach = rule.reach?.(price);
+        if (!reach) return undefined;
+        levels = Math.min(levels, reach.levels);
+        worth = Math.max(worth, reach.worth);
+      }
+      return { levels, worth };
+    },
+  };
 }
 
 /** Stops when all of the rules do: with AdaEAGLE's two, the longer of their drafts (arXiv:2412.18910, section 4.2). */
