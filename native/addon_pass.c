@@ -124,7 +124,7 @@ static bool chain_property(napi_env env, napi_value request, PassJob *job) {
 }
 
 /*
- * The job of {stack, trees: [{cache, tokens, parents, size, first, pick?, penalties?}], from, to, input?, fuse?, lastOnly, topK, ids?, tokens?,
+ * The job of {stack, trees: [{cache, tokens, parents, size, first, pick?, penalties?}], from, to, input?, fuse?, alone?, lastOnly, topK, ids?, tokens?,
  * logProbs?, picks?, penalisedK?, penalisedTokens?, penalisedLogits?, logits?, taps?, hiddenOut?, more?, abort?, commit, chain?}; NULL with an exception pending.
  */
 static PassJob *read_pass(napi_env env, napi_value request) {
@@ -164,7 +164,8 @@ static PassJob *read_pass(napi_env env, napi_value request) {
             napi_get_value_bool(env, value, &pass->last_only) == napi_ok &&
             napi_get_named_property(env, request, "commit", &value) == napi_ok &&
             napi_get_value_bool(env, value, &job->commit) == napi_ok && property(env, request, "fuse", &value, &given) &&
-            (!given || napi_get_value_bool(env, value, &pass->fuse) == napi_ok) && chain_property(env, request, job);
+            (!given || napi_get_value_bool(env, value, &pass->fuse) == napi_ok) && property(env, request, "alone", &value, &given) &&
+            (!given || napi_get_value_bool(env, value, &pass->alone) == napi_ok) && chain_property(env, request, job);
   const size_t input_width = pass->fuse && spec->fuse ? (size_t)spec->fuse->cols : width;
   const size_t outputs = pass->last_only ? count : (size_t)rows;
   const size_t listed = (outputs + (size_t)job->chain.levels) * (size_t)pass->top_k;

@@ -38,6 +38,8 @@ bool esp_pool_begin(EspPool *pool, void (*body)(void *context, int thread), void
 void esp_pool_end(EspPool *pool);
 /* Runs body(context, thread) on `threads` threads, the calling one included, and returns when all are done. */
 void esp_pool_run(EspPool *pool, int threads, void (*body)(void *context, int thread), void *context);
+/* Runs body(context, 0) on the calling thread, whatever threads of pools do. */
+void esp_run_alone(void (*body)(void *context, int thread), void *context);
 /* To be called by every thread of a running body: returns when all have arrived. */
 void esp_barrier(EspPool *pool);
 
@@ -256,7 +258,7 @@ typedef struct {
   int32_t from, to; /* layers [from, to) */
   const float *input; /* rows x hidden: hidden states, or features with join; NULL: embed the tokens */
   bool fuse; /* input is rows x parts * hidden, to be fused */
-  bool alone; /* on the calling thread, which is one of the pool's that esp_pool_begin has begun */
+  bool alone; /* on the calling thread, without the pool */
   bool last_only; /* the head for the last row of each tree alone (one output row per tree) */
   const int32_t *more; /* rows of `others` that the head has in this pass: tokens from vocab on, in this order */
   int32_t more_count; /* up to ESP_MAX_MORE */

@@ -153,7 +153,7 @@ EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message
     for (int32_t t = 0; t < pass->tree_count; t++) esp_cache_rollback(pass->trees[t].cache);
     return ESP_NO_MEMORY;
   }
-  if (pass->alone) layers(&run, 0);
+  if (pass->alone) esp_run_alone(layers, &run);
   else esp_pool_run(stack->pool, run.threads, layers, &run);
   if (!atomic_load(&run.stop)) return ESP_OK;
   for (int32_t t = 0; t < pass->tree_count; t++) esp_cache_rollback(pass->trees[t].cache);

@@ -138,10 +138,14 @@ static void take_part(EspPool *pool, int index, int threads) {
   esp_barrier(pool);
 }
 
+void esp_run_alone(void (*body)(void *, int), void *context) {
+  here.threads = 1;
+  body(context, 0);
+}
+
 /* All of a run that is this thread's alone. */
 static void do_aside(EspPool *pool) {
-  here.threads = 1;
-  pool->body(pool->context, 0);
+  esp_run_alone(pool->body, pool->context);
   atomic_store_explicit(&pool->aside, false, memory_order_release);
 }
 

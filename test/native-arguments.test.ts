@@ -96,7 +96,7 @@ beforeAll(async () => {
     commit: next(2) === 0,
   });
   const chain = (): PassRequest => ({
-    ...pass(),
+    ...pass(false),
     lastOnly: true,
     ...{ logits: undefined, picks: undefined, ids: undefined, taps: undefined, hiddenOut: undefined },
     chain: { levels: 2, worth: next(2) / 2, odds: new Float64Array(16).fill(0.9), done: new Int32Array(1) },

@@ -194,7 +194,8 @@ export function describeTarget(name: string, makeTarget: () => Promise<Target>):
         const size = tree.size;
         const odds = Float64Array.from({ length: CHAIN_ODDS }, () => (1 + next(9)) / 10);
         const ahead = { levels: next(8), worth: next(8) / 20, ...(round % 3 > 0 && { odds }) };
-        const pass = await sequence.forwardChain(tree, 2, ahead, first);
+        const aside = round % 4 === 1 ? sequence.beginChain?.(tree, 2, ahead, first) : undefined;
+        const pass = aside ? aside.end() : await sequence.forwardChain(tree, 2, ahead, first);
         expect(pass.size).toBe(1 + tree.size - size);
         let value = 1;
         for (let row = 0; row < pass.size; row++) {

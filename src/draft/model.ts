@@ -6,7 +6,7 @@
  * about are read on top of that, each once, all of one call in one pass.
  */
 
-import type { ChainAhead, Target, TargetSequence } from "../target/target.ts";
+import type { ChainAhead, Pass, PassAside, Target, TargetSequence } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import { Answers, NOTHING } from "./answers.ts";
@@ -17,6 +17,11 @@ import { PendingDraft } from "./pending.ts";
 
 /** New tokens of the text beyond this are read in passes of their own, so that nodes find room in the step's. */
 const CATCH_UP = 32;
+
+interface Question {
+  readonly width: number;
+  readonly outlook: Outlook | undefined;
+}
 
 export class ModelDrafter implements Drafter {
   readonly name = "model";
@@ -30,6 +35,10 @@ export class ModelDrafter implements Drafter {
   readonly #answers: Answers;
   #passes = 0;
   #resting = false;
+  /** The first question of the latest step; undefined: there was none. */
+  #asked: Question | undefined;
+  /** The answer to the same about the next, where it is on its way. */
+  #coming: { readonly pass: PassAside; readonly width: number } | undefined;
 
   /** `odds`, from {@link modelOdds}: how often the target agrees; without, probabilities are the model's. */
   constructor(model: Target, odds?: Calibration) {
@@ -45,6 +54,8 @@ export class ModelDrafter implements Drafter {
   /** While it rests, a text is read when it is first asked about. */
   async begin(tokens: readonly TokenId[], signal?: AbortSignal): Promise<void> {
     const sequence = this.#sequence;
+    this.#asked = undefined;
+    this.#end();
     this.#pending.end();
     sequence?.rollback();
     let same = 0;
@@ -61,6 +72,7 @@ export class ModelDrafter implements Drafter {
 
   rest(resting: boolean): void {
     this.#resting = resting;
+    if (resting) this.#asked = undefined;
   }
 
   expand(
@@ -70,6 +82,14 @@ export class ModelDrafter implements Drafter {
     outlook?: Outlook,
   ): Candidates[] | Promise<Candidates[]> {
     const pending = this.#pending;
+    this.#asked ??= { width, outlook };
+    const usual = this.#coming?.width === width;
+    const came = this.#end();
+    if (came && usual) this.#note(came, pending.root, { depth: 0, width });
+    else if (came) {
+      this.#sequence!.rollback();
+      pending.end();
+    }
     const first = pending.begun ? pending.tree.size : 0;
     if (first > 0) for (const node of nodes) pending.put(tree, node);
     if (first > 0 && pending.tree.size === first) return this.#said(nodes);
@@ -79,6 +99,9 @@ export class ModelDrafter implements Drafter {
   observe(outcome: StepOutcome): void {
     const { path } = outcome;
     const pending = this.#pending;
+    const asked = this.#asked;
+    this.#asked = undefined;
+    this.#end();
     if (pending.begun) {
       // What it has read of the new text need not be read again.
       const read = pending.follow(outcome);
@@ -87,6 +110,8 @@ export class ModelDrafter implements Drafter {
       pending.end();
     }
     for (let i = 0; i < path.length; i++) this.#text.push(pickedAt(outcome, i));
+    // Who was asked is going to be asked again.
+    if (asked) this.#begin(asked);
   }
 
   #said(nodes: readonly NodeIndex[]): Candidates[] {
@@ -116,11 +141,7 @@ export class ModelDrafter implements Drafter {
       pending.at(nodes[0]!) === newest
     ) {
       const pass = await sequence.forwardChain(pending.tree, topK, this.#ahead(newest, outlook), first);
-      this.#passes += pass.size;
-      pending.ahead = pass.size > 1;
-      const depth = tree.depths[nodes[0]!]!;
-      for (let i = 0; i < pass.size; i++)
-        this.#answers.note(newest + i, pass, i, { depth: depth + i, width });
+      this.#note(pass, newest, { depth: tree.depths[nodes[0]!]!, width });
     } else if (newest >= first) {
       const pass = await sequence.forward(pending.tree, { topK }, first);
       this.#passes++;
@@ -131,6 +152,34 @@ export class ModelDrafter implements Drafter {
       }
     }
     return this.#said(nodes);
+  }
+
+  /** What a pass says about the node at `place` and the chain below. */
+  #note(pass: Pass, place: NodeIndex, { depth, width }: { depth: number; width: number }): void {
+    this.#passes += pass.size;
+    this.#pending.ahead = pass.size > 1;
+    for (let i = 0; i < pass.size; i++) this.#answers.note(place + i, pass, i, { depth: depth + i, width });
+  }
+
+  /** Asks the first question of the next step, to be answered beside what comes before. */
+  #begin({ width, outlook }: Question): void {
+    const sequence = this.#sequence!;
+    const pending = this.#pending;
+    const length = this.#text.length;
+    if (!sequence.beginChain || length > sequence.capacity || length - sequence.length > CATCH_UP) return;
+    this.#answers.clear();
+    pending.begin(this.#text, sequence.length, sequence.capacity - length);
+    const topK = this.#answers.topK(width, this.#model.vocabSize);
+    const pass = sequence.beginChain(pending.tree, topK, this.#ahead(pending.root, outlook));
+    if (pass) this.#coming = { pass, width };
+    else pending.end();
+  }
+
+  /** Waits for the answer that is on its way. */
+  #end(): Pass | undefined {
+    const pass = this.#coming?.pass;
+    this.#coming = undefined;
+    return pass?.end();
   }
 
   /** Of a sampled text, whose noise decides which candidate comes first, one question is answered at a time. */
@@ -144,6 +193,7 @@ export class ModelDrafter implements Drafter {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#end();
     await this.#sequence?.[Symbol.asyncDispose]();
   }
 

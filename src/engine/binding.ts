@@ -114,6 +114,8 @@ export interface PassRequest {
   readonly input?: Float32Array | undefined;
   /** The input is rows x (parts * hidden), to be fused by a draft head. */
   readonly fuse?: boolean;
+  /** On the thread that runs it alone, without the others of the stack's pool. */
+  readonly alone?: boolean;
   /** Rows of the stack's `others` that the head has in this pass, at most 512: tokens from `vocab` on, in this order. */
   readonly more?: Int32Array | undefined;
   /** Output rows are the last of each tree alone. */

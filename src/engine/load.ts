@@ -5,7 +5,7 @@ import { type ModelConfig, readConfig } from "../checkpoint/config.ts";
 import type { DownloadProgress } from "../checkpoint/download-progress.ts";
 import { embeddedDraftModel, embeddedModel } from "../checkpoint/embedded.ts";
 import { findModel } from "../checkpoint/find-model.ts";
-import { openGguf } from "../checkpoint/gguf.ts";
+import { type Gguf, openGguf } from "../checkpoint/gguf.ts";
 import type { DownloadOffer } from "../checkpoint/hub-model.ts";
 import { findTensors } from "../checkpoint/model-tensors.ts";
 import { findShippedExit, findShippedHead, ldlpBeside } from "../checkpoint/shipped-heads.ts";
@@ -142,10 +142,9 @@ export async function loadModel(
   const headPath = await chosen(options.head, () => findShippedHead(headTarget));
   const exitPath = await chosen(options.exit, () => findShippedExit(headTarget));
   const drafts = await identityOf(draftPath ?? headPath);
-  const draftModel =
-    draftPath === undefined
-      ? undefined
-      : await loadDraftModel(draftPath, path, spec.tokens, settings, precision);
+  await using draftFile =
+    draftPath === undefined ? undefined : await openDraftModel(draftPath, path, spec.tokens);
+  let draftModel: NativeTarget | undefined;
   let target: NativeTarget | undefined;
   let head: NativeHead | undefined;
   let exit: NativeExit | undefined;
@@ -176,6 +175,7 @@ export async function loadModel(
       ...settings,
       layerBytes: gguf.fileSize / config.layers,
     });
+    draftModel = draftFile && (await loadDraftModel(draftFile, target, settings, precision));
     head = headPath === undefined ? undefined : await openHead(headPath, target, spec.tokens);
     exit = exitPath === undefined ? undefined : await openExit(exitPath, target, spec.tokens);
     lengths = await lengthsFor(target, spec.tokens, options.ldlp, { headPath, draftPath });
@@ -209,23 +209,15 @@ export async function loadModel(
     await lengths?.[Symbol.asyncDispose]();
     await head?.[Symbol.asyncDispose]();
     await exit?.[Symbol.asyncDispose]();
-    await target?.[Symbol.asyncDispose]();
     await draftModel?.[Symbol.asyncDispose]();
+    await target?.[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-/** A model for drafting what has the vocabulary `tokens`, which is that of `of`. */
-async function loadDraftModel(
-  path: string,
-  of: string,
-  tokens: readonly string[],
-  settings: NativeTargetOptions,
-  precision: WeightPrecision,
-): Promise<NativeTarget> {
-  await using gguf = await openGguf(path);
-  const config = readConfig(gguf);
-  const tensors = findTensors(gguf, config);
+/** The file of a model for drafting what has the vocabulary `tokens`, which is that of `of`. */
+async function openDraftModel(path: string, of: string, tokens: readonly string[]): Promise<Gguf> {
+  const gguf = await openGguf(path);
   const own = readTokenizerSpec(gguf).tokens;
   const different = tokens.findIndex((token, id) => token !== own[id]);
   if (own.length !== tokens.length || different >= 0) {
@@ -233,15 +225,27 @@ async function loadDraftModel(
       own.length !== tokens.length
         ? `${own.length} tokens there, ${tokens.length} here`
         : `token ${different} is ${JSON.stringify(own[different])} there, ${JSON.stringify(tokens[different])} here`;
+    await gguf[Symbol.asyncDispose]();
     throw new EspalierError(
       "other-vocabulary",
       `${gguf.path} cannot draft for ${of}: their vocabularies differ (${how}); give a draft model of the same vocabulary`,
     );
   }
-  const weights = await readWeights(engine(), gguf, tensors, { precision });
+  return gguf;
+}
+
+async function loadDraftModel(
+  gguf: Gguf,
+  target: NativeTarget,
+  settings: NativeTargetOptions,
+  precision: WeightPrecision,
+): Promise<NativeTarget> {
+  const config = readConfig(gguf);
+  const weights = await readWeights(engine(), gguf, findTensors(gguf, config), { precision });
+  const small = gguf.fileSize <= ONE_THREAD_BYTES;
   return new NativeTarget(engine(), config, weights, {
     ...settings,
-    threads: gguf.fileSize <= ONE_THREAD_BYTES ? 1 : settings.threads,
+    ...(small && { threads: 1, beside: target }),
     layerBytes: gguf.fileSize / config.layers,
   });
 }

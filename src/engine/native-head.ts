@@ -17,6 +17,7 @@ import { EspalierError } from "../errors.ts";
 import type { DraftHead } from "../target/draft-head.ts";
 import type { SpareMemory } from "../target/spare-memory.ts";
 import type { TokenId } from "../types.ts";
+import { Beside } from "./beside.ts";
 import type { Arena, Binding, PassRequest, Stack, StackSpec } from "./binding.ts";
 import { LateWeights } from "./late-weights.ts";
 import { NativeHeadSequence } from "./native-head-sequence.ts";
@@ -141,12 +142,12 @@ export class NativeHead implements DraftHead {
   readonly maxNodes = MAX_NODES;
   readonly featureSize: number;
   readonly #late: LateWeights<HeadWeights>;
-  /** Waits for the pass that runs aside. */
-  #settle: (() => void) | undefined;
+  readonly #beside: Beside;
 
   constructor(target: NativeTarget, config: NativeHead["config"], read: () => Promise<HeadWeights>) {
     this.target = target;
     this.config = config;
+    this.#beside = new Beside(target.binding);
     this.#late = new LateWeights(read, ({ arenas, stack }) => {
       for (const handle of [stack, ...arenas]) this.binding.release(handle);
     });
@@ -164,28 +165,12 @@ export class NativeHead implements DraftHead {
   /** Begins a pass beside the caller, unless passes run or wait, or it is none for one thread. Gives what waits for it, and throws what went wrong. */
   begin(pass: PassRequest): (() => void) | undefined {
     if (!this.#late.weights.runsAside || !this.target.isIdle) return undefined;
-    this.settle();
-    const handle = this.binding.forwardBegin(pass);
-    if (!handle) return undefined;
-    let failure: unknown;
-    const settle = () => {
-      this.#settle = undefined;
-      try {
-        this.binding.forwardEnd(handle);
-      } catch (error) {
-        failure = error;
-      }
-    };
-    this.#settle = settle;
-    return () => {
-      if (this.#settle === settle) settle();
-      if (failure !== undefined) throw failure;
-    };
+    return this.#beside.begin(pass);
   }
 
   /** Waits for what runs aside, whoever began it: its weights serve one pass at a time. */
   settle(): void {
-    this.#settle?.();
+    this.#beside.settle();
   }
 
   get binding(): Binding {

@@ -1,13 +1,17 @@
 /** @file One text in the native engine's cache. */
 
 import { EspalierError } from "../errors.ts";
-import type { ChainAhead, Pass, PrefillOptions, TargetSequence, Want } from "../target/target.ts";
+import type { ChainAhead, Pass, PassAside, PrefillOptions, TargetSequence, Want } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
 import { type Cache, commitStatus, type PassFailure, type PassTree } from "./binding.ts";
 import { FirstPart } from "./first-part.ts";
 import { NativePass, Rows } from "./native-pass.ts";
-import type { NativeTarget } from "./native-target.ts";
+import type { NativeTarget, Work } from "./native-target.ts";
+
+interface ChainWork extends Work {
+  readonly chain: NonNullable<Work["chain"]>;
+}
 
 export class NativeSequence implements TargetSequence {
   readonly capacity: number;
@@ -18,6 +22,8 @@ export class NativeSequence implements TargetSequence {
   #part: FirstPart | undefined;
   /** Those of its newest pass. */
   #rows: Rows | undefined;
+  /** What runs aside. */
+  #aside: PassAside | undefined;
   #disposed = false;
 
   constructor(target: NativeTarget, cache: Cache, capacity: number) {
@@ -92,26 +98,43 @@ export class NativeSequence implements TargetSequence {
   }
 
   async forwardChain(tree: DraftTree, topK: number, ahead: ChainAhead, first = 0): Promise<Pass> {
+    const work = this.#chainOf(tree, topK, ahead, first);
+    await this.#target.run(work);
+    return endOfChain(tree, work);
+  }
+
+  beginChain(tree: DraftTree, topK: number, ahead: ChainAhead, first = 0): PassAside | undefined {
+    const work = this.#chainOf(tree, topK, ahead, first);
+    const end = this.#target.begin(work);
+    if (!end) return undefined;
+    const aside = {
+      end: () => {
+        this.#aside = undefined;
+        end();
+        return endOfChain(tree, work);
+      },
+    };
+    this.#aside = aside;
+    return aside;
+  }
+
+  #chainOf(tree: DraftTree, topK: number, ahead: ChainAhead, first: NodeIndex): ChainWork {
     const target = this.#target;
-    const { levels: most } = ahead;
+    const { levels, worth, odds } = ahead;
     this.checkTree(tree, first);
-    if (!(most >= 0 && tree.size + most <= Math.min(tree.capacity, target.maxNodes)))
-      throw new RangeError(`levels is ${most}; give what a tree of ${tree.size} nodes has room for`);
-    this.checkRoom(tree.depths[tree.size - 1]! + 1 + most);
+    if (!(levels >= 0 && tree.size + levels <= Math.min(tree.capacity, target.maxNodes)))
+      throw new RangeError(`levels is ${levels}; give what a tree of ${tree.size} nodes has room for`);
+    this.checkRoom(tree.depths[tree.size - 1]! + 1 + levels);
     this.#part = undefined;
     this.hold(undefined);
-    const rows = new Rows(target, 1 + most, { topK }, target.spare);
+    const rows = new Rows(target, 1 + levels, { topK }, target.spare);
     this.hold(rows);
-    const done = new Int32Array(1);
-    await target.run({
+    return {
       rows,
       length: this.#length,
       trees: [{ cache: this.cache, ...treeOf(tree), first }],
-      chain: { levels: most, worth: ahead.worth, odds: ahead.odds, done },
-    });
-    const [levels] = done;
-    for (let i = 0; i < levels!; i++) tree.push(tree.size - 1, rows.tokens[i * topK]!, 1);
-    return new NativePass(rows, 0, 1 + levels!);
+      chain: { levels, worth, odds, done: new Int32Array(1) },
+    };
   }
 
   async forwardFirst(tree: DraftTree, layers: number, first = 0): Promise<Float32Array> {
@@ -243,6 +266,7 @@ export class NativeSequence implements TargetSequence {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return;
+    this.#aside?.end();
     this.#disposed = true;
     await this.#target.idle();
     this.hold(undefined);
@@ -302,6 +326,7 @@ export class NativeSequence implements TargetSequence {
 
   #checkAlive(): void {
     if (this.#disposed) throw new Error("this sequence was freed");
+    if (this.#aside) throw new Error("internal: a pass of this sequence runs aside");
   }
 
   /** An abort becomes the signal's own reason. */
@@ -313,6 +338,13 @@ export class NativeSequence implements TargetSequence {
       throw error;
     }
   }
+}
+
+/** Adds the nodes of a chain that has run to its tree. */
+function endOfChain(tree: DraftTree, { rows, chain }: ChainWork): Pass {
+  const levels = chain.done[0]!;
+  for (let i = 0; i < levels; i++) tree.push(tree.size - 1, rows.tokens[i * rows.k]!, 1);
+  return new NativePass(rows, 0, 1 + levels);
 }
 
 function treeOf({ tokens, parents, size }: DraftTree): Omit<PassTree, "cache" | "first"> {

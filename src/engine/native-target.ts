@@ -11,6 +11,7 @@ import { SpareMemory } from "../target/spare-memory.ts";
 import type { OwnWant, Pass, SharedWant, Target } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, TokenId } from "../types.ts";
+import { Beside } from "./beside.ts";
 import type { Binding, Matrix, PassFailure, PassRequest, Pool, Stack } from "./binding.ts";
 import { NativePass, Rows } from "./native-pass.ts";
 import { NativeSequence } from "./native-sequence.ts";
@@ -36,12 +37,14 @@ export interface NativeTargetOptions {
   readonly threads: number;
   /** How keys and values are kept: 16-bit floats, or 32-bit ones in twice the memory. Default "f16". */
   readonly cacheType?: "f16" | "f32";
+  /** A target that it drafts for: each pass then runs on one thread, one of that target's where it runs aside. */
+  readonly beside?: NativeTarget;
   /** Bytes of a layer's weights; short passes run on the JavaScript thread, which sees to other events every few milliseconds. Default: none do. */
   readonly layerBytes?: number;
 }
 
 /** A pass through layers [from, to), all by default, of trees whose new nodes have the rows; see {@link PassRequest}. */
-interface Work extends Pick<PassRequest, "trees" | "input" | "abort"> {
+export interface Work extends Pick<PassRequest, "trees" | "input" | "abort"> {
   readonly rows: Rows;
   /** Tokens of the texts before it. */
   readonly length: number;
@@ -65,6 +68,8 @@ export class NativeTarget implements Target {
   readonly #half: boolean;
   readonly #windowed: boolean;
   readonly #layerBytes: number;
+  readonly #host: NativeTarget | undefined;
+  readonly #beside: Beside;
   /** Passes that run off the JavaScript thread or wait for their turn, and the end of the last of them. */
   #turns = 0;
   #last: Promise<void> = Promise.resolve();
@@ -74,7 +79,7 @@ export class NativeTarget implements Target {
 
   /** Takes over the weights: they are freed with the target, or when this throws. */
   constructor(binding: Binding, config: ModelConfig, weights: Weights, options: NativeTargetOptions) {
-    const { threads, cacheType = "f16", layerBytes = Number.POSITIVE_INFINITY } = options;
+    const { threads, cacheType = "f16", layerBytes = Number.POSITIVE_INFINITY, beside } = options;
     this.binding = binding;
     this.config = config;
     this.threads = threads;
@@ -82,7 +87,9 @@ export class NativeTarget implements Target {
     this.#half = cacheType === "f16";
     this.#windowed = config.windows.some((window) => window !== undefined);
     this.#layerBytes = layerBytes;
-    const pool = binding.createPool(threads);
+    this.#host = beside;
+    this.#beside = new Beside(binding);
+    const pool = beside?.pool ?? binding.createPool(threads);
     if (!pool) {
       binding.release(weights.arena);
       throw new EspalierError("out-of-memory", `${threads} threads cannot be had; give a lower number`);
@@ -91,7 +98,7 @@ export class NativeTarget implements Target {
     try {
       this.#stack = binding.createStack(pool, stackSpec(config, weights));
     } catch (cause) {
-      binding.release(pool);
+      if (!beside) binding.release(pool);
       binding.release(weights.arena);
       throw new EspalierError(
         "bad-model",
@@ -204,16 +211,16 @@ export class NativeTarget implements Target {
     });
   }
 
-  /** Queues a pass. */
-  run(work: Work): Promise<void> {
-    const { rows, length, from = 0, to = this.layers, commit = false, chain } = work;
+  #request(work: Work): PassRequest {
+    const { rows, from = 0, to = this.layers, commit = false, chain } = work;
     // Every field by itself: an object that is spread and then added to takes 4 KB.
-    const pass: PassRequest = {
+    return {
       stack: this.#stack,
       trees: work.trees,
       from,
       to,
       input: work.input,
+      alone: this.#host !== undefined,
       lastOnly: chain !== undefined,
       topK: rows.k,
       tokens: rows.tokens,
@@ -229,6 +236,28 @@ export class NativeTarget implements Target {
       commit,
       chain,
     };
+  }
+
+  /** Begins a pass beside the caller, where it drafts for another target and no pass of either runs or waits. Gives what waits for it, and throws what went wrong. */
+  begin(work: Work): (() => void) | undefined {
+    if (this.#disposed || !this.#host?.isIdle || !this.isIdle) return undefined;
+    const end = this.#beside.begin(this.#request(work));
+    return (
+      end &&
+      (() => {
+        try {
+          end();
+        } catch (error) {
+          this.#explain(error as PassFailure);
+        }
+      })
+    );
+  }
+
+  /** Queues a pass. */
+  run(work: Work): Promise<void> {
+    const { rows, length, from = 0, to = this.layers, commit = false, chain } = work;
+    const pass = this.#request(work);
     const passes = 1 + (chain?.levels ?? 0);
     const bytes = passes * (to - from) * (this.#layerBytes + length * this.layerTokenBytes);
     const inline = !commit && rows.count <= INLINE_NODES && bytes <= INLINE_BYTES;
@@ -238,10 +267,15 @@ export class NativeTarget implements Target {
       this.binding.forwardNow(pass);
       return this.#breathe();
     };
-    return this.inTurn(start).catch((error: PassFailure) => {
-      if (error.code === "no-memory") throw this.outOfMemory(commit ? length + rows.count : undefined);
-      throw error.code === "invalid" ? new RangeError(`forward: ${error.message}`, { cause: error }) : error;
-    });
+    return this.inTurn(start).catch((error: PassFailure) =>
+      this.#explain(error, commit ? length + rows.count : undefined),
+    );
+  }
+
+  /** Throws the failure of a pass, with which there would be so many tokens, as a caller may understand it. */
+  #explain(error: PassFailure, positions?: number): never {
+    if (error.code === "no-memory") throw this.outOfMemory(positions);
+    throw error.code === "invalid" ? new RangeError(`forward: ${error.message}`, { cause: error }) : error;
   }
 
   /** Whether no pass runs or waits. */
@@ -251,7 +285,11 @@ export class NativeTarget implements Target {
 
   /** Starts a pass on these threads when those before it are done, and at once when there is none. */
   async inTurn<T>(start: () => T | Promise<T>): Promise<T> {
-    const done = this.#turns === 0 ? start() : this.#last.then(start);
+    const begin = () => {
+      this.#beside.settle();
+      return start();
+    };
+    const done = this.#turns === 0 ? begin() : this.#last.then(begin);
     if (!(done instanceof Promise)) return done;
     this.#turns++;
     const end = () => {
@@ -314,9 +352,10 @@ export class NativeTarget implements Target {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#beside.settle();
     await this.idle();
     this.binding.release(this.#stack);
-    this.binding.release(this.#pool);
+    if (!this.#host) this.binding.release(this.#pool);
     this.binding.release(this.#weights.arena);
   }
 }

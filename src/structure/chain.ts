@@ -37,12 +37,14 @@ class Chain implements Structure {
     const price = prices.node + prices.ms * (this.#times.costs?.next ?? 0);
     const start = performance.now();
     let questions = 0;
+    let waited = false;
     let gain = 1;
     let next = Number.POSITIVE_INFINITY;
     for (let levels = 0; levels < most; levels++) {
       const best = tree.values[levels]!;
       if (best <= prices.node || !this.stop.continue({ levels, best, gain, next, price })) break;
       const answer = drafter.expand(tree, [levels], 1, this.#outlook(levels, most, best, price));
+      if (answer instanceof Promise) waited ||= questions === 0;
       const [candidates] = answer instanceof Promise ? await answer : answer;
       questions++;
       const { tokens, probs } = candidates!;
@@ -52,7 +54,8 @@ class Chain implements Structure {
       next = value ** 2 / gain;
       gain = value;
     }
-    if (questions > 0) this.#time(performance.now() - start, questions);
+    // An answer that was there when the question came does not say what one takes.
+    if (waited) this.#time(performance.now() - start, questions);
   }
 
   /** Behind the question about level `levels`, which is worth `best`. */

@@ -49,6 +49,7 @@ export class SharedSequence implements TargetSequence {
   /** Some of its nodes have run through the first layers alone. */
   #apart = false;
   readonly forwardChain?: NonNullable<TargetSequence["forwardChain"]>;
+  readonly beginChain?: NonNullable<TargetSequence["beginChain"]>;
   readonly copyFrom?: (other: SharedSequence, length: number) => Promise<void>;
 
   constructor(sequence: TargetSequence, rounds: Rounds, vocabSize: number) {
@@ -58,6 +59,8 @@ export class SharedSequence implements TargetSequence {
     this.#member = { sequence, state: "idle", since: 0, late: false, company: ALONE };
     if (sequence.forwardChain)
       this.forwardChain = (tree, topK, ahead, first) => this.#chain(tree, topK, ahead, first);
+    if (sequence.beginChain)
+      this.beginChain = (...args) => (this.crowded ? undefined : sequence.beginChain!(...args));
     if (sequence.copyFrom) this.copyFrom = (other, length) => sequence.copyFrom!(other.#sequence, length);
   }
 

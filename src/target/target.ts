@@ -69,6 +69,12 @@ export interface Pass {
   hidden(node: NodeIndex, tap: number): Float32Array;
 }
 
+/** A pass that runs while its caller goes on. */
+export interface PassAside {
+  /** Waits for it. Once only. Throws what forward does. */
+  end(): Pass;
+}
+
 /** How a prefill is to be done. */
 export interface PrefillOptions {
   /** Aborts between layers; the cache then keeps the chunks that were done (see {@link TargetSequence.length}). */
@@ -107,6 +113,11 @@ export interface TargetSequence extends AsyncDisposable {
    * are short.
    */
   forwardChain?(tree: DraftTree, topK: number, ahead: ChainAhead, first?: NodeIndex): Promise<Pass>;
+  /**
+   * The same while the caller goes on. Until it has ended nothing else may be asked of the sequence, and the arguments must stay as they are. Undefined where
+   * it cannot be: {@link forwardChain} is always there.
+   */
+  beginChain?(tree: DraftTree, topK: number, ahead: ChainAhead, first?: NodeIndex): PassAside | undefined;
   /**
    * Runs the nodes of `tree` from `first` on through the first `layers` layers alone, 1 <= layers < Target.layers, and gives their hidden
    * states, hiddenSize values each. They stay pending: the next {@link forward} runs the other layers alone for those nodes of its tree,
