@@ -16,6 +16,7 @@ const tests = [
   "native-binding",
   "native-contract",
   "picks",
+  "penalties",
   "native-async",
   "native-lossless",
   "draft-head",

@@ -7,6 +7,7 @@ export { type Datastore, openDatastore } from "./datastore/datastore.ts";
 export type { Continuations, RetrievalLimits, RetrievalSource } from "./draft/continuations.ts";
 export type { Coupling } from "./draft/coupling.ts";
 export type { Candidates, Drafter, Outlook, StepOutcome } from "./draft/drafter.ts";
+export type { PenaltyForecast } from "./draft/penalties.ts";
 export { type LoadOptions, loadModel } from "./engine/load.ts";
 export { EspalierError, type EspalierErrorCode } from "./errors.ts";
 export { defaultMethod, methodNames } from "./methods/registry.ts";

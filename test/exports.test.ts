@@ -51,6 +51,7 @@ test("types and values", () => {
       "type Outlook",
       "type Pass",
       "type Penalised",
+      "type PenaltyForecast",
       "type PenaltyRule",
       "type PickRule",
       "type PieceLogProbs",

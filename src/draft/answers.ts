@@ -10,6 +10,7 @@ import { Calibration } from "./calibrate.ts";
 import { CandidateList } from "./candidate-list.ts";
 import { type Coupling, LISTED, MODELS, RANKED } from "./coupling.ts";
 import { type Candidates, pickedAt, type StepOutcome } from "./drafter.ts";
+import type { PenaltyForecast } from "./penalties.ts";
 
 export const NOTHING: Candidates = { tokens: [], probs: [] };
 /** Classes of probability: for first candidates and for all others, of greedy texts and of sampled ones. */
@@ -42,6 +43,8 @@ export class Answers {
   readonly #all: Answer[] = [];
   /** Of a sampled text. */
   coupling: Coupling | undefined;
+  /** Of a text that has some. */
+  penalties: PenaltyForecast | undefined;
 
   /** `odds`, from {@link modelOdds}; without, probabilities are the model's. */
   constructor(odds?: Calibration) {
@@ -79,16 +82,22 @@ export class Answers {
     while (this.#all.length <= place) this.#all.push(new Answer());
     const answer = this.#all[place]!;
     const { candidates, classes } = answer;
-    const { coupling } = this;
+    const { coupling, penalties } = this;
     const power = 1 / (coupling?.picking.temperature ?? 1);
     candidates.begin();
     let rest = 1;
+    let listed = 0;
     const from = row * pass.k;
     for (let at = from; at < from + pass.k; at++) {
-      candidates.add(pass.tokens[at]!, Math.exp(pass.logProbs[at]! * power));
-      if (coupling) rest -= Math.exp(pass.logProbs[at]!);
+      const token = pass.tokens[at]!;
+      const logProb = pass.logProbs[at]!;
+      const left = penalties ? penalties.apply(token, logProb) : logProb;
+      candidates.insert(token, Math.exp(left * power), pass.k);
+      rest -= Math.exp(logProb);
+      listed += Math.exp(left);
     }
     candidates.end();
+    if (penalties && !coupling) candidates.divide(listed + Math.max(0, rest));
     if (coupling) {
       rest *= OTHERS * Math.exp(pass.logProbs[from + pass.k - 1]! * (power - 1));
       if (coupling.cuts) rest = candidates.keep(coupling, rest);

@@ -56,6 +56,11 @@ export class CandidateList implements Candidates {
     return left * CUT;
   }
 
+  /** Once it has ended: divides all probabilities. */
+  divide(sum: number): void {
+    for (let i = 0; i < this.#size; i++) this.probs[i]! /= sum;
+  }
+
   /** Once it has ended: leaves the `most` first. */
   cut(most: number): void {
     if (this.#size <= most) return;

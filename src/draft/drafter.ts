@@ -7,6 +7,7 @@ import type { Pass } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../types.ts";
 import type { Coupling } from "./coupling.ts";
+import type { PenaltyForecast } from "./penalties.ts";
 
 /** Candidates for one node, best first, no token twice. */
 export interface Candidates {
@@ -60,8 +61,11 @@ export interface Drafter extends Partial<AsyncDisposable> {
   resume?(tokens: readonly TokenId[], cached: number): number;
   /** A new text begins (or goes on with another turn): `tokens` is all of it so far, root included. The target has read the others. */
   begin(tokens: readonly TokenId[], signal?: AbortSignal): void | Promise<void>;
-  /** Before a text begins or goes on: the noise that its tokens are picked with; undefined where the likeliest are. Told of every step. */
-  couple?(coupling: Coupling | undefined): void;
+  /**
+   * Before a text begins or goes on: the noise that its tokens are picked with, undefined where the likeliest are, and its penalties, where it has some. Both
+   * are told of every step.
+   */
+  couple?(coupling: Coupling | undefined, penalties?: PenaltyForecast): void;
   /**
    * At most `width` candidates for each of `nodes`; an empty list is a fine answer. They are valid until it is asked again or told of a step: tables
    * write each answer over the one before. `outlook`: the asker means to ask about the first candidate of its one node next, and so on; whoever answers

@@ -18,6 +18,7 @@ import type { Calibration } from "./calibrate.ts";
 import type { Coupling } from "./coupling.ts";
 import type { Candidates, Drafter, StepOutcome } from "./drafter.ts";
 import { HeadRows } from "./head-rows.ts";
+import type { PenaltyForecast } from "./penalties.ts";
 import { PendingDraft } from "./pending.ts";
 
 export class EagleDrafter implements Drafter {
@@ -74,8 +75,9 @@ export class EagleDrafter implements Drafter {
 
   begin(): void {}
 
-  couple(coupling: Coupling | undefined): void {
+  couple(coupling: Coupling | undefined, penalties?: PenaltyForecast): void {
     this.#answers.coupling = coupling;
+    this.#answers.penalties = penalties;
   }
 
   rest(resting: boolean): void {

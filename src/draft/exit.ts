@@ -16,6 +16,7 @@ import type { Calibration } from "./calibrate.ts";
 import type { Coupling } from "./coupling.ts";
 import type { Candidates, Drafter, StepOutcome } from "./drafter.ts";
 import { HeadRows } from "./head-rows.ts";
+import type { PenaltyForecast } from "./penalties.ts";
 import { PendingDraft } from "./pending.ts";
 
 export class ExitDrafter implements Drafter {
@@ -71,8 +72,9 @@ export class ExitDrafter implements Drafter {
 
   begin(): void {}
 
-  couple(coupling: Coupling | undefined): void {
+  couple(coupling: Coupling | undefined, penalties?: PenaltyForecast): void {
     this.#answers.coupling = coupling;
+    this.#answers.penalties = penalties;
   }
 
   async observePrompt(_tokens: readonly TokenId[], pass: Pass, position: Position): Promise<void> {

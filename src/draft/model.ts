@@ -13,6 +13,7 @@ import { Answers, NOTHING } from "./answers.ts";
 import type { Calibration } from "./calibrate.ts";
 import type { Coupling } from "./coupling.ts";
 import { type Candidates, type Drafter, type Outlook, pickedAt, type StepOutcome } from "./drafter.ts";
+import type { PenaltyForecast } from "./penalties.ts";
 import { PendingDraft } from "./pending.ts";
 
 /** New tokens of the text beyond this are read in passes of their own, so that nodes find room in the step's. */
@@ -66,8 +67,9 @@ export class ModelDrafter implements Drafter {
     if (!this.#resting) await this.#read(await this.#open(), signal);
   }
 
-  couple(coupling: Coupling | undefined): void {
+  couple(coupling: Coupling | undefined, penalties?: PenaltyForecast): void {
     this.#answers.coupling = coupling;
+    this.#answers.penalties = penalties;
   }
 
   rest(resting: boolean): void {
@@ -182,9 +184,9 @@ export class ModelDrafter implements Drafter {
     return pass?.end();
   }
 
-  /** Of a sampled text, whose noise decides which candidate comes first, one question is answered at a time. */
+  /** Where noise or penalties decide which candidate comes first, one question is answered at a time. */
   #ahead(place: NodeIndex, outlook: Outlook | undefined): ChainAhead {
-    if (!outlook || this.#answers.coupling) return { levels: 0, worth: 0 };
+    if (!outlook || this.#answers.coupling || this.#answers.penalties) return { levels: 0, worth: 0 };
     return {
       levels: Math.max(0, Math.min(outlook.levels, this.#pending.roomBelow(place))),
       worth: outlook.worth,

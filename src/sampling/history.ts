@@ -3,7 +3,6 @@
  * `length` is the position the noise is looked up by, and `counts` is what penalties need.
  */
 
-import type { TokenCounts } from "../target/penalties.ts";
 import type { TokenId } from "../types.ts";
 import { TextCounts } from "./text-counts.ts";
 
@@ -27,7 +26,7 @@ export class History {
   }
 
   /** Of the text as it is now and will be: the same object always. */
-  get counts(): TokenCounts {
+  get counts(): TextCounts {
     // Counted when first asked for: most requests have no penalties.
     if (this.#counts === undefined) {
       this.#counts = new TextCounts();

@@ -12,6 +12,12 @@ export class TextCounts implements TokenCounts {
     return this.#places.size;
   }
 
+  /** How often a token was generated; undefined where the text has none. */
+  times(token: TokenId): number | undefined {
+    const place = this.#places.get(token);
+    return place === undefined ? undefined : this.generated[place];
+  }
+
   /** A token of the prompt counts 0 times, one that was generated once. */
   add(token: TokenId, times: 0 | 1): void {
     let place = this.#places.get(token);

@@ -5,6 +5,7 @@
 
 import type { Coupling } from "../draft/coupling.ts";
 import type { Candidates, Drafter, Outlook, StepOutcome } from "../draft/drafter.ts";
+import type { PenaltyForecast } from "../draft/penalties.ts";
 import type { Pass } from "../target/target.ts";
 import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../types.ts";
@@ -95,8 +96,8 @@ class TimedDrafter implements Required<Omit<Drafter, typeof Symbol.asyncDispose>
     return this.#drafter.observePrompt?.(tokens, pass, position);
   }
 
-  couple(coupling: Coupling | undefined): void {
-    this.#drafter.couple?.(coupling);
+  couple(coupling: Coupling | undefined, penalties?: PenaltyForecast): void {
+    this.#drafter.couple?.(coupling, penalties);
   }
 
   rest(resting: boolean): void {

@@ -6,6 +6,7 @@
 import { Coupling } from "../draft/coupling.ts";
 import type { Drafter } from "../draft/drafter.ts";
 import { LookupDrafter, LookupOdds } from "../draft/lookup.ts";
+import { PenaltyForecast } from "../draft/penalties.ts";
 import type { Method } from "../methods/method.ts";
 import type { LoadPlans } from "../plan/load-plans.ts";
 import { History } from "../sampling/history.ts";
@@ -47,6 +48,8 @@ export async function* generate(
   const history = new History(prompt);
   const sampler = createSampler(request.sampling, history);
   const coupling = request.sampling.temperature > 0 ? new Coupling(request.sampling) : undefined;
+  const { penalties: rule } = sampler.want;
+  const penalties = rule && new PenaltyForecast(rule, history.counts);
   const { structure, drafters: own } = cache.composition(method);
   const all: readonly Drafter[] = prediction
     ? [...own, new LookupDrafter(new LookupOdds(), prediction)]
@@ -71,6 +74,7 @@ export async function* generate(
     structure,
     drafters,
     coupling,
+    penalties,
     attendance,
     repeats: new Repeats(),
     want: wantOf(sampler, drafters, structure, request.logProbs),
@@ -89,7 +93,7 @@ export async function* generate(
   const most = Math.min(request.maxTokens, room);
   for (const drafter of drafters) {
     await drafter.load?.();
-    drafter.couple?.(coupling);
+    drafter.couple?.(coupling, penalties);
   }
   await structure.stop?.load?.();
   const cachedTokens = cache.reuse(prompt, drafters);

@@ -2,6 +2,7 @@
 
 import type { Coupling } from "../draft/coupling.ts";
 import type { Drafter, StepOutcome } from "../draft/drafter.ts";
+import type { PenaltyForecast } from "../draft/penalties.ts";
 import type { Turn } from "../plan/budget-plan.ts";
 import type { TextPlans } from "../plan/load-plans.ts";
 import type { History } from "../sampling/history.ts";
@@ -22,6 +23,8 @@ export interface Decoding {
   readonly drafters: readonly Drafter[];
   /** The text's noise, where it is sampled, as the drafters know it. */
   readonly coupling?: Coupling | undefined;
+  /** The text's penalties, where it has some, as they know them. */
+  readonly penalties?: PenaltyForecast | undefined;
   readonly attendance: Attendance;
   /** Told of the text only while nothing is drafted. */
   readonly repeats: Repeats;
@@ -73,6 +76,7 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
   const drafted = performance.now();
   const pass = await sequence.forward(tree, rests ? decoding.restWant : decoding.want);
   const passMs = performance.now() - drafted;
+  decoding.penalties?.observe(pass);
   const { path, bonus } = verify(tree, pass, sampler, history);
   sequence.commit(path);
 

@@ -41,7 +41,8 @@ export function penalise(logits: Float32Array, rule: PenaltyRule, path: readonly
   }
 }
 
-function penalised(
+/** What a token's logit becomes. */
+export function penalised(
   logit: number,
   generated: number,
   { repetition, frequency, presence }: PenaltyRule,
