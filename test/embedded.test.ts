@@ -19,6 +19,11 @@ const RUNS: readonly GenerateRequest[] = [
     seed: 7,
   },
   { prompt: "The capital of Norway", temperature: 1, topP: 0.9, repetitionPenalty: 1.1, seed: 1 },
+  { prompt: "Once upon a time", repetitionPenalty: 1.1, frequencyPenalty: 0.3 },
+  {
+    messages: [{ role: "user", content: STORY }],
+    ...{ temperature: 0.8, topK: 40, topP: 0.9, repetitionPenalty: 1.2, presencePenalty: -0.2, seed: 9 },
+  },
 ];
 
 let model: Model;

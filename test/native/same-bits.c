@@ -321,6 +321,9 @@ static void run(const Model *model, const EspTree *trees, int32_t count, int32_t
       .top_tokens = room(n * TOP, sizeof(int32_t)),
       .top_log_probs = room(n * TOP, sizeof(float)),
       .picks = room(n, sizeof(int32_t)),
+      .penalised_k = TOP,
+      .penalised_tokens = room(n * TOP, sizeof(int32_t)),
+      .penalised_logits = room(n * TOP, sizeof(float)),
       .logits = room(n * vocab, sizeof(float)),
       .taps = taps,
       .tap_count = 2,
@@ -332,13 +335,18 @@ static void run(const Model *model, const EspTree *trees, int32_t count, int32_t
   count_in(pass.top_tokens, n * TOP * sizeof(int32_t));
   count_in(pass.top_log_probs, n * TOP * sizeof(float));
   count_in(pass.picks, n * sizeof(int32_t));
+  count_in(pass.penalised_tokens, n * TOP * sizeof(int32_t));
+  count_in(pass.penalised_logits, n * TOP * sizeof(float));
   count_in(pass.logits, n * vocab * sizeof(float));
   count_in(pass.hidden, 2 * n * width * sizeof(float));
-  free(pass.top_tokens), free(pass.top_log_probs), free(pass.picks), free(pass.logits), free(pass.hidden);
+  free(pass.top_tokens), free(pass.top_log_probs), free(pass.picks), free(pass.penalised_tokens), free(pass.penalised_logits), free(pass.logits), free(pass.hidden);
 }
+
+enum { PENALISED = 40 };
 
 typedef struct {
   int32_t tokens[ESP_MAX_NODES], parents[ESP_MAX_NODES];
+  int32_t before[PENALISED], generated[PENALISED]; /* of the text */
 } Nodes;
 
 /* A chain, or a tree whose nodes stand behind any earlier one. */
@@ -350,7 +358,16 @@ static EspTree random_tree(Nodes *nodes, EspCache *cache, int32_t size, int32_t 
   EspPick pick = {.seed = (uint32_t)next()};
   pick.scale = below(4);
   pick.reach = below(2) ? INFINITY : below(5);
-  return (EspTree){.cache = cache, .tokens = nodes->tokens, .parents = nodes->parents, .size = size, .pick = pick};
+  EspPenalties penalties = {.tokens = nodes->before, .generated = nodes->generated, .count = below(vocab < PENALISED ? vocab : PENALISED)};
+  penalties.repetition = 0.5 * below(4);
+  penalties.frequency = 0.3 * (below(5) - 2);
+  penalties.presence = 0.7 * (below(3) - 1);
+  const int32_t first = below(vocab);
+  for (int32_t i = 0; i < penalties.count; i++) {
+    nodes->before[i] = (first + i) % vocab;
+    nodes->generated[i] = below(4);
+  }
+  return (EspTree){.cache = cache, .tokens = nodes->tokens, .parents = nodes->parents, .size = size, .pick = pick, .penalties = penalties};
 }
 
 /* The head's product alone, of rows of any size up to 20 and of any magnitude. */
