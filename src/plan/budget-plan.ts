@@ -34,7 +34,7 @@ const TRIALS = 1 / 128;
 /** So many tokens in a row that came as before are worth a trial, as long as trials have lost no more than is saved up for them at most. */
 const REPEATED = 6;
 /** Until their pace is known, drafts that seem to pay when code is warm may lose so much before that. */
-const INVESTED = 32;
+const INVESTED = 64;
 /** After so many plain passes a text's drafts are said to pay or not until then. */
 const FEW = 4;
 /** So much has to be there for a trial in the middle of a text that does not draft: texts that begin come first. */
