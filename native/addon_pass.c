@@ -1,5 +1,6 @@
 /* addon_pass.c - passes for Node: a request, read and checked, on the JavaScript thread or as a job. */
 #include "addon_jobs.h"
+#include "system.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,14 @@ typedef struct {
 
 static void run_pass(Job *base) {
   PassJob *job = (PassJob *)base;
-  base->status = job->chained ? esp_forward_chain(job->stack, &job->pass, &job->chain, job->chained, &base->message)
-                              : esp_forward(job->stack, &job->pass, &base->message);
+  if (job->chained) {
+    const double began = esp_now();
+    base->status = esp_forward_chain(job->stack, &job->pass, &job->chain, &job->chained[0], &base->message);
+    const double took = (esp_now() - began) / 1e3;
+    job->chained[1] = took < INT32_MAX ? (int32_t)took : INT32_MAX;
+  } else {
+    base->status = esp_forward(job->stack, &job->pass, &base->message);
+  }
   for (int32_t t = 0; job->commit && base->status == ESP_OK && t < job->pass.tree_count; t++) {
     int32_t path[ESP_MAX_NODES];
     for (int32_t i = 0; i < job->trees[t].size; i++) path[i] = i;
@@ -111,7 +118,7 @@ static bool chain_property(napi_env env, napi_value request, PassJob *job) {
   if (!given) return true;
   if (!int_property(env, value, "levels", &chain->levels) || !number_property(env, value, "worth", &chain->worth) ||
       !array_property(env, value, "odds", napi_float64_array, ESP_CHAIN_ODDS, true, &odds) ||
-      !array_property(env, value, "done", napi_int32_array, 1, false, &done)) {
+      !array_property(env, value, "done", napi_int32_array, 2, false, &done)) {
     return false;
   }
   if (chain->levels < 0 || chain->levels > ESP_MAX_NODES) {

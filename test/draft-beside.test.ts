@@ -45,7 +45,7 @@ test.each([false, true])(
     await using one = await beside(host);
     await using other = await nativeTarget(small, { threads: 1 });
     await using text = await host.createSequence({ capacity: 4 });
-    let [asides, levels] = [0, 0];
+    let [asides, levels, took] = [0, 0, 0];
     const begin = one.begin.bind(one);
     one.begin = (work) => {
       const end = begin(work);
@@ -78,6 +78,10 @@ test.each([false, true])(
               probs: [...answer!.probs],
             }));
             expect(mine).toEqual(theirs);
+            expect(drafters[1]!.ahead).toBeUndefined();
+            const came = drafters[0]!.ahead;
+            if (came) expect(came.questions).toBeGreaterThan(0);
+            if (came?.ms) took++;
             tree.push(node, mine!.tokens[0]!, mine!.probs[0]!);
           }
           const path = tree.path(Math.min(accepted, tree.size - 1));
@@ -96,6 +100,7 @@ test.each([false, true])(
     );
     if (!passes) expect(asides).toBeGreaterThan(50);
     if (!passes) expect(levels).toBeGreaterThan(2);
+    if (!passes) expect(took).toBeGreaterThan(0);
   },
 );
 

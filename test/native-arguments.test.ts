@@ -99,7 +99,7 @@ beforeAll(async () => {
     ...pass(false),
     lastOnly: true,
     ...{ logits: undefined, picks: undefined, ids: undefined, taps: undefined, hiddenOut: undefined },
-    chain: { levels: 2, worth: next(2) / 2, odds: new Float64Array(16).fill(0.9), done: new Int32Array(1) },
+    chain: { levels: 2, worth: next(2) / 2, odds: new Float64Array(16).fill(0.9), done: new Int32Array(2) },
   });
   const layout = await storeFile();
   right = {

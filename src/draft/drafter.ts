@@ -50,6 +50,8 @@ export interface Drafter extends Partial<AsyncDisposable> {
   names?(token: TokenId): boolean;
   /** Why it guessed nothing in the latest step, for people; undefined when it was willing to. */
   readonly off?: string | undefined;
+  /** What the answers of the latest step took that were there before they were asked for; undefined where there were none. */
+  readonly ahead?: { readonly questions: number; readonly ms: number } | undefined;
   /** Passes of a model of its own, so far; tables make none. */
   readonly passes?: number;
   /** Makes what it drafts with ready, if it is not; awaited before all that follows. */

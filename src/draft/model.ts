@@ -40,12 +40,17 @@ export class ModelDrafter implements Drafter {
   #asked: Question | undefined;
   /** The answer to the same about the next, where it is on its way. */
   #coming: { readonly pass: PassAside; readonly width: number } | undefined;
+  #came: Drafter["ahead"];
 
   /** `odds`, from {@link modelOdds}: how often the target agrees; without, probabilities are the model's. */
   constructor(model: Target, odds?: Calibration) {
     this.#model = model;
     this.#pending = new PendingDraft(model.maxNodes);
     this.#answers = new Answers(odds);
+  }
+
+  get ahead(): Drafter["ahead"] {
+    return this.#came;
   }
 
   get passes(): number {
@@ -104,6 +109,7 @@ export class ModelDrafter implements Drafter {
     const asked = this.#asked;
     this.#asked = undefined;
     this.#end();
+    this.#came = undefined;
     if (pending.begun) {
       // What it has read of the new text need not be read again.
       const read = pending.follow(outcome);
@@ -179,9 +185,12 @@ export class ModelDrafter implements Drafter {
 
   /** Waits for the answer that is on its way. */
   #end(): Pass | undefined {
-    const pass = this.#coming?.pass;
+    const aside = this.#coming?.pass;
+    if (!aside) return undefined;
     this.#coming = undefined;
-    return pass?.end();
+    const pass = aside.end();
+    this.#came = { questions: pass.size, ms: aside.ms };
+    return pass;
   }
 
   /** Where noise or penalties decide which candidate comes first, one question is answered at a time. */

@@ -144,7 +144,7 @@ export interface PassRequest {
   readonly commit: boolean;
   /**
    * Behind one tree, with `lastOnly`: up to `levels` more passes, each over the likeliest token of the row before, whose lists follow; see EspChain in
-   * native/espalier.h. `odds`: 16 classes; `done` gets how many there were.
+   * native/espalier.h. `odds`: 16 classes; `done` gets how many there were, and the microseconds of all.
    */
   readonly chain?:
     | {

@@ -108,6 +108,9 @@ export class NativeSequence implements TargetSequence {
     const end = this.#target.begin(work);
     if (!end) return undefined;
     const aside = {
+      get ms() {
+        return work.chain.done[1]! / 1000;
+      },
       end: () => {
         this.#aside = undefined;
         end();
@@ -133,7 +136,7 @@ export class NativeSequence implements TargetSequence {
       rows,
       length: this.#length,
       trees: [{ cache: this.cache, ...treeOf(tree), first }],
-      chain: { levels, worth, odds, done: new Int32Array(1) },
+      chain: { levels, worth, odds, done: new Int32Array(2) },
     };
   }
 

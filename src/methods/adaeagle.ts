@@ -19,6 +19,6 @@ export function adaeagle(options: MethodOptions, threshold?: number): Method {
   return {
     name: "adaeagle",
     learnt: drafter.learnt,
-    compose: () => ({ structure: chain(rule(), options.questions), drafters: [drafter.make()] }),
+    compose: () => ({ structure: chain(rule(), drafter.times), drafters: [drafter.make()] }),
   };
 }

@@ -15,7 +15,7 @@ export function chain(options: MethodOptions, length = LENGTH): Method {
   return {
     name: "chain",
     learnt: drafter.learnt,
-    compose: () => ({ structure: structure(fixed(length), options.questions), drafters: [drafter.make()] }),
+    compose: () => ({ structure: structure(fixed(length), drafter.times), drafters: [drafter.make()] }),
   };
 }
 
@@ -26,7 +26,7 @@ export function ddd(options: MethodOptions, threshold = THRESHOLD): Method {
     name: "ddd",
     learnt: drafter.learnt,
     compose: () => ({
-      structure: structure(unlikely(-threshold), options.questions),
+      structure: structure(unlikely(-threshold), drafter.times),
       drafters: [drafter.make()],
     }),
   };

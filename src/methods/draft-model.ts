@@ -3,26 +3,23 @@
  * worth a row: where rows are cheap, `opt-tree` asks for them as well.
  */
 
-import { modelOdds } from "../draft/answers.ts";
-import { ModelDrafter } from "../draft/model.ts";
 import { chain } from "../structure/chain.ts";
 import { delta } from "../structure/stop/delta.ts";
 import { fixed } from "../structure/stop/fixed.ts";
 import { any } from "../structure/stop/stop-rule.ts";
 import type { Method, MethodOptions } from "./method.ts";
+import { modelDrafter } from "./model-drafter.ts";
 
 /** With the root, 8 rows: products take rows in fours. */
 const LEVELS = 7;
 
-export function draftModel({ draftModel: model, questions }: MethodOptions): Method {
-  if (model === undefined) throw new Error("internal: draft-model was made without a draft model");
-  const odds = modelOdds();
+export function draftModel(options: MethodOptions): Method {
+  const { draftModel } = options;
+  if (draftModel === undefined) throw new Error("internal: draft-model was made without a draft model");
+  const { make, learnt, times } = modelDrafter({ ...options, head: undefined });
   return {
     name: "draft-model",
-    learnt: { "model.odds-by-sampling": odds },
-    compose: () => ({
-      structure: chain(any(fixed(LEVELS), delta()), questions),
-      drafters: [new ModelDrafter(model, odds)],
-    }),
+    learnt,
+    compose: () => ({ structure: chain(any(fixed(LEVELS), delta()), times), drafters: [make()] }),
   };
 }

@@ -52,7 +52,7 @@ export function learningChain(name: keyof typeof learningRules): (options: Metho
       name,
       learnt: { ...drafter.learnt, ...rule.learnt },
       compose: () => ({
-        structure: chain(bounded(rule.make()), options.questions),
+        structure: chain(bounded(rule.make()), drafter.times),
         drafters: [drafter.make()],
       }),
     };

@@ -5,6 +5,7 @@ import type { Drafter } from "../draft/drafter.ts";
 import { EagleDrafter } from "../draft/eagle.ts";
 import type { Learnt } from "../draft/learnt.ts";
 import { ModelDrafter } from "../draft/model.ts";
+import { QuestionTimes } from "../structure/question-times.ts";
 import type { MethodOptions } from "./method.ts";
 
 export interface SomeDrafter {
@@ -13,22 +14,26 @@ export interface SomeDrafter {
   /** A drafter for one text. */
   readonly make: () => Drafter;
   readonly learnt: Learnt;
+  /** What questions of one node each take. */
+  readonly times: QuestionTimes;
 }
 
 /** What drafters of models are made of. */
-export type ModelOptions = Pick<MethodOptions, "head" | "draftModel" | "contextLength">;
+export type ModelOptions = Pick<MethodOptions, "head" | "draftModel" | "contextLength" | "questions">;
 
-export function modelDrafter({ head, draftModel, contextLength }: ModelOptions): SomeDrafter {
+export function modelDrafter({ head, draftModel, contextLength, questions }: ModelOptions): SomeDrafter {
   const odds = modelOdds();
+  const times = new QuestionTimes(questions?.costs);
   if (head) {
     const make = () => new EagleDrafter(head, contextLength, odds);
-    return { kind: "eagle", make, learnt: { "eagle.odds-by-sampling": odds } };
+    return { kind: "eagle", make, learnt: { "eagle.odds-by-sampling": odds }, times };
   }
   if (draftModel)
     return {
       kind: "model",
       make: () => new ModelDrafter(draftModel, odds),
       learnt: { "model.odds-by-sampling": odds },
+      times,
     };
   throw new Error("internal: a method was made without the model that it drafts with");
 }

@@ -72,6 +72,9 @@ class TimedDrafter implements Required<Omit<Drafter, typeof Symbol.asyncDispose>
   get mayRest(): boolean {
     return this.#drafter.mayRest ?? false;
   }
+  get ahead() {
+    return this.#drafter.ahead;
+  }
   get passes(): number {
     return this.#drafter.passes ?? 0;
   }

@@ -54,8 +54,9 @@ class Chain implements Structure {
       next = value ** 2 / gain;
       gain = value;
     }
-    // An answer that was there when the question came does not say what one takes.
+    // Answers that were there when the question came took what the drafter says.
     if (waited) this.#time(performance.now() - start, questions);
+    else if (drafter.ahead) this.#time(drafter.ahead.ms, drafter.ahead.questions);
   }
 
   /** Behind the question about level `levels`, which is worth `best`. */

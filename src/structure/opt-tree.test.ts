@@ -262,6 +262,19 @@ describe("chain", () => {
     expect(outlooks).toEqual([undefined, undefined]);
   });
 
+  it("takes what answers took that came ahead from who gave them", async () => {
+    const drafter: Drafter = tableDrafter(() => ({ tokens: [7], probs: [0.5] }));
+    const times = new QuestionTimes({ first: 2, next: 1 });
+    const structure = chain(fixed(3), times);
+    await structure.grow(new DraftTree(3, 9), [drafter], { nodes: 9, depth: 9 });
+    expect(times.costs).toEqual({ first: 2, next: 1 });
+    const ahead = Object.assign(drafter, { ahead: { questions: 5, ms: 0.6 } });
+    await structure.grow(new DraftTree(3, 9), [ahead], { nodes: 9, depth: 9 });
+    // Shared out as they were before: the first question takes twice as long as each of four others.
+    expect(times.costs!.first).toBeCloseTo(0.2);
+    expect(times.costs!.next).toBeCloseTo(0.1);
+  });
+
   it("takes the best candidate again and again, as far as rule, nodes and depth allow", async () => {
     await fc.assert(
       fc.asyncProperty(

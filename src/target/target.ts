@@ -73,6 +73,8 @@ export interface Pass {
 export interface PassAside {
   /** Waits for it. Once only. Throws what forward does. */
   end(): Pass;
+  /** Milliseconds that it took, once it has ended. */
+  readonly ms: number;
 }
 
 /** How a prefill is to be done. */
