@@ -1,18 +1,18 @@
 /* addon_cache.c - caches for Node. No job may run on one that is changed. */
 #include "addon_jobs.h"
 
-/* (stack, capacity, half) -> cache or null */
+/* (stack, capacity, fixed) -> cache or null */
 static napi_value create_cache(napi_env env, napi_callback_info info) {
   napi_value values[3];
   int32_t capacity;
-  bool half;
+  bool fixed;
   EspStack *stack;
   if (!arguments(env, info, 3, values) || !(stack = unwrap(env, values[0], BOX_STACK)) ||
       !get_int(env, values[1], &capacity)) {
     return NULL;
   }
-  CALL(env, napi_get_value_bool(env, values[2], &half));
-  return wrap(env, BOX_CACHE, esp_cache_create(stack, capacity, half), NULL, 0);
+  CALL(env, napi_get_value_bool(env, values[2], &fixed));
+  return wrap(env, BOX_CACHE, esp_cache_create(stack, capacity, fixed), NULL, 0);
 }
 
 /* (cache) -> committed positions */

@@ -112,6 +112,33 @@ static void norm_heads(const Run *run, float *heads, int32_t count, const float 
   }
 }
 
+/* `count` queries of a row as integers, in place, and behind them what these are multiplied by. */
+static void fix_queries(const EspKernels *kernels, float *queries, int32_t count, int32_t head) {
+  float scales[ESP_QUERIES];
+  int16_t *fixed = (int16_t *)(void *)queries;
+  for (int32_t i = 0; i < count; i++) scales[i] = kernels->fix(queries + i * head, fixed + i * head, head, esp_most_query(head));
+  memcpy(fixed + count * head, scales, (size_t)count * sizeof *scales);
+}
+
+/* Keeps a node's key and value as pending; where what lies is told in kernels.h. */
+static void keep(const EspKernels *kernels, const EspKeyValues *kv, int32_t head, int32_t node, const float *key, const float *value) {
+  uint8_t *plane = kv->pending + kv->offset;
+  const int32_t tile = node / ESP_KEY_TILE, column = node % ESP_KEY_TILE;
+  if (!kv->fixed) {
+    float *keys = (float *)(void *)(plane + (size_t)tile * esp_tile_bytes(head, false)) + column, *values = (float *)(void *)(plane + kv->values);
+    for (int32_t d = 0; d < head; d++) keys[d * ESP_KEY_TILE] = key[d];
+    memcpy(values + node * head, value, (size_t)head * sizeof *value);
+    return;
+  }
+  int16_t words[MOST_HEAD];
+  float *scales = esp_scale(plane, head, node);
+  int16_t *keys = (int16_t *)(void *)(plane + (size_t)tile * esp_tile_bytes(head, true)) + 2 * column, *values = (int16_t *)(void *)(plane + kv->values);
+  scales[0] = kernels->fix(key, words, head, ESP_MOST_FIXED);
+  for (int32_t d = 0; d < head; d++) keys[d / 2 * 2 * ESP_KEY_TILE + d % 2] = words[d];
+  scales[ESP_KEY_TILE] = kernels->fix(value, words, head, ESP_MOST_FIXED);
+  for (int32_t d = 0; d < head; d++) values[(node / 2 * head + d) * 2 + node % 2] = words[d];
+}
+
 /*
  * Pieces are (key head, row): norm, rotate, and keep the key and value as pending. Rows of one key head come together,
  * since their keys share cache lines.
@@ -132,24 +159,15 @@ static void keep_keys(Worker *worker, int32_t layer, int32_t from, int32_t to) {
     query += (size_t)kv_head * (size_t)group * (size_t)head;
     key += (size_t)kv_head * (size_t)head;
     value += (size_t)kv_head * (size_t)head;
+    const EspCache *cache = tree_of(run, row)->cache;
     if (weights->query_norm) norm_heads(run, query, group, weights->query_norm);
     if (weights->key_norm) norm_heads(run, key, 1, weights->key_norm);
     rotate(spec, query, group, cosines, sines, spec->attention_scale);
     rotate(spec, key, 1, cosines, sines, 1.0f);
-    const EspCache *cache = tree_of(run, row)->cache;
+    if (cache->fixed) fix_queries(run->kernels, query, group, head);
     const int32_t node = run->row_node[row];
     const EspKeyValues kv = esp_cache_plane(cache, layer, kv_head);
-    uint8_t *keys = kv.pending + kv.offset, *values = keys + kv.values;
-    const size_t column = esp_key_column(node, head);
-    if (cache->half) {
-      uint16_t *narrow = (uint16_t *)values + (size_t)node * (size_t)head;
-      run->kernels->store_half(key, narrow, head); /* only on its way to the tile */
-      for (int32_t d = 0; d < head; d++) ((uint16_t *)keys + column)[d * ESP_KEY_TILE] = narrow[d];
-      run->kernels->store_half(value, narrow, head);
-    } else {
-      for (int32_t d = 0; d < head; d++) ((float *)keys + column)[d * ESP_KEY_TILE] = key[d];
-      memcpy((float *)values + (size_t)node * (size_t)head, value, (size_t)head * sizeof(float));
-    }
+    keep(run->kernels, &kv, head, node, key, value);
   }
 }
 

@@ -7,7 +7,7 @@
 
 _Static_assert((int)ESP_MAX_NODES <= (int)ESP_SPAN, "pending nodes fit in one span");
 
-EspCache *esp_cache_create(const EspStack *stack, int32_t capacity, bool half) {
+EspCache *esp_cache_create(const EspStack *stack, int32_t capacity, bool fixed) {
   const EspStackSpec *spec = &stack->spec;
   if (capacity < 1 || capacity > 1 << 24) return NULL;
   EspCache *cache = esp_alloc(sizeof *cache + (size_t)spec->layers * sizeof *cache->computed);
@@ -16,9 +16,10 @@ EspCache *esp_cache_create(const EspStack *stack, int32_t capacity, bool half) {
   cache->kv_heads = spec->kv_heads;
   cache->head = spec->head_size;
   cache->capacity = capacity;
-  cache->half = half;
+  cache->fixed = fixed;
   cache->usable = spec->layers;
-  cache->plane = 2 * ESP_SPAN * (size_t)spec->head_size * (half ? sizeof(uint16_t) : sizeof(float));
+  cache->values = ESP_SPAN / ESP_KEY_TILE * esp_tile_bytes(spec->head_size, fixed);
+  cache->plane = cache->values + ESP_SPAN * (size_t)spec->head_size * (fixed ? sizeof(int16_t) : sizeof(float));
   cache->span_bytes = (size_t)spec->layers * (size_t)spec->kv_heads * cache->plane;
   const int32_t spans = (capacity + ESP_SPAN - 1) / ESP_SPAN;
   const size_t step = (size_t)8 << 20;
@@ -78,8 +79,8 @@ EspKeyValues esp_cache_plane(const EspCache *cache, int32_t layer, int32_t kv_he
       .spans = cache->spans,
       .pending = cache->pending_span,
       .offset = ((size_t)layer * (size_t)cache->kv_heads + (size_t)kv_head) * cache->plane,
-      .values = cache->plane / 2,
-      .half = cache->half,
+      .values = cache->values,
+      .fixed = cache->fixed,
   };
 }
 
@@ -114,32 +115,37 @@ const char *esp_cache_expect(EspCache *cache, const EspTree *tree, int32_t from,
   return NULL;
 }
 
-/* Copies one position's key: a tile's values of one position are ESP_KEY_TILE apart. */
-static void move_key(const EspCache *cache, uint8_t *to, int32_t position, const uint8_t *from, int32_t node) {
-  const size_t there = esp_key_column(position, cache->head), here = esp_key_column(node, cache->head);
-  if (cache->half) {
-    uint16_t *target = (uint16_t *)to + there;
-    const uint16_t *source = (const uint16_t *)from + here;
-    for (int32_t d = 0; d < cache->head; d++) target[d * ESP_KEY_TILE] = source[d * ESP_KEY_TILE];
-  } else {
-    uint32_t *target = (uint32_t *)to + there;
-    const uint32_t *source = (const uint32_t *)from + here;
-    for (int32_t d = 0; d < cache->head; d++) target[d * ESP_KEY_TILE] = source[d * ESP_KEY_TILE];
+/*
+ * Copies the key, the value and their scales of one position of a plane to another position of another one. Both come in units of 32 bits: floats, or
+ * pairs of integers, of which a value shares its units with the position beside it.
+ */
+static void move_position(const EspCache *cache, uint8_t *to_plane, int32_t to, uint8_t *from_plane, int32_t from) {
+  const size_t head = (size_t)cache->head, units = cache->fixed ? head / 2 : head, tile = ESP_KEY_TILE;
+  const size_t tile_bytes = esp_tile_bytes(cache->head, cache->fixed);
+  uint32_t *target = (uint32_t *)(void *)(to_plane + (size_t)to / tile * tile_bytes) + (size_t)to % tile;
+  const uint32_t *source = (const uint32_t *)(const void *)(from_plane + (size_t)from / tile * tile_bytes) + (size_t)from % tile;
+  for (size_t unit = 0; unit < units; unit++) target[unit * tile] = source[unit * tile];
+  target = (uint32_t *)(void *)(to_plane + cache->values);
+  source = (const uint32_t *)(const void *)(from_plane + cache->values);
+  if (!cache->fixed) {
+    memcpy(target + (size_t)to * head, source + (size_t)from * head, head * sizeof *target);
+    return;
   }
+  target += (size_t)(to / 2) * head, source += (size_t)(from / 2) * head;
+  const int left = 16 * (to % 2), right = 16 * (from % 2);
+  for (size_t d = 0; d < head; d++) target[d] = (target[d] & (uint32_t)0xffff << (16 - left)) | (source[d] >> right & 0xffff) << left;
+  float *scales = esp_scale(to_plane, cache->head, to), *old = esp_scale(from_plane, cache->head, from);
+  scales[0] = old[0];
+  scales[tile] = old[tile];
 }
 
 /* Of one layer: rows `nodes` of the pending span come to lie one after another from row `first` on. */
 static void gather_rows(const EspCache *cache, int32_t layer, const int32_t *nodes, int32_t first, int32_t count, uint8_t *room) {
-  const size_t row = cache->plane / (2 * ESP_SPAN);
   for (int32_t kv_head = 0; kv_head < cache->kv_heads; kv_head++) {
     const EspKeyValues kv = esp_cache_plane(cache, layer, kv_head);
-    uint8_t *keys = kv.pending + kv.offset, *values = keys + kv.values, *spare = room + kv.values;
-    for (int32_t i = first; i < count; i++) {
-      move_key(cache, room, i, keys, nodes[i]);
-      memcpy(spare + (size_t)i * row, values + (size_t)nodes[i] * row, row);
-    }
-    for (int32_t i = first; i < count; i++) move_key(cache, keys, i, room, i);
-    memcpy(values + (size_t)first * row, spare + (size_t)first * row, (size_t)(count - first) * row);
+    uint8_t *plane = kv.pending + kv.offset;
+    for (int32_t i = first; i < count; i++) move_position(cache, room, i, plane, nodes[i]);
+    for (int32_t i = first; i < count; i++) move_position(cache, plane, i, room, i);
   }
 }
 
@@ -181,14 +187,11 @@ EspStatus esp_cache_commit(EspCache *cache, const int32_t *path, int32_t count) 
   }
   if (count > cache->capacity - cache->length) return ESP_FULL;
   if (!esp_cache_reserve(cache, cache->length + count)) return ESP_NO_MEMORY;
-  const size_t planes = (size_t)cache->layers * (size_t)cache->kv_heads, row = cache->plane / (2 * ESP_SPAN);
+  const size_t planes = (size_t)cache->layers * (size_t)cache->kv_heads;
   for (size_t offset = 0; offset < planes * cache->plane; offset += cache->plane) {
-    const uint8_t *from = cache->pending_span + offset;
     for (int32_t i = 0; i < count; i++) {
-      const int32_t position = (cache->length + i) % ESP_SPAN;
-      uint8_t *to = cache->spans[(cache->length + i) / ESP_SPAN] + offset;
-      move_key(cache, to, position, from, path[i]);
-      memcpy(to + cache->plane / 2 + (size_t)position * row, from + cache->plane / 2 + (size_t)path[i] * row, row);
+      const int32_t position = cache->length + i;
+      move_position(cache, cache->spans[position / ESP_SPAN] + offset, position % ESP_SPAN, cache->pending_span + offset, path[i]);
     }
   }
   cache->length += count;
@@ -211,7 +214,7 @@ bool esp_cache_truncate(EspCache *cache, int32_t length) {
 
 EspStatus esp_cache_copy(EspCache *cache, const EspCache *from, int32_t known, int32_t length) {
   if (cache == from || known < 0 || known > cache->length || length < known || length > from->length || cache->layers != from->layers ||
-      cache->span_bytes != from->span_bytes || cache->head != from->head || cache->half != from->half || from->usable != from->layers ||
+      cache->span_bytes != from->span_bytes || cache->head != from->head || cache->fixed != from->fixed || from->usable != from->layers ||
       (known > 0 && cache->usable != cache->layers)) {
     return ESP_INVALID;
   }
@@ -230,7 +233,7 @@ EspStatus esp_cache_fill(EspCache *cache, int32_t layers, int32_t length) {
   if (length > cache->capacity) return ESP_FULL;
   if (!esp_cache_reserve(cache, length)) return ESP_NO_MEMORY;
   const size_t bytes = (size_t)layers * (size_t)cache->kv_heads * cache->plane;
-  /* Of such bytes both kinds of floats are ordinary numbers: 1.06 and 0.0115. */
+  /* Of such bytes floats and integers are ordinary numbers: 0.0115 and 15420. */
   for (int32_t span = 0; span * ESP_SPAN < length; span++) memset(cache->spans[span], 0x3c, bytes);
   esp_cache_rollback(cache);
   cache->length = length;

@@ -8,8 +8,9 @@ struct EspCache {
   int32_t layers, kv_heads, head;
   int32_t capacity; /* positions */
   int32_t length; /* committed positions */
-  bool half; /* 16-bit floats; else 32-bit */
+  bool fixed; /* 16-bit integers with scales; else 32-bit floats */
   int32_t usable; /* layers that have the committed positions: all, but in a cache that was filled */
+  size_t values; /* bytes of its keys, behind which its values lie */
   size_t plane; /* bytes of one layer and key head in a span: keys, then values */
   size_t span_bytes; /* layers x kv_heads x plane */
   /* Memory grows with the text, some spans at a time. */
@@ -22,11 +23,6 @@ struct EspCache {
   uint16_t ancestors[ESP_MAX_NODES][ESP_MAX_NODES]; /* [node][depth]: nodes from the root to the node */
   int32_t computed[]; /* layers: pending nodes whose keys and values are there */
 };
-
-/* Where in a plane's keys the first value of a position (of a span) or node lies; the others follow ESP_KEY_TILE apart. */
-static inline size_t esp_key_column(int32_t position, int32_t head) {
-  return (size_t)(position / ESP_KEY_TILE) * ESP_KEY_TILE * (size_t)head + (size_t)(position % ESP_KEY_TILE);
-}
 
 /* Where one layer's keys and values of one key head lie. */
 EspKeyValues esp_cache_plane(const EspCache *cache, int32_t layer, int32_t kv_head);

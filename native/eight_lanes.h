@@ -36,9 +36,6 @@ static inline void narrow_8(__m128i *to, __m256i value) {
 #include "quants.h"
 
 INLINE vf load_half(const uint16_t *from) { return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from)); }
-INLINE void store_half(uint16_t *to, vf value) {
-  _mm_storeu_si128((__m128i *)to, _mm256_cvtps_ph((__m256)value, _MM_FROUND_TO_NEAREST_INT));
-}
 INLINE __m256i four_inputs(const int8_t *x) {
   int32_t value;
   memcpy(&value, x, sizeof value);

@@ -120,7 +120,8 @@ bool esp_dense(const EspMatrix *matrix, const float *bias, const float *x, float
 
 /* ---- cache.c: keys and values of one text ----------------------------------------------------------------------- */
 
-EspCache *esp_cache_create(const EspStack *stack, int32_t capacity, bool half); /* NULL: no memory */
+/* Keys and values as 16-bit integers with a scale each ("fixed"), or as 32-bit floats. NULL: no memory. */
+EspCache *esp_cache_create(const EspStack *stack, int32_t capacity, bool fixed);
 void esp_cache_free(EspCache *cache);
 int32_t esp_cache_length(const EspCache *cache);
 int32_t esp_cache_capacity(const EspCache *cache);

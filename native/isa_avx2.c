@@ -1,6 +1,7 @@
 /* isa_avx2.c - AVX2 with FMA and F16C: 8 lanes; maddubs for the dot product. */
 #if defined(__x86_64__) || defined(_M_X64)
 #define EIGHT_BITS_SIGNED
+#define ADD_PAIRS(sum, a, b) ((sum) + (vi)_mm256_madd_epi16((__m256i)(a), (__m256i)(b)))
 #include "eight_lanes.h"
 
 /*

@@ -14,15 +14,13 @@
 #define ANY_OF(mask) (_mm512_test_epi32_mask((__m512i)(mask), (__m512i)(mask)) != 0)
 #define SUM_OF(a) _mm512_reduce_add_epi32((__m512i)(a))
 #define FUSED(a, b, sum) ((vf)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(sum)))
+#define ADD_PAIRS(sum, a, b) ((vi)_mm512_dpwssd_epi32((__m512i)(sum), (__m512i)(a), (__m512i)(b)))
 #define WIDEN_BYTES(from) ((vi)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(from))))
 #define NARROW_BYTES(to, value) _mm_storeu_si128((__m128i *)(to), _mm512_cvtepi32_epi8((__m512i)(value)))
 #include "vectors.h"
 #include "quants.h"
 
 INLINE vf load_half(const uint16_t *from) { return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)from)); }
-INLINE void store_half(uint16_t *to, vf value) {
-  _mm256_storeu_si256((__m256i *)to, _mm512_cvtps_ph((__m512)value, _MM_FROUND_TO_NEAREST_INT));
-}
 typedef vi Dots;
 
 INLINE Dots begin(int32_t start) { return start - (vi){0}; }

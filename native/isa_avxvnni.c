@@ -3,6 +3,7 @@
  * know it leaves this instruction set out.
  */
 #if defined(__AVXVNNI__)
+#define ADD_PAIRS(sum, a, b) ((vi)_mm256_dpwssd_avx_epi32((__m256i)(sum), (__m256i)(a), (__m256i)(b)))
 #include "eight_lanes.h"
 
 typedef vi Dots;

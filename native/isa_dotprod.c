@@ -36,7 +36,6 @@ static inline void narrow_4(int8_t *to, int32x4_t value) {
 #include "quants.h"
 
 INLINE vf load_half(const uint16_t *from) { return (vf)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from))); }
-INLINE void store_half(uint16_t *to, vf value) { vst1_u16(to, vreinterpret_u16_f16(vcvt_f16_f32((float32x4_t)value))); }
 
 typedef vi Dots;
 

@@ -10,9 +10,6 @@
 static bool everywhere(void) { return true; }
 
 INLINE vf load_half(const uint16_t *from) { return (vf){esp_widen(from[0]), esp_widen(from[1]), esp_widen(from[2]), esp_widen(from[3])}; }
-INLINE void store_half(uint16_t *to, vf value) {
-  for (int i = 0; i < LANES; i++) to[i] = esp_narrow(value[i]);
-}
 
 typedef vi Dots;
 

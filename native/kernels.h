@@ -12,7 +12,7 @@
 enum { ESP_TILE = 8 };
 /* Positions of a text whose attention is one piece of work; pieces are joined in order. */
 enum { ESP_SPAN = 128 };
-/* Positions whose keys lie side by side: 16-bit keys of one place in the head fill a cache line. */
+/* Positions whose keys lie side by side. */
 enum { ESP_KEY_TILE = 32 };
 /* Queries (rows x heads of one key head) that one piece of attention may have. */
 enum { ESP_QUERIES = 48 };
@@ -33,17 +33,35 @@ typedef struct {
 } EspActivations;
 
 /*
+ * Keys and values are 32-bit floats, or "fixed": 16-bit integers with one scale for each position, key head, and kind. Sums of products of
+ * integers up to these bounds fit in 32 bits: of keys and queries over a head, of values and weights over a span.
+ */
+enum { ESP_MOST_FIXED = 8191, ESP_MOST_WEIGHT = 2047 };
+static inline int32_t esp_most_query(int32_t head) { return head <= 128 ? 2047 : 2047 * 128 / head; }
+
+/*
  * Where keys and values lie. A span's memory holds, for each layer and key head, the keys of ESP_SPAN positions in
- * tiles of 32, [tile][head][32], so that a vector lane is a position, then their values, [position][head]. `offset` is
- * where this layer and key head begin. Nodes that wait for a commit lie in a span of their own, by node.
+ * tiles of 32, [tile][head][32], so that a vector lane is a position, then their values, [position][head]. Fixed ones lie in pairs, which
+ * a lane multiplies at once, keys [tile][head / 2][32][2] and values [position / 2][head][2], and behind the keys of each tile are their scales, [32], and those
+ * of the values of its positions. `offset` is where this layer and key head begin. Nodes that wait for a commit lie in a span of their own, by node.
  */
 typedef struct {
   uint8_t *const *spans;
   uint8_t *pending;
   size_t offset; /* bytes */
   size_t values; /* bytes from the keys to the values */
-  bool half; /* 16-bit floats; else 32-bit */
+  bool fixed;
 } EspKeyValues;
+
+/* Bytes of a tile of keys, and of its scales. */
+static inline size_t esp_tile_bytes(int32_t head, bool fixed) {
+  return (size_t)ESP_KEY_TILE * (fixed ? (size_t)head * sizeof(int16_t) + 2 * sizeof(float) : (size_t)head * sizeof(float));
+}
+/* Of a plane of fixed keys: the scale of a position's (of a span) key, behind which, ESP_KEY_TILE floats on, its value's lies. */
+static inline float *esp_scale(uint8_t *plane, int32_t head, int32_t position) {
+  uint8_t *tile = plane + (size_t)(position / ESP_KEY_TILE) * esp_tile_bytes(head, true);
+  return (float *)(void *)(tile + (size_t)ESP_KEY_TILE * (size_t)head * sizeof(int16_t)) + position % ESP_KEY_TILE;
+}
 
 /* One piece of attention: some rows of a tree, one key head, spans [span_from, span_to) of the text. */
 typedef struct {
@@ -54,7 +72,7 @@ typedef struct {
   int32_t length; /* committed positions */
   const int32_t *depths; /* rows */
   const uint16_t *const *ancestors; /* rows pointers: nodes from the root to the row itself */
-  const float *const *queries; /* rows pointers to group x head values, scaled */
+  const float *const *queries; /* rows pointers to group x head values; fixed ones are integers, then come group scales */
   int32_t window; /* positions that a row sees, itself included; 0: all */
   float cap; /* of scores; 0: none */
   int32_t span_from, span_to;
@@ -84,7 +102,11 @@ typedef struct {
   void (*gelu_times)(float *gate, const float *up, int32_t size);
   void (*soft_cap)(float *x, int32_t size, float cap); /* x = cap * tanh(x / cap) */
   void (*dequantize_row)(const EspMatrix *matrix, int32_t row, float *out);
-  void (*store_half)(const float *x, uint16_t *to, int32_t size); /* size a multiple of 16 */
+  /*
+   * x (size, a multiple of 16) as integers from -most to most, rounded half to even, in place if one likes; gives what these are multiplied
+   * by to be x again.
+   */
+  float (*fix)(const float *x, int16_t *to, int32_t size, int32_t most);
   void (*attention)(const EspAttention *work);
   /* Joins span results in order, as EspAttention.fold does, and divides: out = head values. */
   void (*join)(float *out, const float *outputs, const float *maxima, const float *sums, int32_t spans, int32_t head);

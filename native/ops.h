@@ -78,8 +78,27 @@ static void soft_cap(float *x, int32_t size, float cap) {
   }
 }
 
-static void halves(const float *x, uint16_t *to, int32_t size) {
-  for (int32_t i = 0; i < size; i += LANES) store_half(to + i, load(x + i));
+/*
+ * What values up to `largest` are multiplied by to become integers up to `most`, and these by to become values again. Below 1e-30 the
+ * reciprocal could overflow; such values become 0.
+ */
+INLINE float inverse_of(float largest, int32_t most, float *scale) {
+  const bool nothing = !(largest > 1e-30f);
+  *scale = nothing ? 0 : largest * (1.0f / (float)most);
+  return nothing ? 0 : (float)most / largest;
+}
+/* x * inverse as integers, half to even; what is not a number becomes 0. */
+INLINE void fix_vector(vf x, float inverse, int16_t *to) {
+  const vf shifter = splat(12582912.0f), scaled = x * inverse;
+  narrow_words(to, ((vi)(scaled + shifter) - (vi)shifter) & (scaled == scaled));
+}
+static float fix(const float *x, int16_t *to, int32_t size, int32_t most) {
+  vf top = splat(0);
+  for (int32_t i = 0; i < size; i += LANES) top = larger(absolute(load(x + i)), top);
+  float scale;
+  const float inverse = inverse_of(largest_of(top), most, &scale);
+  for (int32_t i = 0; i < size; i += LANES) fix_vector(load(x + i), inverse, to + i);
+  return scale;
 }
 
 static float exp_one(float x) { return exponential(splat(x))[0]; }

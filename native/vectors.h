@@ -1,6 +1,6 @@
 /*
  * vectors.h - the little vector algebra that ops.h, matmul.h and attention.h are written in. An instruction set's file
- * defines LANES, includes this, and defines load_half() and store_half(). One vector operation is one IEEE operation on each
+ * defines LANES, includes this, and defines load_half(). One vector operation is one IEEE operation on each
  * lane, so the same code gives the same bits however wide the vectors are; `-ffp-contract=off` leaves it to
  * multiply_add() where a product and a sum round once. Sums over many values always use 16 partial sums, in 16 / LANES vectors, and one final tree.
  */
@@ -10,6 +10,7 @@
 typedef float vf __attribute__((vector_size(LANES * 4)));
 typedef int32_t vi __attribute__((vector_size(LANES * 4)));
 typedef int8_t vb __attribute__((vector_size(LANES)));
+typedef int16_t vs __attribute__((vector_size(LANES * 2)));
 
 /* How far ahead of its use a line of weights is asked for, in bytes. */
 #ifndef AHEAD
@@ -21,7 +22,6 @@ typedef int8_t vb __attribute__((vector_size(LANES)));
 #define EACH_PART _Pragma("GCC unroll 4") for (int part = 0; part < PARTS; part++)
 
 INLINE vf load_half(const uint16_t *from);
-INLINE void store_half(uint16_t *to, vf value);
 
 INLINE vf load(const float *from) {
   vf value;
@@ -34,7 +34,9 @@ INLINE vi load_int(const int32_t *from) {
   return value;
 }
 INLINE void store(float *to, vf value) { memcpy(to, &value, sizeof value); }
+INLINE void store_int(int32_t *to, vi value) { memcpy(to, &value, sizeof value); }
 INLINE vf splat(float value) { return value - (vf){0}; }
+INLINE vi splat_int(int32_t value) { return value - (vi){0}; }
 INLINE vf choose(vi mask, vf yes, vf no) { return (vf)(((vi)yes & mask) | ((vi)no & ~mask)); }
 /* a > b ? a : b, lane by lane. */
 INLINE vf larger(vf a, vf b) {
@@ -81,6 +83,26 @@ INLINE void narrow_bytes(int8_t *to, vi value) {
   memcpy(to, &bytes, sizeof bytes);
 #endif
 }
+/* 0, 1, ... by lane. */
+INLINE vi places(void) {
+  vi value;
+  for (int i = 0; i < LANES; i++) value[i] = i;
+  return value;
+}
+/* Integers within their range as signed 16-bit words. */
+INLINE void narrow_words(int16_t *to, vi value) {
+  const vs words = __builtin_convertvector(value, vs);
+  memcpy(to, &words, sizeof words);
+}
+INLINE vi low_words(vi a) { return ((a & 0xffff) ^ 0x8000) - 0x8000; }
+/* sum + the products of the two 16-bit halves of each lane. */
+INLINE vi add_pairs(vi sum, vi a, vi b) {
+#ifdef ADD_PAIRS
+  return ADD_PAIRS(sum, a, b);
+#else
+  return sum + low_words(a) * low_words(b) + (a >> 16) * (b >> 16);
+#endif
+}
 INLINE vf absolute(vf a) { return (vf)((vi)a & 0x7fffffff); }
 
 /* sum + a * b, rounded once: the same bits wherever there is a fused multiply-add, in hardware (FUSED) or not. */
@@ -98,16 +120,15 @@ INLINE vf multiply_add(vf a, vf b, vf sum) {
 
 /* The fixed final tree of 16 partial sums. */
 INLINE float tree_sum(const float part[16]) {
-  float a[8], b[4];
-  for (int i = 0; i < 8; i++) a[i] = part[i] + part[i + 8];
-  for (int i = 0; i < 4; i++) b[i] = a[i] + a[i + 4];
-  return (b[0] + b[2]) + (b[1] + b[3]);
+  typedef float Four __attribute__((vector_size(16)));
+  Four of[4];
+  memcpy(of, part, sizeof of);
+  const Four sum = (of[0] + of[2]) + (of[1] + of[3]);
+  return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
-/* e^x within 2 units in the last place, for x clamped to [-87.3, 88]: never infinite, never 0. */
-INLINE vf exponential(vf x) {
-  vf t = larger(x, splat(-87.3f));
-  t = -larger(-t, splat(-88.0f));
+/* e^t within 2 units in the last place, for t from -87.3 to 88: never infinite, never 0. */
+INLINE vf exponential_within(vf t) {
   vf shifter = splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
   vf shifted = multiply_add(t, splat(1.44269504f), shifter);
   vf n = shifted - shifter;
@@ -122,3 +143,6 @@ INLINE vf exponential(vf x) {
   vi scale = (((vi)shifted - (vi)shifter) + 127) << 23;
   return p * (vf)scale;
 }
+/* The same for any x, clamped to these bounds, or to the lower one where it is 0 at most. What is not a number is taken as the lower one. */
+INLINE vf exponential(vf x) { return exponential_within(-larger(-larger(x, splat(-87.3f)), splat(-88.0f))); }
+INLINE vf exponential_of_less(vf x) { return exponential_within(larger(x, splat(-87.3f))); }

@@ -295,7 +295,7 @@ describe("options out of range", () => {
   });
 
   it("a cache type there is not", async () => {
-    await expect(loadModel(path, { cacheType: "q8" as "f16" })).rejects.toThrow(/cacheType is q8/);
+    await expect(loadModel(path, { cacheType: "q8" as "i16" })).rejects.toThrow(/cacheType is q8/);
   });
 
   it.each([

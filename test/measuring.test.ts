@@ -46,7 +46,7 @@ it("knows how many tokens a row attends to, in layers with windows and without",
   expect([1, 2, 3].map((layers) => target.attended(500, layers))).toEqual([50, 275, 250]);
 });
 
-it.each([["f16"], ["f32"]] as const)(
+it.each([["i16"], ["f32"]] as const)(
   "measures a model with a %s cache and leaves no memory in use",
   async (cacheType) => {
     await using target = await nativeTarget(file, { threads: 2, cacheType });

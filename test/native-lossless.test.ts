@@ -43,7 +43,7 @@ describeLossless("native engine", {
         name: `random ${i}`,
         target: await nativeTarget(randomLlama(shape, i), {
           threads,
-          cacheType: i === 1 ? "f32" : "f16",
+          cacheType: i === 1 ? "f32" : "i16",
         }),
         tokenizer: raggedTokenizer,
         endTokens: i === 0 ? [] : [0],

@@ -66,7 +66,7 @@ interface Bench {
   of(variant: Variant): NativeTarget;
 }
 
-async function openBench(path: string, cacheType: "f16" | "f32"): Promise<Bench> {
+async function openBench(path: string, cacheType: "i16" | "f32"): Promise<Bench> {
   const targets: NativeTarget[] = [];
   for (const threads of [1, 2, 3]) targets.push(await openTarget(path, { threads, cacheType }));
   return {
@@ -93,7 +93,7 @@ it("has the portable instruction set to compare with, and takes the best by itse
 const shapes = few ? SHAPES.slice(1, 3) : SHAPES;
 const cases = shapes.flatMap((shape, i) =>
   // Both kinds of cache with every second shape, and in turn with the others.
-  (["f16", "f32"] as const).flatMap((cacheType, j) =>
+  (["i16", "f32"] as const).flatMap((cacheType, j) =>
     i % 2 === 1 || (i / 2 + j) % 2 === 0 ? [{ shape, cacheType, seed: 10 * i + j }] : [],
   ),
 );
@@ -275,7 +275,7 @@ describeWithSmollm2("same bits, SmolLM2", (path) => {
   let bench: Bench;
 
   beforeAll(async () => {
-    bench = await openBench(path, "f16");
+    bench = await openBench(path, "i16");
   });
   afterAll(() => close(bench));
 

@@ -52,7 +52,7 @@ describe.each(matrixTypes)("weights of type %s", (matrixType) => {
   let target: NativeTarget;
 
   beforeAll(async () => {
-    target = await nativeTarget(file, { threads: 1, cacheType: "f16" });
+    target = await nativeTarget(file, { threads: 1, cacheType: "i16" });
   });
   afterAll(() => target[Symbol.asyncDispose]());
 
@@ -173,7 +173,7 @@ describe.each(matrixTypes)("weights of type %s, kept with 4 bits", (matrixType) 
   const text = randomTokens(numbers(2), VOCAB, 9);
 
   it("are near the file's, and give the same bits everywhere", async () => {
-    const options = { threads: 1, cacheType: "f16" } as const;
+    const options = { threads: 1, cacheType: "i16" } as const;
     await using asFile = await nativeTarget(file, options);
     await using target = await nativeTarget(file, { ...options, precision: "q4" });
     const want = everything(target);

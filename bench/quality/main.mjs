@@ -1,6 +1,6 @@
 /**
- * @file `npm run bench:quality -- --model M`: what `--weights q4` changes of a model's predictions. On the prose and code of
- * `test/reference` the model with the file's values and the one with 4 bits read the same tokens; the mean Kullback-Leibler divergence
+ * @file `npm run bench:quality -- --model M`: what `--weights q4` changes of a model's predictions, or with `--cache` what keys and values as 16-bit
+ * integers change. On the prose and code of `test/reference` the model with the file's values, or with floats, and the other one read the same tokens; the mean Kullback-Leibler divergence
  * between their predictions, and how often the most likely token is the same.
  */
 
@@ -10,7 +10,7 @@ import { findModel } from "../../dist/checkpoint/find-model.js";
 import { commit } from "../../dist/cli/version.js";
 import { loadModel } from "../../dist/index.js";
 
-const PIECE = 256;
+const PIECE = 1024;
 const TEXT = new URL("../../test/reference/prose-and-code.txt", import.meta.url);
 
 /** Log-probabilities of all tokens. */
@@ -37,12 +37,17 @@ async function predict(model, tokens) {
 }
 
 async function main() {
-  const { values } = parseArgs({ options: { model: { type: "string", short: "m" } } });
+  const { values } = parseArgs({
+    options: { model: { type: "string", short: "m" }, cache: { type: "boolean" } },
+  });
   if (values.model === undefined)
-    throw new TypeError("--model is missing; usage: npm run bench:quality -- --model M");
+    throw new TypeError("--model is missing; usage: npm run bench:quality -- --model M [--cache]");
   const path = await findModel(values.model);
   const [file, small] = await Promise.all(
-    ["file", "q4"].map((weights) => loadModel(path, { weights, passTimes: false })),
+    (values.cache
+      ? [{ cacheType: "f32" }, { cacheType: "i16" }]
+      : [{ weights: "file" }, { weights: "q4" }]
+    ).map((options) => loadModel(path, { ...options, passTimes: false })),
   );
   const tokens = file.parts.tokenizer.encode(readFileSync(TEXT, "utf8"), { special: false });
   let [divergence, same] = [0, 0];
@@ -56,7 +61,7 @@ async function main() {
     }
   }
   console.log(
-    `${values.model}, ${tokens.length} positions: mean KL ${(divergence / tokens.length).toFixed(4)} nats, the same first token at ${((100 * same) / tokens.length).toFixed(1)} %, ${commit()}`,
+    `${values.model}, ${tokens.length} positions: mean KL ${(divergence / tokens.length).toExponential(2)} nats, the same first token at ${((100 * same) / tokens.length).toFixed(1)} %, ${commit()}`,
   );
   await Promise.all([file, small].map((model) => model[Symbol.asyncDispose]()));
 }

@@ -198,7 +198,7 @@ export interface Binding {
   /** output (rows) = silu(matrix * input (cols) + bias (rows)), at once and on the JavaScript thread. */
   dense(request: { matrix: Matrix; bias: Float32Array; input: Float32Array; output: Float32Array }): void;
   createStack(pool: Pool, spec: StackSpec): Stack;
-  createCache(stack: Stack, capacity: number, half: boolean): Cache | null;
+  createCache(stack: Stack, capacity: number, fixed: boolean): Cache | null;
   cacheLength(cache: Cache): number;
   cacheCommit(cache: Cache, path: Int32Array): number;
   /** Keeps these pending nodes, in this order: the root first, parents before children. A status as of cacheCommit. */

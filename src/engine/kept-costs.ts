@@ -40,7 +40,7 @@ export interface KeptCosts extends Costs {
 
 /** What an engine runs with where nobody says otherwise, and `drafts`, as {@link identityOf} tells it. Throws EspalierError "no-engine". */
 export function settingsOf(
-  { threads = defaultThreads(), weights = "file", cacheType = "f16" }: EngineSettings,
+  { threads = defaultThreads(), weights = "file", cacheType = "i16" }: EngineSettings,
   drafts: string,
 ): string[] {
   return [engine().currentIsa(), String(threads), weights, cacheType, drafts];

@@ -43,8 +43,8 @@ export interface LoadOptions {
    * "q4" with 4 bits where the file has more, which reads less memory for each token and is a little less exact.
    */
   readonly weights?: WeightPrecision;
-  /** How keys and values are kept; "f32" takes twice the memory of "f16", the default. */
-  readonly cacheType?: "f16" | "f32";
+  /** How keys and values are kept; "i16", the default: 16-bit integers with scales; "f32": floats, in twice the memory. */
+  readonly cacheType?: "i16" | "f32";
   /**
    * Path or name of a smaller model of the same vocabulary; it drafts (method "draft-model") where requests name no method.
    * Default: none, but the embedded model has one of its own.
@@ -107,7 +107,7 @@ export async function loadModel(
   pathOrName: string = embeddedModel,
   options: LoadOptions = {},
 ): Promise<Model> {
-  const { threads = defaultThreads(), contextLength, cacheType = "f16", passTimes, onProgress } = options;
+  const { threads = defaultThreads(), contextLength, cacheType = "i16", passTimes, onProgress } = options;
   const { weights: precision = "file", download, onDownload, signal } = options;
   const { warmStart = false, onWarning = (message) => process.emitWarning(message) } = options;
   if (precision !== "file" && precision !== "q4") {
@@ -116,8 +116,8 @@ export async function loadModel(
   if (!Number.isInteger(threads) || threads < 1 || threads > 64) {
     throw new RangeError(`threads is ${threads}; give an integer from 1 to 64`);
   }
-  if (cacheType !== "f16" && cacheType !== "f32") {
-    throw new RangeError(`cacheType is ${String(cacheType)}; give "f16" or "f32"`);
+  if (cacheType !== "i16" && cacheType !== "f32") {
+    throw new RangeError(`cacheType is ${String(cacheType)}; give "i16" or "f32"`);
   }
   const binding = engine();
   const find = (name: string) => findModel(name, { download, onDownload, signal });

@@ -35,8 +35,8 @@ const MAX_NODES = 128;
 export interface NativeTargetOptions {
   /** Threads of a pass, 1 to 64. */
   readonly threads: number;
-  /** How keys and values are kept: 16-bit floats, or 32-bit ones in twice the memory. Default "f16". */
-  readonly cacheType?: "f16" | "f32";
+  /** How keys and values are kept: as 16-bit integers, each key and value with a scale of its own, or as 32-bit floats in twice the memory. Default "i16". */
+  readonly cacheType?: "i16" | "f32";
   /** A target that it drafts for: each pass then runs on one thread, one of that target's where it runs aside. */
   readonly beside?: NativeTarget;
   /** Bytes of a layer's weights; short passes run on the JavaScript thread, which sees to other events every few milliseconds. Default: none do. */
@@ -65,7 +65,7 @@ export class NativeTarget implements Target {
   readonly #weights: Weights;
   readonly #pool: Pool;
   readonly #stack: Stack;
-  readonly #half: boolean;
+  readonly #fixed: boolean;
   readonly #windowed: boolean;
   readonly #layerBytes: number;
   readonly #host: NativeTarget | undefined;
@@ -79,12 +79,12 @@ export class NativeTarget implements Target {
 
   /** Takes over the weights: they are freed with the target, or when this throws. */
   constructor(binding: Binding, config: ModelConfig, weights: Weights, options: NativeTargetOptions) {
-    const { threads, cacheType = "f16", layerBytes = Number.POSITIVE_INFINITY, beside } = options;
+    const { threads, cacheType = "i16", layerBytes = Number.POSITIVE_INFINITY, beside } = options;
     this.binding = binding;
     this.config = config;
     this.threads = threads;
     this.#weights = weights;
-    this.#half = cacheType === "f16";
+    this.#fixed = cacheType === "i16";
     this.#windowed = config.windows.some((window) => window !== undefined);
     this.#layerBytes = layerBytes;
     this.#host = beside;
@@ -156,7 +156,7 @@ export class NativeTarget implements Target {
     if (!Number.isInteger(length) || length < 0 || length > capacity) {
       throw new RangeError(`length is ${length}; give an integer from 0 to ${capacity}`);
     }
-    const cache = this.binding.createCache(this.#stack, capacity, this.#half);
+    const cache = this.binding.createCache(this.#stack, capacity, this.#fixed);
     if (!cache) throw this.outOfMemory(capacity);
     try {
       if (length > 0) await this.binding.prepareCache({ cache, length });
@@ -324,7 +324,7 @@ export class NativeTarget implements Target {
   /** Bytes of one token's keys and values in a layer. */
   get layerTokenBytes(): number {
     const { kvHeads, headSize } = this.config;
-    return kvHeads * headSize * (this.#half ? 4 : 8);
+    return kvHeads * (this.#fixed ? 4 * headSize + 8 : 8 * headSize);
   }
 
   get #tokenBytes(): number {

@@ -1,6 +1,6 @@
 /*
- * emulated-vnni.h - included before isa_avxvnni.c, it puts AVX2 in the place of the one instruction that AVX-VNNI adds. So
- * everything in that file but the instruction itself can be tested where no CPU has it.
+ * emulated-vnni.h - included before isa_avxvnni.c, it puts AVX2 in the place of the two instructions that AVX-VNNI adds. So
+ * everything in that file but the instructions themselves can be tested where no CPU has it.
  */
 #include "../../native/cpu.h"
 
@@ -15,4 +15,5 @@ static inline __attribute__((always_inline)) __m256i dpbusd(__m256i sum, __m256i
 
 #define __AVXVNNI__ 1
 #define _mm256_dpbusd_avx_epi32 dpbusd
+#define _mm256_dpwssd_avx_epi32(sum, a, b) _mm256_add_epi32(sum, _mm256_madd_epi16(a, b))
 #define esp_cpu_has_avxvnni esp_cpu_has_avx2

@@ -71,13 +71,15 @@ static void test_exp(const EspKernels *kernels) {
   }
 }
 
-static void test_store_half(const EspKernels *kernels) {
+static void test_fix(const EspKernels *kernels) {
   for (uint64_t bits = 0; bits < 1ull << 32;) {
-    float x[16];
-    uint16_t half[16];
-    for (int i = 0; i < 16; i++, bits += 8111) x[i] = isnan(of_bits((uint32_t)bits)) ? 0 : of_bits((uint32_t)bits);
-    kernels->store_half(x, half, 16);
-    count_in(half, sizeof half);
+    float x[32];
+    int16_t fixed[32];
+    const float near = ldexpf(1, below(60) - 30);
+    for (int i = 0; i < 32; i++, bits += 8111) x[i] = i % 4 ? of_bits((uint32_t)bits) : real() * near;
+    const float scale = kernels->fix(x, fixed, 32, 8191);
+    count_in(&scale, sizeof scale);
+    count_in(fixed, sizeof fixed);
   }
 }
 
@@ -448,7 +450,7 @@ static void test_kernels(void) {
   static const struct {
     const char *name;
     void (*test)(const EspKernels *);
-  } tests[] = {{"exp", test_exp}, {"halves", test_store_half}, {"rows", test_rows}, {"join", test_join}, {"pick", test_pick}, {"rank", test_rank}};
+  } tests[] = {{"exp", test_exp}, {"fix", test_fix}, {"rows", test_rows}, {"join", test_join}, {"pick", test_pick}, {"rank", test_rank}};
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
     begin(i);
     tests[i].test(esp_kernels());
