@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { ModelConfig } from "../src/checkpoint/config.ts";
 import type { RopeScaling } from "../src/checkpoint/rope.ts";
 import { engine, type LayerWeights, selectIsa } from "../src/engine/binding.ts";
-import { NativeTarget } from "../src/engine/native-target.ts";
+import { NativeTarget, type NativeTargetOptions } from "../src/engine/native-target.ts";
 import type { Weights } from "../src/engine/weights.ts";
 import { DraftTree } from "../src/tree/draft-tree.ts";
 import { type ArchitectureFixture, divergence, readArchitectures } from "./architectures.ts";
@@ -115,12 +115,12 @@ const parts: Readonly<Record<string, readonly Without[]>> = {
 async function open(
   { path, contextLength }: ArchitectureFixture,
   { config: change, layer, weights: changes, contextLength: other }: Partial<Without> = {},
-  threads = 1,
+  options: Partial<NativeTargetOptions> = {},
 ): Promise<NativeTarget> {
   const { config, weights } = await openWeights(path, other ?? contextLength);
   const layers = layer ? weights.layers.map(layer) : weights.layers;
   const changed: Weights = { ...weights, layers, ...changes };
-  return new NativeTarget(engine(), change ? change(config) : config, changed, { threads });
+  return new NativeTarget(engine(), change ? change(config) : config, changed, { threads: 1, ...options });
 }
 
 const best = engine().currentIsa();
@@ -217,11 +217,11 @@ describe.each(readArchitectures())("$name", (fixture) => {
     for (const [node, { logits }] of exact.entries()) {
       expect(divergence(rows[40 + node]!, logits)).toBeLessThan(1e-4);
     }
-    await using target = await open(fixture);
+    await using target = await open(fixture, {}, { cacheType: "f32" });
     await using sequence = await target.createSequence({ capacity: 64 });
     await sequence.prefill(text);
     const pass = await sequence.forward(tree, { topK: 0, logits: true });
-    const rounded = reference.rows(text, tree, { int8Inputs: true, halfCache: true });
+    const rounded = reference.rows(text, tree, { int8Inputs: true });
     for (const [node, { logits }] of rounded.entries()) {
       expect(divergence(logits, pass.logits(node))).toBeLessThan(2e-3);
     }
@@ -230,7 +230,7 @@ describe.each(readArchitectures())("$name", (fixture) => {
   test("gives the same bits in trees, in chunks, on any threads and instruction set", async () => {
     const { tokens } = fixture;
     await using one = await open(fixture);
-    await using three = await open(fixture, {}, 3);
+    await using three = await open(fixture, {}, { threads: 3 });
     const others = [...isas.map((isa) => ({ isa, target: one })), { isa: best, target: three }];
     await checkBits(one, others, tokens, tokens.length - 20);
   });
@@ -242,7 +242,7 @@ describe.each([1, 2, 31, 32, 100, 127, 128, 129, 150])("a window of %i tokens", 
 
   test("gives the same bits on both sides of a span's border", async () => {
     await using one = await open(fixture, windows);
-    await using three = await open(fixture, windows, 3);
+    await using three = await open(fixture, windows, { threads: 3 });
     const others = [
       { isa: best, target: one },
       { isa: "generic", target: three },

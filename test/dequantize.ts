@@ -115,13 +115,6 @@ export function fromHalf(bits: number): number {
   return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
 }
 
-/** The nearest number that a 16-bit float can hold, half to even; not for numbers beyond 65,504. */
-export function roundToHalf(x: number): number {
-  if (x === 0) return x;
-  const step = 2 ** (Math.max(Math.floor(Math.log2(Math.abs(x))), -14) - 10);
-  return roundHalfToEven(x / step) * step;
-}
-
 export function roundHalfToEven(x: number): number {
   const floor = Math.floor(x);
   const above = x - floor;

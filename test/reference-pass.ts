@@ -13,7 +13,7 @@ import { type RopeConfig, ropeAmplitude, ropeFactors } from "../src/checkpoint/r
 import type { TensorInfo } from "../src/checkpoint/tensor-table.ts";
 import type { DraftTree } from "../src/tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../src/types.ts";
-import { dequantize, roundHalfToEven, roundToHalf } from "./dequantize.ts";
+import { dequantize, roundHalfToEven } from "./dequantize.ts";
 
 type Vector = Float64Array;
 
@@ -52,8 +52,6 @@ interface Rope {
 export interface Rounding {
   /** The input of every matrix product becomes int8 in blocks of 32, with a scale of max / 127. */
   readonly int8Inputs?: boolean;
-  /** Keys and values are kept as 16-bit floats. */
-  readonly halfCache?: boolean;
 }
 
 interface Node {
@@ -169,7 +167,6 @@ export class ReferencePass {
     const { heads, kvHeads, headSize, attentionScale, attentionCap, windows } = this.config;
     const window = windows[index] ?? Number.POSITIVE_INFINITY;
     const rope = windows[index] ? this.#localRope : this.#rope;
-    const keep = (x: Vector) => (rounding.halfCache ? x.map(roundToHalf) : x);
     const inputs = states.map((x) => this.#norm(x, layer.attentionNorm));
     const place = (x: Vector, norm: Float32Array | undefined, node: number) =>
       this.#turn(norm ? this.#normHeads(x, norm) : x, rope, nodes[node]!.position);
@@ -177,9 +174,9 @@ export class ReferencePass {
       place(biased(product(layer.query, x, rounding), layer.queryBias), layer.queryNorm, i),
     );
     const keys = inputs.map((x, i) =>
-      keep(place(biased(product(layer.key, x, rounding), layer.keyBias), layer.keyNorm, i)),
+      place(biased(product(layer.key, x, rounding), layer.keyBias), layer.keyNorm, i),
     );
-    const values = inputs.map((x) => keep(biased(product(layer.value, x, rounding), layer.valueBias)));
+    const values = inputs.map((x) => biased(product(layer.value, x, rounding), layer.valueBias));
 
     return nodes.map(({ position, sees: before }, i) => {
       const sees = before.filter((j) => nodes[j]!.position > position - window);
