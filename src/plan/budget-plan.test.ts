@@ -357,6 +357,24 @@ describe("BudgetPlan of texts", () => {
     }
   });
 
+  it("goes on in the next text with what seems to pay but for cold code, and not with what does not", () => {
+    for (const tokens of [4, 1]) {
+      const cost = new CostCurve(ROWS.map((rows) => ({ rows, ms: 0.2 * steep(rows) })));
+      const first = new BudgetPlan(cost, new BudgetPlan(cost));
+      for (let step = 0; step < 5; step++) {
+        const turn = first.next();
+        const nodes = turn.kind === "drafted" ? 4 : 1;
+        first.observe(turn, {
+          nodes,
+          tokens: Math.min(nodes, tokens),
+          passMs: 0.2 * steep(nodes),
+          draftMs: 0.2 * (nodes - 1) * 3,
+        });
+      }
+      expect(new BudgetPlan(cost, first).rests).toBe(tokens === 1);
+    }
+  });
+
   it("tries less often in texts that begin when trials fail, and as often again when one has not", () => {
     const cost = new CostCurve(ROWS.map((rows) => ({ rows, ms: 0.2 * steep(rows) })));
     let plan = new BudgetPlan(cost);

@@ -114,7 +114,7 @@ export class BudgetPlan {
     // Texts differ: where drafts did not pay in others, they are tried in this one.
     if (!this.#off && all.known) return;
     all.allowance = Math.min(SAVED, all.allowance + OF_TEXT * all.hope);
-    this.#off ||= all.allowance <= 0;
+    this.#off ||= all.allowance <= (all.early.value < STOP ? 0 : -INVESTED);
     if (this.#off && all.allowance > 0) this.#begin();
   }
 

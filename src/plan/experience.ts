@@ -18,6 +18,7 @@ const PRIOR = 1.3;
 const PRIOR_STEPS = 24;
 /** The most that is saved up for trials. */
 export const SAVED = 4;
+const NOTHING = 1e-9;
 
 /** What drafted steps gave: tokens, and time in plain passes, both fading. */
 export class Pace {
@@ -45,6 +46,8 @@ export class Pace {
 /** What all texts of a method know of its drafts. */
 export class Experience {
   readonly pace = new Pace(PRIOR, PRIOR_STEPS, MEMORY);
+  /** The same from the first step on, as far as cold ones tell of later ones. */
+  readonly early = new Pace(PRIOR, NOTHING, MEMORY);
   /** Of a draft, in plain passes. */
   draftTime = 0;
   #drafts = 0;
@@ -79,6 +82,7 @@ export class Experience {
   add(tokens: number, pass: number, draft: number, draftMs: number, isUsual: boolean): number {
     const counts = isUsual && !this.#isCold(draftMs);
     const usual = counts ? draft : Math.min(draft, this.known ? this.draftTime : COLD);
+    this.early.add(tokens, pass + usual);
     this.#drafts++;
     this.draftTime += (usual - this.draftTime) * Math.max(1 - MEMORY, 1 / this.#drafts);
     if (counts) this.pace.add(tokens, pass + usual);
