@@ -18,6 +18,7 @@ const tests = [
   "picks",
   "penalties",
   "native-async",
+  "draft-beside",
   "native-lossless",
   "draft-head",
   "eagle",
