@@ -77,6 +77,8 @@ export interface Spent {
   readonly nodes: number;
   /** Tokens that it gave. */
   readonly tokens: number;
+  /** Tokens that its tree was expected to give; default: what it gave. */
+  readonly expected?: number;
   /** Milliseconds of the pass, verification included. */
   readonly passMs: number;
   /** Milliseconds of drafting and of learning. */
@@ -89,7 +91,10 @@ export interface Spent {
 export class BudgetPlan {
   readonly #cost: CostCurve;
   readonly #all: Experience;
-  /** Of this text alone; it begins as the method's. */
+  /**
+   * Of this text alone; it begins as the method's. What a step gives is mostly luck, and what is expected of its tree is nearly true in the mean of a
+   * few, so both count: of a few steps the mean of the two says twice as much.
+   */
   readonly #pace: Pace;
   /** What its drafted steps took, in plain passes. */
   #spent = 0;
@@ -166,7 +171,7 @@ export class BudgetPlan {
   }
 
   /** A step did as `turn` said. */
-  observe(turn: Turn, { nodes, tokens, passMs, draftMs, company = ALONE }: Spent): void {
+  observe(turn: Turn, { nodes, tokens, expected = tokens, passMs, draftMs, company = ALONE }: Spent): void {
     const cost = this.#cost;
     const all = this.#all;
     const rested = this.#off && turn.kind === "plain";
@@ -198,8 +203,11 @@ export class BudgetPlan {
     if (this.#left > 0) this.#left--;
     this.#loss -= loss;
     if (this.#loss < 0) this.#left = 0;
+    const { known } = all;
     const time = all.add(tokens, pass, draft, draftMs, !catchesUp);
-    this.#pace.add(tokens, time);
+    // A text in which the pace of all becomes known has begun without it.
+    if (all.known && !known) this.#pace.add(all.pace.value * TEXT_PRIOR, TEXT_PRIOR);
+    this.#pace.add((tokens + expected) / 2, time);
     this.#spent += time;
     this.#reason = undefined;
     const rests = this.#off;

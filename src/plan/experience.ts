@@ -13,6 +13,8 @@ const ENOUGH = 24;
 const WARM_UP = 24;
 const WARM_UP_MS = 20;
 const COLD = 0.5;
+/** A draft that takes so many times the mean says more of the machine than of its text. */
+const LONG = 2;
 /** What the pace is before anything is known of it, and for how many drafted steps that counts: nobody gives up over a few bad ones. */
 const PRIOR = 1.3;
 const PRIOR_STEPS = 24;
@@ -86,7 +88,7 @@ export class Experience {
     this.#drafts++;
     this.draftTime += (usual - this.draftTime) * Math.max(1 - MEMORY, 1 / this.#drafts);
     if (counts) this.pace.add(tokens, pass + usual);
-    return pass + usual;
+    return pass + Math.min(usual, LONG * this.draftTime);
   }
 
   #isCold(draftMs: number): boolean {

@@ -90,6 +90,7 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
     plan.observe(turn, {
       nodes: tree.size,
       tokens: path.length,
+      expected: expectedOf(tree),
       passMs: learning - drafted,
       draftMs,
       company,
@@ -97,6 +98,13 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
   }
   const kind = turn?.kind ?? (drafters.length === 0 ? "plain" : "drafted");
   return { ...outcome, kind, turn, off, grown, passMs, draftMs };
+}
+
+/** Tokens that verifying `tree` is expected to give, the target's own among them. */
+function expectedOf({ values, size }: DraftTree): number {
+  let sum = 0;
+  for (let node = 0; node < size; node++) sum += values[node]!;
+  return sum;
 }
 
 /** What `sampler`, `drafters` and the stop rule of `structure` read of a row, and `logProbs` tokens to report, together. */
