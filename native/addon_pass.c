@@ -35,15 +35,19 @@ static void run_pass(Job *base) {
   }
 }
 
-/* Of {seed, scale, reach, ahead?}, if there is one. */
+/* Of {seed, scale, reach, topP?, ahead?}, if there is one. */
 static bool pick_property(napi_env env, napi_value tree, EspPick *pick) {
-  napi_value value, ahead;
+  napi_value value, top_p, ahead;
   bool given;
   double seed;
   if (!property(env, tree, "pick", &value, &given)) return false;
   if (!given) return true;
   if (!number_property(env, value, "seed", &seed) || !number_property(env, value, "scale", &pick->scale) ||
-      !number_property(env, value, "reach", &pick->reach) || !property(env, value, "ahead", &ahead, &given) ||
+      !number_property(env, value, "reach", &pick->reach) || !property(env, value, "topP", &top_p, &given)) {
+    return false;
+  }
+  pick->top_p = 1;
+  if ((given && !number_property(env, value, "topP", &pick->top_p)) || !property(env, value, "ahead", &ahead, &given) ||
       (given && !int_property(env, value, "ahead", &pick->ahead))) {
     return false;
   }

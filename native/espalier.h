@@ -221,12 +221,13 @@ EspPool *esp_stack_pool(const EspStack *stack);
 
 /*
  * A token that is picked out of each row by noise (Gumbel-max): a sample of the softmax of logits * scale, among tokens at most `reach` below the
- * best. The noise is looked up by seed, position and token.
+ * best and among the likeliest that have `top_p` of it together. The noise is looked up by seed, position and token.
  */
 typedef struct {
   uint32_t seed;
   double scale; /* 0: none is picked */
   double reach; /* of logits * scale; at least 0 */
+  double top_p; /* above 0; from 1 on all */
   int32_t ahead; /* positions of the text before that of the cache's first row */
 } EspPick;
 

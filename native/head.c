@@ -60,7 +60,7 @@ static int32_t pick_token(const Run *run, int32_t output, const float *logits, i
   const int32_t row = run->output_row[output];
   const EspTree *tree = tree_of(run, row);
   if (!(tree->pick.scale > 0)) return -1;
-  return run->kernels->pick(logits, run->vocab, top, key_of(run, tree, row), tree->pick.scale, tree->pick.reach);
+  return run->kernels->pick(logits, run->vocab, top, key_of(run, tree, row), &tree->pick);
 }
 
 /* Lists the rows with the best logit and noise together; false where a text has no noise. */

@@ -114,10 +114,10 @@ typedef struct {
   void (*chunk_softmax)(const float *x, int32_t size, float *largest, float *sum);
   float (*exp_one)(float x);
   /*
-   * The token with the largest (logit - largest) * scale + noise, the lowest of equals, among those at most `reach` below the largest, that
-   * of token `top`. There is room for a multiple of 16 logits.
+   * The token with the largest (logit - largest) * scale + noise, the lowest of equals, among those that the rule leaves; token `top` has the
+   * largest logit. There is room for a multiple of 16 logits.
    */
-  int32_t (*pick)(const float *logits, int32_t size, int32_t top, uint32_t key, double scale, double reach);
+  int32_t (*pick)(const float *logits, int32_t size, int32_t top, uint32_t key, const EspPick *rule);
   /*
    * Ranks rows [first, first + size) by (logit - most) * scale + noise, the noise of their tokens `ids`. There is room for a multiple of 16
    * logits, not so of ids.

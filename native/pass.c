@@ -85,6 +85,7 @@ static const char *check(const EspStack *stack, const EspPass *pass) {
       return "a tree has no new nodes or too many";
     }
     if (!(tree->pick.scale >= 0 && tree->pick.reach >= 0)) return "the scale or reach of a pick is out of range";
+    if (tree->pick.scale > 0 && !(tree->pick.top_p > 0)) return "a top_p keeps nothing";
     if (tree->pick.ahead < 0 || tree->pick.ahead > INT32_MAX / 2) return "a text does not begin so far before its cache";
     if (tree->penalties.repetition != 0 && pass->penalised_k == 0) return "who penalises needs the best tokens";
     const char *penalties = esp_penalties_expect(tree, spec->vocab);

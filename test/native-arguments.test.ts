@@ -62,7 +62,7 @@ beforeAll(async () => {
         parents: Int32Array.from({ length: count }, (_, node) => node - 1),
         size: count,
         first: 0,
-        pick: { seed: next(100), scale: next(5), reach: next(9), ahead: next(9) },
+        pick: { seed: next(100), scale: next(5), reach: next(9), topP: (1 + next(2)) / 2, ahead: next(9) },
         ...(penalised && {
           penalties: {
             repetition: next(3),

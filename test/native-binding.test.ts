@@ -471,6 +471,8 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
       ],
       ["a pick without the best token", { trees: [good], picks: new Int32Array(9), topK: 0 }, /best token/],
       ["a scale that is no number", { trees: [{ ...good, pick: { ...rule, scale: Number.NaN } }] }, /scale/],
+      ["a top-p of 0", { trees: [{ ...good, pick: { ...rule, topP: 0 } }] }, /top_p/],
+      ["a top-p that is no number", { trees: [{ ...good, pick: { ...rule, topP: Number.NaN } }] }, /top_p/],
       ["a reach below 0", { trees: [{ ...good, pick: { ...rule, reach: -1 } }] }, /reach/],
       [
         "a text before all positions",
@@ -553,6 +555,7 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
       { trees: [{ ...good, pick: { seed: 0.5, scale: 1, reach: 1 } }] },
       { trees: [{ ...good, pick: { seed: 1, scale: "1", reach: 1 } }] },
       { trees: [{ ...good, pick: { seed: 1, scale: 1 } }] },
+      { trees: [{ ...good, pick: { seed: 1, scale: 1, reach: 1, topP: "1" } }] },
       { trees: [{ ...good, pick: { seed: 1, scale: 1, reach: 1, ahead: 0.5 } }] },
       { trees: [{ ...good, penalties: 1 }] },
       { trees: [{ ...good, penalties: { ...penalties, repetition: "1" } }] },

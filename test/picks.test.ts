@@ -7,6 +7,7 @@ import { afterEach, expect, it } from "vitest";
 import { engine, type Stack, selectIsa } from "../src/engine/binding.ts";
 import { stackSpec } from "../src/engine/stack-spec.ts";
 import { gumbel, positionKey } from "../src/random.ts";
+import { inNucleus } from "../src/target/nucleus.ts";
 import { type PickRule, pickToken } from "../src/target/pick.ts";
 import { HIDDEN, headModel, LAYERS } from "./head-model.ts";
 import { numbers, openWeights, withGguf } from "./native-model.ts";
@@ -68,11 +69,13 @@ it.each([
   const stack = binding.createStack(pool, stackSpec(config, weights));
   const next = numbers(vocabSize);
   const tops = new Set<boolean>();
+  const kept = new Set<boolean>();
   for (let round = 0; round < (few ? 2 : 20); round++) {
     const rule = {
       seed: next(2 ** 32),
       scale: [0.01, 0.3, 1, 1.25, 4, 60, 1e40, Infinity][round % 8]!,
       reach: [Infinity, 0, next(5), next(1000) / 100][round % 4]!,
+      topP: [undefined, 0.9, 0.5, 0.999999, 0.02][round % 5],
     };
     // What is 0 has the same logits everywhere.
     const input = Float32Array.from({ length: ROWS * HIDDEN }, (_, i) =>
@@ -103,6 +106,9 @@ it.each([
         const picked = pickToken(own, tokens[row]!, rule, positionKey(rule.seed, row + 1));
         expect(picks[row], `round ${round}, row ${row}, ${name}`).toBe(picked);
         tops.add(picked === tokens[row]);
+        kept.add(
+          picked === pickToken(own, tokens[row]!, { ...rule, topP: 1 }, positionKey(rule.seed, row + 1)),
+        );
       }
       binding.release(cache);
       await expectRanking(stack, name, input, logits, { ...rule, ahead: round });
@@ -110,5 +116,58 @@ it.each([
   }
   // Otherwise it would show nothing.
   expect(tops.has(false)).toBe(vocabSize > 1);
+  expect(kept.has(false)).toBe(vocabSize > 1);
   for (const handle of [stack, pool, weights.arena]) binding.release(handle);
 });
+
+it.each([
+  [519, 519],
+  [3001, 40],
+])(
+  "%i tokens, %i of them different: the same sums of top-p, to the last bit",
+  async (vocabSize, distinct) => {
+    const { config, weights } = await withGguf(headModel(vocabSize, distinct), openWeights);
+    const pool = binding.createPool(1)!;
+    const stack = binding.createStack(pool, stackSpec(config, weights));
+    const next = numbers(vocabSize);
+    const run = async (input: Float32Array, rule: PickRule) => {
+      const cache = binding.createCache(stack, 1, true)!;
+      const tree = { cache, tokens: new Int32Array(1), parents: CHAIN, size: 1, first: 0, pick: rule };
+      const made = {
+        tokens: new Int32Array(1),
+        logProbs: new Float32Array(1),
+        picks: new Int32Array(1),
+        logits: new Float32Array(vocabSize),
+      };
+      const layers = { from: LAYERS, to: LAYERS, input, lastOnly: false, topK: 1, commit: false };
+      await binding.forward({ stack, trees: [tree], ...layers, ...made });
+      binding.release(cache);
+      return { top: made.tokens[0]!, choice: made.picks[0]!, logits: made.logits };
+    };
+    let borders = 0;
+    for (let round = 0; round < (few ? 3 : 30); round++) {
+      const rule = { seed: next(2 ** 32), scale: [0.03, 0.3, 1, 1.25, 4][round % 5]!, reach: Infinity };
+      const input = Float32Array.from({ length: HIDDEN }, () => next(2001) - 1000);
+      for (const { name } of isas) {
+        selectIsa(binding, name);
+        const { top, choice, logits } = await run(input, rule);
+        if (choice === top) continue;
+        // The two neighbouring numbers between which a top-p begins to keep what is picked among all tokens.
+        let [without, within] = [0, 1];
+        for (;;) {
+          const middle = (without + within) / 2;
+          if (middle === without || middle === within) break;
+          if (inNucleus(logits, top, choice, rule.scale, middle)) within = middle;
+          else without = middle;
+        }
+        if (within === 1) continue;
+        borders++;
+        const what = `round ${round}, ${name}, ${within}`;
+        expect((await run(input, { ...rule, topP: within })).choice, what).toBe(choice);
+        expect((await run(input, { ...rule, topP: without })).choice, what).not.toBe(choice);
+      }
+    }
+    expect(borders).toBeGreaterThan(0);
+    for (const handle of [stack, pool, weights.arena]) binding.release(handle);
+  },
+);

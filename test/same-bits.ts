@@ -13,7 +13,7 @@ import type { Numbers } from "./native-model.ts";
 /** All that a pass can give: top tokens, their log-probabilities, a token picked, logits, hidden states. */
 export function everything(target: NativeTarget): Want {
   const { layers, vocabSize } = target;
-  const pick = { seed: 3, scale: 0.7, reach: 12 };
+  const pick = { seed: 3, scale: 0.7, reach: 12, topP: 0.8 };
   return {
     topK: Math.min(9, vocabSize),
     pick,

@@ -306,6 +306,7 @@ export function describeTarget(name: string, makeTarget: () => Promise<Target>):
         seed: 2 ** 32 - 1 - round,
         scale: [0.01, 0.7, 1, 5, Infinity][round % 5]!,
         reach: round % 2 === 0 ? Infinity : next(4),
+        topP: [undefined, 0.7, 0.2][round % 3],
       });
       const want = { topK: 1, logits: true };
       for (let round = 0; round < 10; round++) {

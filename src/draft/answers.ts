@@ -92,9 +92,10 @@ export class Answers {
       const token = pass.tokens[at]!;
       const logProb = pass.logProbs[at]!;
       const left = penalties ? penalties.apply(token, logProb) : logProb;
-      candidates.insert(token, Math.exp(left * power), pass.k);
-      rest -= Math.exp(logProb);
-      listed += Math.exp(left);
+      const prob = Math.exp(left);
+      candidates.insert(token, power === 1 ? prob : Math.exp(left * power), pass.k);
+      rest -= left === logProb ? prob : Math.exp(logProb);
+      listed += prob;
     }
     candidates.end();
     if (penalties && !coupling) candidates.divide(listed + Math.max(0, rest));

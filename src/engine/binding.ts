@@ -5,6 +5,7 @@
 
 import { EspalierError } from "../errors.ts";
 import type { PenaltyRule } from "../target/penalties.ts";
+import type { PickRule } from "../target/pick.ts";
 import { loadNativeFile } from "./native-file.ts";
 
 declare const kind: unique symbol;
@@ -96,9 +97,7 @@ export interface PassTree {
   /** Nodes before it are pending already, from earlier passes over the same tree. */
   readonly first: number;
   /** See EspPick in native/espalier.h. */
-  readonly pick?:
-    | { readonly seed: number; readonly scale: number; readonly reach: number; readonly ahead?: number }
-    | undefined;
+  readonly pick?: (PickRule & { readonly ahead?: number }) | undefined;
   /** See EspPenalties in native/espalier.h. */
   readonly penalties?: Omit<PenaltyRule, "listed"> | undefined;
 }

@@ -130,6 +130,17 @@ describe("sampler", () => {
     );
   });
 
+  it("reads whole rows for a top-k that no list holds alone", () => {
+    const reads = (options: Partial<SamplingSettings>) =>
+      createSampler(samplingSettings({ temperature: 0.8, ...options }), new History([0])).want.logits;
+    expect([{ topP: 0.95 }, { topP: 0.95, minP: 0.1, presencePenalty: 1 }, {}].map(reads)).toEqual([
+      false,
+      false,
+      false,
+    ]);
+    expect([{ topK: 257 }, { topK: 257, topP: 0.5 }].map(reads)).toEqual([true, true]);
+  });
+
   it("follows the softmax: chi-square over 40,000 positions", () => {
     const logits = Float32Array.from([2, 1.5, 1, 0, 0, -0.5, -1, -3]);
     for (const [options, kept] of [
@@ -138,6 +149,8 @@ describe("sampler", () => {
       [{ temperature: 1, topK: 8 }, 8],
       [{ temperature: 1, topK: 3 }, 3],
       [{ temperature: 2, minP: Math.exp(-1.3) }, 6],
+      // Four tokens have 0.885 of all, five 0.942.
+      [{ temperature: 1, topP: 0.9 }, 5],
     ] as const) {
       const settings = samplingSettings({ ...options, seed: 11 });
       const history = new History([0]);
@@ -225,6 +238,35 @@ describe("samplingSettings", () => {
 });
 
 describe("cutRow", () => {
+  it("keeps what a pass keeps that picks with top-p", () => {
+    fc.assert(
+      fc.property(
+        rows,
+        fc.constantFrom(0, 1, 8),
+        fc.constantFrom(0.1, 1, 1.25, 5),
+        fc.oneof(
+          fc.constantFrom(0.05, 0.5, 0.9, 0.95, 0.999),
+          fc.double({ min: 0.001, max: 0.9999, noNaN: true }),
+        ),
+        fc.constantFrom(Infinity, 3, 0.5),
+        fc.nat(),
+        (row, levels, scale, topP, reach, seed) => {
+          // With few levels there are many ties.
+          const logits = levels ? row.map((logit) => Math.round(logit * levels) / levels) : row;
+          const top = orderOf(logits)[0]!;
+          const key = positionKey(seed, 1);
+          const cut = cutRow(logits, logits[top]!, scale, 0, topP);
+          const within = { seed, scale, reach: Math.min(reach, cut.delta) };
+          const last = cut.delta <= reach ? cut.token : undefined;
+          expect(pickToken(logits, top, { seed, scale, reach, topP }, key)).toBe(
+            pickToken(logits, top, within, key, last),
+          );
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  });
+
   it("keeps everything when nothing limits", () => {
     const cut = cutRow(Float32Array.from([1, 2, 3]), 3, 1, 0, 1);
     expect(cut.delta).toBe(Infinity);

@@ -84,7 +84,7 @@ class ListSampler implements Sampler {
   }
 }
 
-/** Samples from the whole vocabulary. What the pass has picked is right unless top-k or top-p cut it off: only then are logits read. */
+/** Samples from the whole vocabulary. What the pass has picked is right unless a top-k too large for a list cuts it off: only then are logits read. */
 class WholeSampler implements Sampler {
   readonly want: Want;
   readonly #settings: SamplingSettings;
@@ -96,14 +96,14 @@ class WholeSampler implements Sampler {
     this.#settings = settings;
     this.#history = history;
     this.#rule = ruleOf(settings);
-    this.want = { ...listWant(settings, history, 1), pick: this.#rule, logits: isCut(settings) };
+    this.want = { ...listWant(settings, history, 1), pick: this.#rule, logits: settings.topK > 0 };
   }
 
   pick(pass: Pass, node: NodeIndex): TokenId {
     const { k, tokens } = bestOf(pass, this.want);
     const top = tokens[node * k]!;
     const choice = pass.picks[node]!;
-    if (choice === top || !isCut(this.#settings)) return choice;
+    if (choice === top || this.#settings.topK === 0) return choice;
     const key = positionKey(this.#settings.seed, this.#history.length);
     return pickInside(this.#logits(pass, node), top, choice, this.#settings, this.#rule, key);
   }
@@ -131,15 +131,12 @@ function bestOf(pass: Pass, { penalties }: Want): Penalised {
   return penalties ? pass.penalised! : { k: pass.k, tokens: pass.tokens, logits: pass.logProbs };
 }
 
-function ruleOf({ seed, temperature, minP }: SamplingSettings): PickRule {
-  return { seed, scale: 1 / temperature, reach: -Math.log(minP) };
+/** Top-p is of what top-k keeps, which a pass does not know. */
+function ruleOf({ seed, temperature, minP, topK, topP }: SamplingSettings): PickRule {
+  return { seed, scale: 1 / temperature, reach: -Math.log(minP), topP: topK > 0 ? 1 : topP };
 }
 
-function isCut({ topK, topP }: SamplingSettings): boolean {
-  return topK > 0 || topP < 1;
-}
-
-/** What is picked among the tokens that top-k and top-p keep, where `choice` is picked among all. */
+/** What is picked among the tokens that top-k, and then top-p, keep, where `choice` is picked among all. */
 function pickInside(
   logits: Float32Array,
   top: TokenId,

@@ -5,6 +5,7 @@
 
 import { gumbel, uniform } from "../random.ts";
 import type { TokenId } from "../types.ts";
+import { inNucleus } from "./nucleus.ts";
 
 /** How a token is picked out of each row of a text. The noise is looked up by seed and position. */
 export interface PickRule {
@@ -14,6 +15,8 @@ export interface PickRule {
   readonly scale: number;
   /** How far below the best a token may be in logits * scale, >= 0; Infinity: any. */
   readonly reach: number;
+  /** The likeliest tokens alone may be picked that have this part of the probability of all together, above 0; default 1: any. */
+  readonly topP?: number | undefined;
 }
 
 /** No noise is larger than this: see {@link gumbel}. */
@@ -23,15 +26,33 @@ const STEPS = 4;
 const NOISE_NEEDS = Float64Array.from({ length: MAX_NOISE * STEPS + 1 }, (_, i) => 1 - Math.exp(-i / STEPS));
 
 /**
- * The token with the largest (logit - best) * scale + noise, the lowest id of equals, among those at most `reach` below the best token, `top`;
- * of those exactly so far below, ids up to `last` alone. Most tokens are dropped by the bound on their noise, before a logarithm is taken.
+ * The token with the largest (logit - best) * scale + noise, the lowest id of equals, among those at most `reach` below the best token, `top`, and in the
+ * nucleus of `topP`. Of those exactly `reach` below, ids up to `last` alone.
  */
 export function pickToken(
   logits: Float32Array,
   top: TokenId,
-  { scale, reach }: PickRule,
+  { scale, reach, topP = 1 }: PickRule,
   key: number,
   last = Number.POSITIVE_INFINITY,
+): TokenId {
+  let choice = pickWithin(logits, top, scale, reach, key, last);
+  // Where it is not kept, neither is what comes behind it: the best of what comes before is next.
+  while (choice !== top && topP < 1 && !inNucleus(logits, top, choice, scale, topP)) {
+    const delta = (logits[top]! - logits[choice]!) * scale;
+    choice = pickWithin(logits, top, scale, delta, key, choice - 1);
+  }
+  return choice;
+}
+
+/** Most tokens are dropped by the bound on their noise, before a logarithm is taken. */
+function pickWithin(
+  logits: Float32Array,
+  top: TokenId,
+  scale: number,
+  reach: number,
+  key: number,
+  last: number,
 ): TokenId {
   const topLogit = logits[top]!;
   let choice = top;

@@ -119,11 +119,25 @@ static void test_join(const EspKernels *kernels) {
   }
 }
 
+/* Where a top-p begins to keep what is picked without one, which tells the bits of its sums. */
+static void count_border(const EspKernels *kernels, const float *logits, int32_t size, int32_t top, EspPick rule) {
+  const uint32_t key = (uint32_t)next();
+  rule.top_p = 1;
+  const int32_t token = kernels->pick(logits, size, top, key, &rule);
+  double without = 0, within = 1;
+  for (int i = 0; i < 40; i++) {
+    rule.top_p = (without + within) / 2;
+    if (kernels->pick(logits, size, top, key, &rule) == token) within = rule.top_p;
+    else without = rule.top_p;
+  }
+  count_in(&within, sizeof within);
+}
+
 /* Rows of all sizes, shapes and scales, with ties and with what is no number. */
 static void test_pick(const EspKernels *kernels) {
-  static const double scales[] = {1e-3, 0.3, 1, 1.25, 7, 1e30, 1e60, INFINITY};
+  static const double scales[] = {1e-3, 0.3, 1, 1.25, 7, 1e30, 1e60, INFINITY}, tops[] = {1, 0.95, 0.5, 0.1, 1e-9};
   for (int round = 0; round < 4000; round++) {
-    const int32_t size = 1 + below(700);
+    const int32_t size = 1 + below(round % 8 ? 700 : 3000);
     float *logits = reals((size_t)size + 16, ldexpf(1, below(14) - 4));
     const int kind = below(8);
     for (int32_t i = 0; i < size; i++) {
@@ -134,10 +148,13 @@ static void test_pick(const EspKernels *kernels) {
     }
     int32_t top = 0;
     for (int32_t i = 1; i < size; i++) top = logits[i] > logits[top] ? i : top;
-    const double reach = below(2) ? INFINITY : below(5), scale = scales[below(8)];
-    const int32_t token = kernels->pick(logits, size, top, (uint32_t)next(), scale, reach);
+    EspPick rule = {.scale = scales[below(8)]};
+    rule.reach = below(2) ? INFINITY : below(5);
+    rule.top_p = tops[below(5)];
+    const int32_t token = kernels->pick(logits, size, top, (uint32_t)next(), &rule);
     must(token >= 0 && token < size, "a pick outside the row");
     count_in(&token, sizeof token);
+    if (round % 16 == 0) count_border(kernels, logits, size, top, rule);
     free(logits);
   }
 }
@@ -360,6 +377,7 @@ static EspTree random_tree(Nodes *nodes, EspCache *cache, int32_t size, int32_t 
   EspPick pick = {.seed = (uint32_t)next()};
   pick.scale = below(4);
   pick.reach = below(2) ? INFINITY : below(5);
+  pick.top_p = below(2) ? 1 : 0.7;
   EspPenalties penalties = {.tokens = nodes->before, .generated = nodes->generated, .count = below(vocab < PENALISED ? vocab : PENALISED)};
   penalties.repetition = 0.5 * below(4);
   penalties.frequency = 0.3 * (below(5) - 2);
