@@ -75,7 +75,7 @@ it.each([
       seed: next(2 ** 32),
       scale: [0.01, 0.3, 1, 1.25, 4, 60, 1e40, Infinity][round % 8]!,
       reach: [Infinity, 0, next(5), next(1000) / 100][round % 4]!,
-      topP: [undefined, 0.9, 0.5, 0.999999, 0.02][round % 5],
+      topP: [0.9, undefined, 0.5, 0.999999, 0.02][round % 5],
     };
     // What is 0 has the same logits everywhere.
     const input = Float32Array.from({ length: ROWS * HIDDEN }, (_, i) =>
