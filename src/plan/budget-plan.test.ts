@@ -425,4 +425,43 @@ describe("BudgetPlan of texts", () => {
     expect(Array.from({ length: 20 }, () => step(6, 4))).toEqual(Array(20).fill("drafted"));
     expect(plan.off).toBeUndefined();
   });
+
+  /** A plan that has stopped for good, since no draft was taken, on a model of 0.2 ms; `step` does what it says next. */
+  function stopped() {
+    const cost = new CostCurve(ROWS.map((rows) => ({ rows, ms: 0.2 * flat(rows) })));
+    const plan = new BudgetPlan(cost);
+    const step = ({ repeated = 0, tokens = 1, draftMs = 0.1, unusual = false }) => {
+      const turn = plan.next(0, undefined, repeated);
+      const drafts = turn.kind === "drafted";
+      const nodes = drafts ? 4 : 1;
+      const spent = { nodes, tokens: drafts ? tokens : 1, passMs: 0.2 * flat(nodes), unusual };
+      plan.observe(turn, { ...spent, draftMs: drafts ? draftMs : 0 });
+      return turn.kind;
+    };
+    for (let i = 0; i < 3000; i++) step({});
+    expect(plan.rests).toBe(true);
+    return { plan, step };
+  }
+
+  it("goes on with a trial in which drafters had much to read at first", () => {
+    const { plan, step } = stopped();
+    expect(step({ repeated: 6, tokens: 4, draftMs: 4 })).toBe("drafted");
+    expect(Array.from({ length: 20 }, () => step({ tokens: 4 }))).toEqual(Array(20).fill("drafted"));
+    expect(plan.off).toBeUndefined();
+  });
+
+  it("does not stop over steps that drafted as others do not", () => {
+    const offs = [true, false].map((unusual) => {
+      const cost = new CostCurve(ROWS.map((rows) => ({ rows, ms: 0.2 * flat(rows) })));
+      const first = new BudgetPlan(cost);
+      const observe = (plan: BudgetPlan, draftMs: number, unusual = false) => {
+        const spent = { nodes: 4, tokens: 2, passMs: 0.2 * flat(4), draftMs, unusual };
+        plan.observe(plan.next(), spent);
+      };
+      for (let i = 0; i < 300; i++) observe(first, 0.1);
+      for (let i = 0; i < 40; i++) observe(first, 2, unusual);
+      return new BudgetPlan(cost, first).off !== undefined;
+    });
+    expect(offs).toEqual([false, true]);
+  });
 });

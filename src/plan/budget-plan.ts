@@ -83,6 +83,8 @@ export interface Spent {
   readonly passMs: number;
   /** Milliseconds of drafting and of learning. */
   readonly draftMs: number;
+  /** Whether it drafted as others do not, so that {@link draftMs} tells nothing of them. Default: no. */
+  readonly unusual?: boolean;
   /** Who shared the pass; default: nobody. */
   readonly company?: Company | undefined;
 }
@@ -171,7 +173,10 @@ export class BudgetPlan {
   }
 
   /** A step did as `turn` said. */
-  observe(turn: Turn, { nodes, tokens, expected = tokens, passMs, draftMs, company = ALONE }: Spent): void {
+  observe(
+    turn: Turn,
+    { nodes, tokens, expected = tokens, passMs, draftMs, unusual = false, company = ALONE }: Spent,
+  ): void {
     const cost = this.#cost;
     const all = this.#all;
     const rested = this.#off && turn.kind === "plain";
@@ -199,12 +204,13 @@ export class BudgetPlan {
       if (drafts && all.begun) all.allowance = Math.min(SAVED, all.allowance - counted);
     } else if (turn.trial) all.allowance -= Math.max(LEAST, pass + draft - tokens / all.value);
     if (!drafts || (turn.trial && !this.#off)) return;
-    const catchesUp = this.#off && this.#left === ROUND;
+    const isUsual = !(unusual || (this.#off && this.#left === ROUND));
     if (this.#left > 0) this.#left--;
-    this.#loss -= loss;
+    // What was missed has been read: to stop now would lose it for nothing.
+    if (isUsual) this.#loss -= loss;
     if (this.#loss < 0) this.#left = 0;
     const { known } = all;
-    const time = all.add(tokens, pass, draft, draftMs, !catchesUp);
+    const time = all.add(tokens, pass, draft, draftMs, isUsual);
     // A text in which the pace of all becomes known has begun without it.
     if (all.known && !known) this.#pace.add(all.pace.value * TEXT_PRIOR, TEXT_PRIOR);
     this.#pace.add((tokens + expected) / 2, time);
