@@ -175,7 +175,7 @@ describe("a draft model", () => {
     const drafted = await collect(model.generate(request));
     expect(drafted.tokens).toEqual(plain.tokens);
     const { method, byDrafter, passes, draftMs, passMs, decodeMs } = drafted.end.stats;
-    expect(method).toBe("draft-model");
+    expect(method).toBe("auto");
     expect(byDrafter.model!.drafted).toBeGreaterThan(byDrafter.model!.accepted);
     expect(byDrafter.model!.passes).toBeGreaterThanOrEqual(passes - 1);
     expect(draftMs).toBeGreaterThan(0);

@@ -129,7 +129,7 @@ describe("what it prints", () => {
   test("with a draft model the figures say how much of the time it took", async () => {
     const model = () => talkingToy({}, undefined, { draftModel: new ToyTarget() });
     const { stderr } = await runCli(BASE, { model });
-    expect(stderr).toMatch(/draft-model, \d+ % of the time drafting/);
+    expect(stderr).toMatch(/auto, \d+ % of the time drafting/);
     expect((await runCli(`${BASE} --method plain`, { model })).stderr).toMatch(/· plain\n$/);
   });
 });

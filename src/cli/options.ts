@@ -86,7 +86,7 @@ export const shared = {
   method: () =>
     new Option(
       "--method <name>",
-      `how to draft: ${methodNames().join(", ")} (default: ${defaultMethod}; with a draft model, as espalier-tiny has one, draft-model)`,
+      `how to draft: ${methodNames().join(", ")} (default: ${defaultMethod})`,
     ).argParser(methodName),
   /** For commands that go on from earlier use. */
   warmStart: () =>
@@ -125,10 +125,7 @@ export const shared = {
 export function addModel(command: Command): Command {
   return command
     .addOption(shared.model())
-    .option(
-      "--draft-model <model>",
-      "a smaller model of the same vocabulary, to draft with (method draft-model)",
-    )
+    .option("--draft-model <model>", "a smaller model of the same vocabulary, to draft with")
     .option(
       "--head <file>",
       "a draft head trained for the model, to draft with (method eagle); none (default: the model's own, if it comes with Espalier)",

@@ -11,9 +11,12 @@ import { RecycleDrafter, RecycleMatrix } from "../draft/recycle.ts";
 import { RetrievalDrafter } from "../draft/retrieval.ts";
 import { RetrievalOdds } from "../draft/retrieval-odds.ts";
 import { TextMemory } from "../draft/text-memory.ts";
+import { ChainOrUnion } from "../structure/chain-or-union.ts";
 import { TableWorth } from "../structure/table-worth.ts";
 import { UnionTree } from "../structure/union.ts";
+import { UnionWorth } from "../structure/union-worth.ts";
 import { Yields } from "../structure/yields.ts";
+import { modelChain } from "./draft-model.ts";
 import type { Method, MethodOptions } from "./method.ts";
 import { bestModel } from "./model-drafter.ts";
 
@@ -28,6 +31,13 @@ export function auto(options: MethodOptions): Method {
   const mixer = (temperature: number) => mixers[TEMPERATURES.findLastIndex((least) => least <= temperature)]!;
   const yields = model && new Yields(options.questions);
   const tables = [new TableWorth(), new TableWorth()];
+  const worth = new UnionWorth();
+  const structure = () => {
+    const union = new UnionTree({ mixer, yields, tables });
+    return model?.kind === "model"
+      ? new ChainOrUnion(modelChain(model.times), union, { worth, tables: tables.length })
+      : union;
+  };
   return {
     name: "auto",
     learnt: {
@@ -37,7 +47,7 @@ export function auto(options: MethodOptions): Method {
       ...ownLearnt(mixers, yields, model?.kind),
     },
     compose: () => ({
-      structure: new UnionTree({ mixer, yields, tables }),
+      structure: structure(),
       drafters: [...(model ? [model.make()] : []), new RetrievalDrafter(places), new RecycleDrafter(matrix)],
     }),
   };

@@ -4,14 +4,21 @@
  */
 
 import { chain } from "../structure/chain.ts";
+import type { QuestionTimes } from "../structure/question-times.ts";
 import { delta } from "../structure/stop/delta.ts";
 import { fixed } from "../structure/stop/fixed.ts";
 import { any } from "../structure/stop/stop-rule.ts";
+import type { Structure } from "../structure/structure.ts";
 import type { Method, MethodOptions } from "./method.ts";
 import { modelDrafter } from "./model-drafter.ts";
 
 /** With the root, 8 rows: products take rows in fours. */
 const LEVELS = 7;
+
+/** The chain that a draft model drafts where it is asked alone; `times`: what questions to it take. */
+export function modelChain(times: QuestionTimes): Structure {
+  return chain(any(fixed(LEVELS), delta()), times);
+}
 
 export function draftModel(options: MethodOptions): Method {
   const { draftModel } = options;
@@ -20,6 +27,6 @@ export function draftModel(options: MethodOptions): Method {
   return {
     name: "draft-model",
     learnt,
-    compose: () => ({ structure: chain(any(fixed(LEVELS), delta()), times), drafters: [make()] }),
+    compose: () => ({ structure: modelChain(times), drafters: [make()] }),
   };
 }

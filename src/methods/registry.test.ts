@@ -4,7 +4,7 @@ import type { RetrievalSource } from "../draft/continuations.ts";
 import type { LengthPredictor } from "../target/length-predictor.ts";
 import { ToyTarget } from "../target/toy.ts";
 import type { MethodOptions } from "./method.ts";
-import { createMethod, defaultMethodOf, methodNames, usableMethods } from "./registry.ts";
+import { createMethod, defaultMethod, methodNames, usableMethods } from "./registry.ts";
 
 const alone = { vocabSize: 48, contextLength: 64 };
 const draftModel = new ToyTarget();
@@ -48,15 +48,8 @@ test("methods that draft with a model are for those who have one", () => {
     expect(createMethod(name, all).name).toBe(name);
   }
   for (const options of [all, alone, { ...alone, draftModel }, { ...alone, head }, { ...alone, datastore }]) {
-    expect(usableMethods(options)).toContain(defaultMethodOf(options));
+    expect(usableMethods(options)).toContain(defaultMethod);
   }
-  expect([alone, { ...alone, head }, { ...alone, datastore }].map(defaultMethodOf)).toEqual([
-    "auto",
-    "auto",
-    "auto",
-  ]);
-  expect(defaultMethodOf({ ...alone, head, draftModel })).toBe("draft-model");
-  expect(defaultMethodOf({ ...alone, draftModel, datastore })).toBe("auto");
 });
 
 test("methods that learn name what can be kept, alike where it is alike", () => {

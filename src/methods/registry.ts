@@ -75,7 +75,7 @@ const METHODS: Readonly<Record<string, Entry>> = {
   adaeagle: { make: adaeagle, needs: "lengths", takes: LOGARITHM },
 };
 
-/** The method of requests that name none, where there is no draft model. */
+/** The method of requests that name none. */
 export const defaultMethod = "auto";
 
 /** The names of all methods. Those that draft with a model are for models that were loaded with one. */
@@ -86,14 +86,6 @@ export function methodNames(): string[] {
 /** The names of the methods that work with what there is. */
 export function usableMethods(options: MethodOptions): string[] {
   return methodNames().filter((name) => isUsable(METHODS[name]!, options));
-}
-
-/**
- * The method of requests that name none. With a draft model it is "draft-model": targets that have one so far are small, and on those `auto` takes more time to
- * look for the best tree than it saves.
- */
-export function defaultMethodOf({ draftModel, datastore }: MethodOptions): string {
-  return draftModel === undefined || datastore !== undefined ? defaultMethod : "draft-model";
 }
 
 /** A new method with nothing learnt. Throws RangeError for a name that is not known, or without what the method needs. */

@@ -25,6 +25,7 @@ it("who may miss steps rests when nothing is drafted, or nobody asks, and then r
   const [always, table, other] = [listener(false), listener(true), listener(true)];
   const asked = [true, true, true];
   const observed: number[] = [];
+  const bare: boolean[] = [];
   const structure: Structure = {
     grow() {},
     asks: (i) => asked[i]!,
@@ -36,6 +37,7 @@ it("who may miss steps rests when nothing is drafted, or nobody asks, and then r
   const attendance = new Attendance([always.drafter, table.drafter, other.drafter], structure);
   const step = (position: number, rest: boolean) => {
     attendance.rest(rest);
+    bare.push(attendance.bare);
     return attendance.observe(outcomeOf(new DraftTree(0, 1), [0], 1, position));
   };
   await step(1, false);
@@ -55,6 +57,7 @@ it("who may miss steps rests when nothing is drafted, or nobody asks, and then r
   expect(table.heard).toEqual(["step 1", "step 2", "begin 4", "step 4", "step 5", "step 6"]);
   expect(other.heard).toEqual(["step 1", "begin 6", "step 6"]);
   expect(observed).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(bare).toEqual([false, false, true, false, false, false]);
   expect(always.rests).toEqual([false, true, false]);
   expect(other.rests).toEqual([false, true, false]);
 });
@@ -63,6 +66,7 @@ it("who may miss steps reads a text that begins while nothing is drafted when it
   const [always, table, other] = [listener(false), listener(true), listener(true)];
   const structure: Structure = { grow() {}, asks: (i) => i !== 2 };
   const attendance = new Attendance([always.drafter, table.drafter, other.drafter], structure);
+  attendance.rest(false);
   expect(attendance.attending).toEqual([always.drafter, table.drafter]);
   attendance.rest(true);
   expect(attendance.attending).toEqual([always.drafter]);

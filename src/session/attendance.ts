@@ -11,6 +11,9 @@ export class Attendance {
   readonly #drafters: readonly Drafter[];
   readonly #structure: Structure;
   readonly #behind: boolean[];
+  /** Who misses what happens now: decided when it begins, asked often. */
+  readonly #missing: boolean[];
+  #bare = false;
   /** By drafter, milliseconds that the latest step took to learn from. */
   readonly #ms: number[];
   /** Whether nothing is drafted. */
@@ -20,6 +23,7 @@ export class Attendance {
     this.#drafters = drafters;
     this.#structure = structure;
     this.#behind = drafters.map(() => false);
+    this.#missing = drafters.map(() => false);
     this.#ms = drafters.map(() => 0);
   }
 
@@ -27,27 +31,39 @@ export class Attendance {
   rest(resting: boolean): void {
     if (resting && this.#resting) return;
     this.#resting = resting;
-    for (const [i, drafter] of this.#drafters.entries()) drafter.rest?.(!this.#takesPart(i));
+    this.#bare = true;
+    for (let i = 0; i < this.#drafters.length; i++) {
+      const drafter = this.#drafters[i]!;
+      const takesPart = !resting && this.#structure.asks?.(i) !== false;
+      this.#missing[i] = drafter.mayMiss ? !takesPart : drafter.mayRest === true && resting;
+      if (drafter.mayMiss && takesPart) this.#bare = false;
+      drafter.rest?.(!takesPart);
+    }
   }
 
   /** Those that are going to be asked, and those that must see everything. */
   get attending(): Drafter[] {
-    return this.#drafters.filter((_, i) => !this.#misses(i));
+    return this.#drafters.filter((_, i) => !this.#missing[i]);
+  }
+
+  /** Whether none of those that may miss steps sees this one. */
+  get bare(): boolean {
+    return this.#bare;
   }
 
   /** A text begins, as in {@link Drafter.begin}: those that do not take part read it when they are asked. */
   async begin(tokens: readonly TokenId[], signal?: AbortSignal): Promise<void> {
     for (const [i, drafter] of this.#drafters.entries()) {
-      this.#behind[i] = this.#misses(i);
+      this.#behind[i] = this.#missing[i]!;
       if (!this.#behind[i]) await drafter.begin(tokens, signal);
     }
   }
 
   /** Drafters that a draft will ask read what they have missed of `tokens`, the text so far, root included. */
   async gather(tokens: readonly TokenId[]): Promise<void> {
-    for (const [i, drafter] of this.#drafters.entries()) {
-      if (!this.#behind[i] || this.#misses(i)) continue;
-      await drafter.begin(tokens);
+    for (let i = 0; i < this.#drafters.length; i++) {
+      if (!this.#behind[i] || this.#missing[i]) continue;
+      await this.#drafters[i]!.begin(tokens);
       this.#behind[i] = false;
     }
   }
@@ -61,7 +77,7 @@ export class Attendance {
   #observe(outcome: StepOutcome, first: number): void | Promise<void> {
     for (let i = first; i < this.#drafters.length; i++) {
       const drafter = this.#drafters[i]!;
-      if (this.#behind[i] || this.#misses(i)) {
+      if (this.#behind[i] || this.#missing[i]) {
         this.#behind[i] = true;
         continue;
       }
@@ -77,15 +93,5 @@ export class Attendance {
     }
     this.#structure.stop?.observe?.(outcome);
     this.#structure.observe?.(outcome, this.#ms);
-  }
-
-  /** Whether a drafter need not see what happens now. */
-  #misses(i: number): boolean {
-    const { mayMiss, mayRest } = this.#drafters[i]!;
-    return mayMiss ? !this.#takesPart(i) : mayRest === true && this.#resting;
-  }
-
-  #takesPart(drafter: number): boolean {
-    return !this.#resting && this.#structure.asks?.(drafter) !== false;
   }
 }

@@ -3,7 +3,7 @@
 import { type Kept, type Learnt, restore, valuesOf } from "../draft/learnt.ts";
 import { EspalierError } from "../errors.ts";
 import type { MethodOptions } from "../methods/method.ts";
-import { createMethod, defaultMethodOf, usableMethods } from "../methods/registry.ts";
+import { createMethod, defaultMethod, usableMethods } from "../methods/registry.ts";
 import { CostCurve } from "../plan/cost.ts";
 import { LoadPlans } from "../plan/load-plans.ts";
 import { QuestionTimes } from "../structure/question-times.ts";
@@ -86,9 +86,9 @@ export class Model implements AsyncDisposable {
     return usableMethods(this.#options);
   }
 
-  /** The method of requests that name none: "draft-model" with a draft model and no datastore, else `defaultMethod`. */
+  /** The method of requests that name none. */
   get defaultMethod(): string {
-    return defaultMethodOf(this.#options);
+    return defaultMethod;
   }
 
   /** The longest text, prompt included, in tokens. */

@@ -30,7 +30,7 @@ export interface Decoding {
   readonly repeats: Repeats;
   /** What sampler and drafters read of a row, together. */
   readonly want: Want;
-  /** The same without drafters that may miss the step. */
+  /** The same without drafters that may miss the step, for steps that all of these miss. */
   readonly restWant: Want;
   /** Used again for every step. */
   readonly tree: DraftTree;
@@ -74,13 +74,14 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
   const grown = tree.size;
   if (plan && turn && grown > 1) tree.truncate(plan.choose(turn, tree.values, grown));
   const drafted = performance.now();
-  const pass = await sequence.forward(tree, rests ? decoding.restWant : decoding.want);
+  const pass = await sequence.forward(tree, attendance.bare ? decoding.restWant : decoding.want);
   const passMs = performance.now() - drafted;
   decoding.penalties?.observe(pass);
   const { path, bonus } = verify(tree, pass, sampler, history);
   sequence.commit(path);
 
   const outcome = { tree, pass, path, bonus, position };
+  const unusual = structure.trial === true;
   const learning = performance.now();
   const learnt = attendance.observe(outcome);
   if (learnt) await learnt;
@@ -93,6 +94,7 @@ export async function step(decoding: Decoding, budget: Budget): Promise<Step> {
       expected: expectedOf(tree),
       passMs: learning - drafted,
       draftMs,
+      unusual,
       company,
     });
   }

@@ -32,6 +32,8 @@ export interface Structure {
   grow(tree: DraftTree, drafters: readonly Drafter[], budget: Budget): void | Promise<void>;
   /** Whether the next draft asks drafter i, if there is one, or at least may. Default: yes. */
   asks?(drafter: number): boolean;
+  /** Whether the latest draft was a trial, whose time tells nothing of others. Default: no. */
+  readonly trial?: boolean;
   /** Learns from a verified step, grown or not; `ms`: by drafter, what the step took it to learn from. */
   observe?(outcome: StepOutcome, ms?: readonly number[]): void;
 }

@@ -33,4 +33,17 @@ describe("TableWorth", () => {
     for (const ms of [80, 30, 1, 1, 1, 200, 1, 1]) table.observe(0.7, ms, 0.5);
     expect(asked(table, 0.7, 500)).toBe(500);
   });
+
+  it("may begin left out, and ends a trial that has lost enough", () => {
+    const table = TableWorth.resting(100, 1 / 50);
+    expect(asked(table, 0.1, 100)).toBe(0);
+    expect([table.asked, table.trial]).toEqual([true, true]);
+    // Each loses 0.4.
+    expect(asked(table, 0.1, 200)).toBe(6);
+    expect([table.asked, table.trial]).toEqual([false, false]);
+    // The nap is twice as long, and so is the next trial.
+    expect(asked(table, 0.1, 17)).toBe(11);
+    expect(asked(table, 0.6, 1000)).toBe(600);
+    expect(table.trial).toBe(false);
+  });
 });
