@@ -10,6 +10,7 @@ import type { Prices } from "../structure/structure.ts";
 import { ALONE, type Company } from "../target/company.ts";
 import { type CostCurve, chooseBudget } from "./cost.ts";
 import { Experience, Pace, SAVED } from "./experience.ts";
+import { Luck } from "./luck.ts";
 
 /** Rows of a pass over which the price of one is taken. */
 const USUAL_ROWS = 8;
@@ -93,11 +94,9 @@ export interface Spent {
 export class BudgetPlan {
   readonly #cost: CostCurve;
   readonly #all: Experience;
-  /**
-   * Of this text alone; it begins as the method's. What a step gives is mostly luck, and what is expected of its tree is nearly true in the mean of a
-   * few, so both count: of a few steps the mean of the two says twice as much.
-   */
+  /** Of this text alone; it begins as the method's. */
   readonly #pace: Pace;
+  readonly #luck = new Luck(TEXT_MEMORY);
   /** What its drafted steps took, in plain passes. */
   #spent = 0;
   #off: boolean;
@@ -135,7 +134,7 @@ export class BudgetPlan {
     if (!this.#off) return undefined;
     this.#reason ??=
       this.#spent > 0 || this.#all.known
-        ? `off: drafts gave ${this.#pace.value.toFixed(2)} tokens in the time of a plain one`
+        ? `off: drafts gave ${this.#value.toFixed(2)} tokens in the time of a plain one`
         : "off: the first drafts of other texts took what trials may lose";
     return this.#reason;
   }
@@ -213,16 +212,22 @@ export class BudgetPlan {
     const time = all.add(tokens, pass, draft, draftMs, isUsual);
     // A text in which the pace of all becomes known has begun without it.
     if (all.known && !known) this.#pace.add(all.pace.value * TEXT_PRIOR, TEXT_PRIOR);
-    this.#pace.add((tokens + expected) / 2, time);
+    this.#pace.add(tokens, time);
+    this.#luck.add(tokens, expected);
     this.#spent += time;
     this.#reason = undefined;
     const rests = this.#off;
     const least = rests ? START : STOP;
     if (!all.known) this.#off = this.#isLost(least);
-    else if (this.#spent >= TEXT_ENOUGH) this.#off = this.#isOff(this.#pace.value, least);
+    else if (this.#spent >= TEXT_ENOUGH) this.#off = this.#isOff(this.#value, least);
     if (!this.#off) this.#left = 0;
     if (this.#off && this.#left === 0 && isShort) all.hope = Math.max(LEAST_OF_TEXT / OF_TEXT, all.hope / 2);
     else if (!this.#off && (rests || all.known)) all.hope = 1;
+  }
+
+  /** The pace of the text, but for luck. */
+  get #value(): number {
+    return this.#pace.with(-this.#luck.tokens);
   }
 
   #begin(): void {
@@ -235,7 +240,7 @@ export class BudgetPlan {
     const { draftTime, allowance } = this.#all;
     if (draftTime <= CHEAP) return false;
     if (this.#spent < FEW) return this.#off;
-    return allowance < (this.#pace.value < least ? 0 : -INVESTED);
+    return allowance < (this.#value < least ? 0 : -INVESTED);
   }
 
   #isOff(pace: number, least: number): boolean {

@@ -39,6 +39,11 @@ export class Pace {
     return this.#tokens / this.#time;
   }
 
+  /** What it would be with `tokens` more. */
+  with(tokens: number): number {
+    return (this.#tokens + tokens) / this.#time;
+  }
+
   add(tokens: number, time: number): void {
     this.#tokens = this.#tokens * this.#memory + tokens;
     this.#time = this.#time * this.#memory + time;
