@@ -68,19 +68,17 @@ enum { ESP_GROUP = 16 };
 enum { ESP_BLOCK = 32, ESP_SUPER = 8 };
 
 /*
- * rows x cols weights in groups of 16 rows. weight = scale * (quant - zero) + min; what of this a kind has tells formats.h. A group is,
- * in this order:
- *   scales      cols/32 x 16 halves; in K kinds one for 8 blocks, to be multiplied by a block's scale code
- *   minima      the same
- *   scale codes cols/32 x (1 or 2, for 16 inputs each) x 16 signed bytes, in K kinds
- *   min codes   the same
- *   padding     to 64 bytes
- *   quants      cols/32 blocks of planes. Lane r of a 64-byte line is 4 bytes, one for each input of a "four" of row r:
+ * rows x cols weights in groups of 16 rows. weight = scale * (quant - zero) + min; what of this a kind has tells formats.h. A group is one
+ * stream of blocks of 32 inputs, read from its beginning to its end, because what fetches memory ahead follows one stream and loses its way between
+ * several that lie a few KB apart. Of the blocks of a group two lie together, as one head and two bodies:
+ *   head        of each of the two blocks the scales, then the minima: 16 halves each, in K kinds 1 or 2 x 16 signed bytes (codes)
+ *   quants      of each of the two blocks its planes. Lane r of a 64-byte line is 4 bytes, one for each input of a "four" of row r:
  *     8 bits    512 bytes; line i is four i
  *     4 bits    256 bytes; line i has four 2i in its low and four 2i+1 in its high nibbles
  *     2 bits    128 bytes; line i has four 4i+k in bits 2k and 2k+1
  *     1 bit     64 bytes; four k in bit k
  *   Quants of 3, 5 and 6 bits are two planes, the low bits first.
+ * In K kinds 64 bytes stand before every 8 blocks: 16 halves that their scale codes are to be multiplied by, and 16 for their min codes.
  */
 typedef struct {
   int32_t rows, cols;
@@ -88,7 +86,7 @@ typedef struct {
   int32_t type; /* ESP_GGUF_* as in memory */
   int32_t groups; /* rows / 16, rounded up; missing rows are zero */
   int32_t blocks; /* cols / 32 */
-  size_t min_offset, code_offset, min_code_offset, quant_offset, group_bytes;
+  size_t group_bytes;
   uint8_t *data; /* groups x group_bytes, 64-byte aligned */
 } EspMatrix;
 

@@ -12,27 +12,17 @@
  *   finish          its value; either begin or finish adds `start`
  */
 
+/* The processor fetches a stream of weights faster by itself, as long as it does not compute so much between two lines. */
+enum { BUSY_ROWS = 4 };
+
 #define EACH_ROW _Pragma("GCC unroll 8") for (int j = 0; j < REGISTER_ROWS; j++) if (j < rows)
 
-/* Where the scales, or minima, of the next block lie. */
-typedef struct {
-  const uint16_t *halves;
-  const int8_t *codes;
-  vf super[PARTS]; /* what 8 blocks share */
-} Scales;
-
-/* Those of 16 rows for the next block, or half of one. */
-INLINE void next_scales(Scales *at, const EspFormat format, bool new_super, vf *scale) {
-  if (!format.super || new_super) {
-    __builtin_prefetch((const uint8_t *)at->halves + AHEAD);
-    EACH_PART at->super[part] = load_half(at->halves + part * LANES);
-    at->halves += ESP_GROUP;
+/* Scales or minima of 16 rows, for a block or half of one; `shared`: what they are multiplied by in K kinds. */
+INLINE void load_scales(const uint8_t *from, const EspFormat format, const vf *shared, vf *scale) {
+  EACH_PART {
+    if (format.super) scale[part] = shared[part] * __builtin_convertvector(widen_bytes((const int8_t *)from + part * LANES), vf); /* exact */
+    else scale[part] = load_half((const uint16_t *)(const void *)from + part * LANES);
   }
-  EACH_PART scale[part] = at->super[part];
-  if (!format.super) return;
-  __builtin_prefetch(at->codes + AHEAD);
-  EACH_PART scale[part] *= __builtin_convertvector(widen_bytes(at->codes + part * LANES), vf); /* exact */
-  at->codes += ESP_GROUP;
 }
 
 /* What weights of 0 add to a sum, for the rows of a tile. */
@@ -58,16 +48,22 @@ INLINE void group_times_rows(const EspMatrix *matrix, const uint8_t *group, cons
                              int32_t width, const int rows, const int type, float *out, size_t stride) {
   const EspFormat format = esp_format(type);
   const int32_t blocks = matrix->blocks;
-  Scales scales = {(const uint16_t *)group, (const int8_t *)group + matrix->code_offset, {{0}}};
-  Scales mins = {(const uint16_t *)(group + matrix->min_offset), (const int8_t *)group + matrix->min_code_offset, {{0}}};
-  const uint8_t *quants = group + matrix->quant_offset;
+  const size_t head_bytes = esp_head_bytes(format), quant_bytes = esp_quant_bytes(format.bits);
   const size_t tile = first / ESP_TILE * ESP_TILE, base = tile * (size_t)blocks + (first - tile);
   const int8_t *xq = x->quants + base * ESP_BLOCK;
   const float *xs = x->scales + base, *xm = x->masses + base;
   const int32_t *starts = starts_of(x, format, tile * (size_t)blocks) + (first - tile);
-  vf sum[REGISTER_ROWS][PARTS] = {{{0}}};
+  vf sum[REGISTER_ROWS][PARTS] = {{{0}}}, shared[PARTS] = {{0}}, shared_min[PARTS] = {{0}};
   for (int32_t block = 0; block < blocks; block++) {
-    for (size_t line = 0; line < esp_quant_bytes(format.bits); line += 64) __builtin_prefetch(quants + line + AHEAD);
+    const size_t odd = (size_t)block % 2;
+    if (format.super && block % ESP_SUPER == 0) {
+      EACH_PART shared[part] = load_half((const uint16_t *)(const void *)group + part * LANES);
+      if (format.min) EACH_PART shared_min[part] = load_half((const uint16_t *)(const void *)group + ESP_GROUP + part * LANES);
+      group += ESP_SHARED_BYTES;
+    }
+    const uint8_t *scales = group + odd * head_bytes, *quants = group + 2 * head_bytes + odd * quant_bytes;
+    if (rows >= BUSY_ROWS)
+      for (size_t line = 0; line < quant_bytes; line += 64) __builtin_prefetch(quants + line + AHEAD);
     _Pragma("GCC unroll 2") for (int half = 0; half < format.scales; half++) {
       const int fours = 8 / format.scales;
       Dots dots[REGISTER_ROWS][PARTS];
@@ -77,10 +73,9 @@ INLINE void group_times_rows(const EspMatrix *matrix, const uint8_t *group, cons
         EACH_PART weights[part] = four_weights(quants, format.bits, four, part);
         EACH_ROW EACH_PART dots[j][part] = add_products(dots[j][part], weights[part], format.bits, four, fours, xq + j * ESP_BLOCK);
       }
-      const bool new_super = half == 0 && block % ESP_SUPER == 0;
       vf scale[PARTS], min[PARTS];
-      next_scales(&scales, format, new_super, scale);
-      if (format.min) next_scales(&mins, format, new_super, min);
+      load_scales(scales + half * ESP_GROUP, format, shared, scale);
+      if (format.min) load_scales(scales + esp_scale_bytes(format) + half * ESP_GROUP, format, shared_min, min);
       EACH_ROW EACH_PART {
         const vi product = finish(dots[j][part], start(starts, format, j));
         sum[j][part] = multiply_add(__builtin_convertvector(product, vf), scale[part] * xs[j], sum[j][part]);
@@ -88,7 +83,7 @@ INLINE void group_times_rows(const EspMatrix *matrix, const uint8_t *group, cons
       }
       starts += width;
     }
-    quants += esp_quant_bytes(format.bits);
+    if (odd) group += 2 * (head_bytes + quant_bytes);
     xq += ESP_BLOCK * width;
     xs += width;
     xm += width;

@@ -37,14 +37,7 @@ static bool lay_out(EspMatrix *matrix, int32_t source, bool four_bit, int32_t ro
   const EspFormat format = esp_format(matrix->type);
   matrix->groups = (rows + ESP_GROUP - 1) / ESP_GROUP;
   matrix->blocks = cols / ESP_BLOCK;
-  const int32_t halves = format.super ? (matrix->blocks + ESP_SUPER - 1) / ESP_SUPER : matrix->blocks;
-  const size_t scales = (size_t)halves * ESP_GROUP * sizeof(uint16_t);
-  const size_t codes = format.super ? (size_t)matrix->blocks * (size_t)format.scales * ESP_GROUP : 0;
-  matrix->min_offset = scales;
-  matrix->code_offset = matrix->min_offset + (format.min ? scales : 0);
-  matrix->min_code_offset = matrix->code_offset + codes;
-  matrix->quant_offset = round_up(matrix->min_code_offset + (format.min ? codes : 0), LINE);
-  matrix->group_bytes = matrix->quant_offset + (size_t)matrix->blocks * esp_quant_bytes(format.bits);
+  matrix->group_bytes = esp_place(format, matrix->blocks - 1).quants + esp_quant_bytes(format.bits);
   return true;
 }
 
@@ -81,17 +74,20 @@ static void place_quants(const uint8_t *quants, int bits, int lane, uint8_t *pla
   }
 }
 
+/* Sets a row's half among those of 16. */
+static void place_half(uint8_t *halves, int lane, uint16_t half) { memcpy(halves + (size_t)lane * sizeof half, &half, sizeof half); }
+
 static void place_block(const EspMatrix *matrix, const EspBlock *block, int32_t index, int lane, uint8_t *group) {
   const EspFormat format = esp_format(matrix->type);
-  const size_t half = ((size_t)(format.super ? index / ESP_SUPER : index) * ESP_GROUP + (size_t)lane) * sizeof(uint16_t);
-  memcpy(group + half, &block->scale, sizeof(uint16_t));
-  if (format.min) memcpy(group + matrix->min_offset + half, &block->min, sizeof(uint16_t));
+  const EspPlace place = esp_place(format, index);
+  uint8_t *scales = group + place.head, *mins = scales + esp_scale_bytes(format);
+  place_half(format.super ? group + place.shared : scales, lane, block->scale);
+  if (format.min) place_half(format.super ? group + place.shared + ESP_SHARED_BYTES / 2 : mins, lane, block->min);
   for (int part = 0; format.super && part < format.scales; part++) {
-    uint8_t *codes = group + matrix->code_offset + (size_t)(index * format.scales + part) * ESP_GROUP + (size_t)lane;
-    codes[0] = (uint8_t)block->scale_codes[part];
-    if (format.min) codes[matrix->min_code_offset - matrix->code_offset] = (uint8_t)block->min_codes[part];
+    scales[part * ESP_GROUP + lane] = (uint8_t)block->scale_codes[part];
+    if (format.min) mins[part * ESP_GROUP + lane] = (uint8_t)block->min_codes[part];
   }
-  place_quants(block->quants, format.bits, lane, group + matrix->quant_offset + (size_t)index * esp_quant_bytes(format.bits));
+  place_quants(block->quants, format.bits, lane, group + place.quants);
 }
 
 /* Up to 8 blocks of a row from block `index` on. */
@@ -127,20 +123,24 @@ size_t esp_matrix_gathered_bytes(const EspMatrix *from, int32_t count) {
   return esp_matrix_bytes(from->source, is_four_bit(from), count, from->cols);
 }
 
-/* One row's part of bytes [begin, end) of a group, in which the 16 rows take turns of `width` bytes. */
-static void copy_lane(uint8_t *to, int to_lane, const uint8_t *from, int lane, size_t begin, size_t end, size_t width) {
-  for (size_t at = begin; at < end; at += ESP_GROUP * width) {
+/* One row's part of `size` bytes of a group from `begin` on, in which the 16 rows take turns of `width` bytes. */
+static void copy_lane(uint8_t *to, int to_lane, const uint8_t *from, int lane, size_t begin, size_t size, size_t width) {
+  for (size_t at = begin; at < begin + size; at += ESP_GROUP * width) {
     memcpy(to + at + (size_t)to_lane * width, from + at + (size_t)lane * width, width);
   }
 }
 
 void esp_matrix_copy_row(EspMatrix *to, int32_t to_row, const EspMatrix *from, int32_t from_row) {
+  const EspFormat format = esp_format(from->type);
   uint8_t *group = to->data + (size_t)(to_row / ESP_GROUP) * to->group_bytes;
   const uint8_t *source = from->data + (size_t)(from_row / ESP_GROUP) * from->group_bytes;
   const int to_lane = to_row % ESP_GROUP, lane = from_row % ESP_GROUP;
-  copy_lane(group, to_lane, source, lane, 0, to->code_offset, sizeof(uint16_t));
-  copy_lane(group, to_lane, source, lane, to->code_offset, to->quant_offset, 1);
-  copy_lane(group, to_lane, source, lane, to->quant_offset, to->group_bytes, 4);
+  for (int32_t block = 0; block < from->blocks; block++) {
+    const EspPlace place = esp_place(format, block);
+    if (format.super && block % ESP_SUPER == 0) copy_lane(group, to_lane, source, lane, place.shared, ESP_SHARED_BYTES, sizeof(uint16_t));
+    copy_lane(group, to_lane, source, lane, place.head, esp_head_bytes(format), format.super ? 1 : sizeof(uint16_t));
+    copy_lane(group, to_lane, source, lane, place.quants, esp_quant_bytes(format.bits), 4);
+  }
 }
 
 EspMatrix *esp_matrix_gather(EspArena *arena, const EspMatrix *from, const int32_t *rows, int32_t count) {

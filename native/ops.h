@@ -126,12 +126,12 @@ static float half_to_float(uint16_t half) {
   return load_half(halves_in)[0];
 }
 
-/* A row's scale or minimum `at` of those of its 16 rows: a half, or half `at_super` times a code. */
-static float scale_at(const uint8_t *halves, const uint8_t *codes, int32_t at_half, int32_t at_code, int lane, bool super) {
+/* A row's scale or minimum among those of its 16 rows: a half, or what 8 blocks share times a code. */
+static float scale_at(const uint8_t *scales, const uint8_t *shared, int part, int lane, bool super) {
   uint16_t half;
-  memcpy(&half, halves + ((size_t)at_half * ESP_GROUP + (size_t)lane) * sizeof half, sizeof half);
+  memcpy(&half, (super ? shared : scales) + (size_t)lane * sizeof half, sizeof half);
   const float value = half_to_float(half);
-  return super ? value * (float)(int8_t)codes[(size_t)at_code * ESP_GROUP + (size_t)lane] : value;
+  return super ? value * (float)(int8_t)scales[part * ESP_GROUP + lane] : value;
 }
 
 static void dequantize_row(const EspMatrix *matrix, int32_t row, float *out) {
@@ -139,12 +139,12 @@ static void dequantize_row(const EspMatrix *matrix, int32_t row, float *out) {
   const uint8_t *group = matrix->data + (size_t)(row / ESP_GROUP) * matrix->group_bytes;
   const int lane = row % ESP_GROUP, inputs = ESP_BLOCK / format.scales;
   for (int32_t block = 0; block < matrix->blocks; block++, out += ESP_BLOCK) {
-    const uint8_t *quants = group + matrix->quant_offset + (size_t)block * esp_quant_bytes(format.bits);
-    const int32_t half = format.super ? block / ESP_SUPER : block;
+    const EspPlace place = esp_place(format, block);
+    const uint8_t *shared = group + place.shared, *scales = group + place.head, *quants = group + place.quants;
     for (int part = 0; part < format.scales; part++) {
-      const int32_t code = block * format.scales + part;
-      const float scale = scale_at(group, group + matrix->code_offset, half, code, lane, format.super);
-      const float min = format.min ? scale_at(group + matrix->min_offset, group + matrix->min_code_offset, half, code, lane, format.super) : 0;
+      const float scale = scale_at(scales, shared, part, lane, format.super);
+      const float min =
+          format.min ? scale_at(scales + esp_scale_bytes(format), shared + ESP_SHARED_BYTES / 2, part, lane, format.super) : 0;
       for (int i = part * inputs; i < (part + 1) * inputs; i++) {
         out[i] = (float)(one_weight(quants, format.bits, lane, i) - format.zero) * scale + min;
       }
