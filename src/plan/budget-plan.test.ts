@@ -14,6 +14,8 @@ interface World {
   /** Tokens of the text. */
   readonly length?: (t: number) => number;
   readonly level: (t: number) => number;
+  /** What drafting makes of the pass behind it: a factor, whatever the tree. */
+  readonly behind?: number;
   /** The chance that a candidate is taken, drawn anew for every step; the drafter knows it. */
   readonly chance: (random: () => number, t: number) => number;
   /** What other programs make of any time: a factor. */
@@ -91,7 +93,9 @@ function run(world: World, seed: number, length?: number): number {
     let accepted = 1;
     while (accepted < nodes && luck() < chance) accepted++;
     const draftMs = disturbed(chain.ms);
-    const passMs = disturbed(world.pass(nodes, t) + context * (world.perToken?.(nodes) ?? 0));
+    const drafts = length === undefined ? turn.kind === "drafted" : length > 0;
+    const behind = drafts ? (world.behind ?? 1) : 1;
+    const passMs = disturbed(behind * (world.pass(nodes, t) + context * (world.perToken?.(nodes) ?? 0)));
     if (length === undefined) plan.observe(turn, { nodes, tokens: accepted, passMs, draftMs });
     tokens += accepted;
     time += draftMs + passMs;
@@ -187,6 +191,18 @@ const WORLDS: Record<string, World> = {
     level: () => 0.05,
     chance: good,
     spoiltPerToken: 0.3,
+  },
+  "passes that take longer behind drafts, bad ones": {
+    pass: flat,
+    level: () => 0.06,
+    behind: 1.2,
+    chance: (random) => 0.5 * random(),
+  },
+  "passes that take longer behind drafts, good ones": {
+    pass: flat,
+    level: () => 0.05,
+    behind: 1.3,
+    chance: good,
   },
   "another program half of the time": {
     pass: steep,

@@ -168,7 +168,8 @@ export class BudgetPlan {
 
   /** Nodes to keep of a tree whose nodes come in falling order of value. */
   choose({ prices, length, company }: Turn, values: ArrayLike<number>, size: number): number {
-    return chooseBudget(values, size, this.#cost, prices.ms, length, company);
+    const lone = company.texts === 0 ? this.#all.lone : 1;
+    return chooseBudget(values, size, this.#cost, prices.ms, length, company, lone);
   }
 
   /** A step did as `turn` said. */
@@ -181,20 +182,26 @@ export class BudgetPlan {
     const rested = this.#off && turn.kind === "plain";
     // Plain passes are all alike: while nothing is drafted, some of them say enough. Whoever runs shared passes measures them.
     this.#unmeasured = rested ? (this.#unmeasured + 1) % SOME : 0;
-    if (company.texts === 0 && this.#unmeasured === 0)
-      cost.observe([{ rows: nodes, length: turn.length }], passMs);
+    const drafts = turn.kind === "drafted";
+    const isAlone = company.texts === 0;
+    // One row takes longer in a drafted step than in plain decoding, by a factor of its own.
+    const isLone = drafts && nodes === 1 && isAlone;
+    if (isAlone && this.#unmeasured === 0) {
+      const plainMs = isLone ? passMs / all.lone : passMs;
+      if (isLone) all.observeLone(passMs / cost.ms(1, turn.length));
+      cost.observe([{ rows: nodes, length: turn.length }], plainMs);
+    }
     if (rested) {
       all.allowance = Math.min(SAVED, all.allowance + TRIALS);
       return;
     }
     const one = cost.share(1, turn.length, company);
-    const pass = nodes === 1 ? 1 : cost.share(nodes, turn.length, company) / one;
+    const pass = nodes === 1 ? (isLone ? all.lone : 1) : cost.share(nodes, turn.length, company) / one;
     // Texts that share passes draft at the same time, too.
     const drafting = draftMs / (1 + company.texts) / one;
     const draft = Math.min(LONGEST_DRAFT, drafting);
     all.allowance = Math.min(SAVED, all.allowance + (pass + draft) * TRIALS);
-    const drafts = turn.kind === "drafted";
-    const isShort = one < SHORT_PASS_MS && company.texts === 0;
+    const isShort = one < SHORT_PASS_MS && isAlone;
     const taken = isShort ? Math.max(pass, Math.min(LONGEST_PASS * pass, passMs / one)) : pass;
     const loss = taken + Math.min(isShort ? LONGEST_TRIAL : LONGEST_DRAFT, drafting) - tokens;
     if (this.#off || !all.known) {

@@ -186,6 +186,7 @@ export function plausible(costs: readonly Pick<PassCosts[number], "rows" | "ms">
  * @param rate tokens per millisecond that time is worth; with the best rate attainable this maximises tokens per time
  * @param length tokens of the text
  * @param company texts that share the pass; all pay the same rate, so rows go where they are worth most
+ * @param lone what one row takes behind drafts, by what it takes in plain decoding
  */
 export function chooseBudget(
   gains: ArrayLike<number>,
@@ -194,13 +195,14 @@ export function chooseBudget(
   rate: number,
   length = 0,
   company: Company = ALONE,
+  lone = 1,
 ): number {
   let best = 1;
   let bestSurplus = -Infinity;
   let tokens = 0;
   for (let nodes = 1; nodes <= size; nodes++) {
     tokens += gains[nodes - 1]!;
-    const surplus = tokens - rate * cost.ms(nodes, length, company);
+    const surplus = tokens - rate * cost.ms(nodes, length, company) * (nodes === 1 ? lone : 1);
     if (surplus > bestSurplus) {
       bestSurplus = surplus;
       best = nodes;

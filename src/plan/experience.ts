@@ -20,6 +20,9 @@ const PRIOR = 1.3;
 const PRIOR_STEPS = 24;
 /** The most that is saved up for trials. */
 export const SAVED = 4;
+/** What one row's pass in a drafted step says of later ones, and by how much at most it counts as longer or shorter than they were: others disturb some. */
+const LONE_PART = 1 / 16;
+const LONE_CLIP = 0.5;
 const NOTHING = 1e-9;
 
 /** What drafted steps gave: tokens, and time in plain passes, both fading. */
@@ -57,6 +60,8 @@ export class Experience {
   readonly early = new Pace(PRIOR, NOTHING, MEMORY);
   /** Of a draft, in plain passes. */
   draftTime = 0;
+  /** Of a drafted step's pass of one row: drafters have used the processor's caches before it, and threads have slept. */
+  lone = 1;
   #drafts = 0;
   /** Drafted steps that count, from -2 * WARM_UP on. */
   steps = -2 * WARM_UP;
@@ -94,6 +99,11 @@ export class Experience {
     this.draftTime += (usual - this.draftTime) * Math.max(1 - MEMORY, 1 / this.#drafts);
     if (counts) this.pace.add(tokens, pass + usual);
     return pass + Math.min(usual, LONG * this.draftTime);
+  }
+
+  /** A drafted step's pass of one row took so many plain passes. */
+  observeLone(passes: number): void {
+    this.lone += Math.max(-LONE_CLIP, Math.min(LONE_CLIP, passes - this.lone)) * LONE_PART;
   }
 
   #isCold(draftMs: number): boolean {
