@@ -13,8 +13,8 @@ const ROWS = [1, 2, 4, 8, 16, 32] as const;
 const FULL_ROUNDS = 2;
 const USUAL_ROWS = 8;
 /** Milliseconds that a model's start may be held up by passes on a short text, and by those behind a long one, which takes time to make. */
-const SHORT_MS = 120;
-const LONG_MS = 90;
+const SHORT_MS = 100;
+const LONG_MS = 80;
 /** The long text: tokens and bytes at most. */
 const LONG = 2048;
 const LONG_BYTES = 16 << 20;
