@@ -3,7 +3,6 @@
  * they are short.
  */
 
-import { setImmediate } from "node:timers/promises";
 import type { ModelConfig } from "../checkpoint/config.ts";
 import { EspalierError } from "../errors.ts";
 import { attended } from "../plan/attended.ts";
@@ -16,6 +15,7 @@ import type { Binding, Matrix, PassFailure, PassRequest, Pool, Stack } from "./b
 import { NativePass, Rows } from "./native-pass.ts";
 import { NativeSequence } from "./native-sequence.ts";
 import { stackSpec } from "./stack-spec.ts";
+import { Turns } from "./turns.ts";
 import type { Weights } from "./weights.ts";
 
 /**
@@ -24,8 +24,6 @@ import type { Weights } from "./weights.ts";
  */
 const INLINE_NODES = 16;
 const INLINE_BYTES = 160 * 2 ** 20;
-/** Milliseconds for which such passes may keep other events waiting. */
-const HELD_MS = 5;
 /** Tokens of a cache's unit of memory (ESP_SPAN), and bytes of such units that are copied before passes have their turn: 1 to 2 ms. */
 const SPAN = 128;
 const COPIED = 16 * 2 ** 20;
@@ -70,11 +68,7 @@ export class NativeTarget implements Target {
   readonly #layerBytes: number;
   readonly #host: NativeTarget | undefined;
   readonly #beside: Beside;
-  /** Passes that run off the JavaScript thread or wait for their turn, and the end of the last of them. */
-  #turns = 0;
-  #last: Promise<void> = Promise.resolve();
-  /** When other events last had their turn. */
-  #breathed = 0;
+  readonly #turns: Turns;
   #disposed = false;
 
   /** Takes over the weights: they are freed with the target, or when this throws. */
@@ -89,6 +83,7 @@ export class NativeTarget implements Target {
     this.#layerBytes = layerBytes;
     this.#host = beside;
     this.#beside = new Beside(binding);
+    this.#turns = new Turns(() => this.#beside.settle());
     const pool = beside?.pool ?? binding.createPool(threads);
     if (!pool) {
       binding.release(weights.arena);
@@ -265,7 +260,7 @@ export class NativeTarget implements Target {
       if (this.#disposed) throw new Error("this model was freed");
       if (!inline) return this.binding.forward(pass);
       this.binding.forwardNow(pass);
-      return this.#breathe();
+      return this.#turns.breathe();
     };
     return this.inTurn(start).catch((error: PassFailure) =>
       this.#explain(error, commit ? length + rows.count : undefined),
@@ -280,36 +275,17 @@ export class NativeTarget implements Target {
 
   /** Whether no pass runs or waits. */
   get isIdle(): boolean {
-    return this.#turns === 0;
+    return this.#turns.isIdle;
   }
 
   /** Starts a pass on these threads when those before it are done, and at once when there is none. */
-  async inTurn<T>(start: () => T | Promise<T>): Promise<T> {
-    const begin = () => {
-      this.#beside.settle();
-      return start();
-    };
-    const done = this.#turns === 0 ? begin() : this.#last.then(begin);
-    if (!(done instanceof Promise)) return done;
-    this.#turns++;
-    const end = () => {
-      this.#turns--;
-    };
-    this.#last = done.then(end, end);
-    return done;
-  }
-
-  /** After {@link HELD_MS} of passes on the JavaScript thread, other events have their turn. */
-  #breathe(): Promise<void> | undefined {
-    if (performance.now() - this.#breathed < HELD_MS) return undefined;
-    return setImmediate().then(() => {
-      this.#breathed = performance.now();
-    });
+  inTurn<T>(start: () => T | Promise<T>): Promise<T> {
+    return this.#turns.take(start);
   }
 
   /** Resolves when no pass runs or waits. */
-  async idle(): Promise<void> {
-    await this.#last;
+  idle(): Promise<void> {
+    return this.#turns.idle();
   }
 
   /** Throws RangeError when one of the first `count` is not in the vocabulary. */
