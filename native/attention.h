@@ -157,7 +157,7 @@ INLINE void attend(const EspAttention *work, const bool fixed) {
   const int32_t queries = work->rows * group, units = fixed ? head / 2 : head, per_unit = fixed ? 2 : 1;
   float *scores = work->scratch, *pending = scores + ESP_QUERIES * ESP_SPAN, *partial = pending + ESP_QUERIES * ESP_SPAN;
   int32_t *together = (int32_t *)(void *)(partial + (size_t)ESP_QUERIES * (size_t)head), *sums_of_weighed = (int32_t *)(void *)partial;
-  float query_scales[ESP_QUERIES], weight_scales[ESP_QUERIES];
+  float query_scales[ESP_QUERIES], weight_scales[ESP_QUERIES] = {0};
   gather_queries(work, together, query_scales, fixed);
   const Queries all = {together, query_scales};
   int32_t lowest = INT32_MAX; /* the first position that any row sees */
