@@ -194,8 +194,13 @@ static PassJob *read_pass(napi_env env, napi_value request) {
   size_t tap_count = 0, more_count = 0;
   if (ok && given) {
     ok = napi_get_typedarray_info(env, value, NULL, &tap_count, NULL, NULL, NULL) == napi_ok && tap_count <= 1025 &&
-         array_property(env, request, "taps", napi_int32_array, tap_count, false, &taps) &&
-         array_property(env, request, "hiddenOut", napi_float32_array, tap_count * (size_t)rows * width, false, &hidden);
+         array_property(env, request, "taps", napi_int32_array, tap_count, false, &taps);
+    size_t states = 0; /* rows of hiddenOut */
+    for (size_t i = 0; ok && i < tap_count; i++) {
+      const size_t end = i * (size_t)rows + (pass->last_only && ((const int32_t *)taps)[i] == pass->to ? count : (size_t)rows);
+      if (end > states) states = end;
+    }
+    ok = ok && array_property(env, request, "hiddenOut", napi_float32_array, states * width, false, &hidden);
     pass->taps = taps;
     pass->tap_count = (int32_t)tap_count;
     pass->hidden = hidden;

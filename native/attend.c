@@ -17,29 +17,77 @@ typedef struct AttentionJob {
   int32_t shallowest; /* least depth of its rows */
 } AttentionJob;
 
-/* Attention by (rows of a tree, key head), and by span as well when that alone gives every thread enough to do. */
-bool esp_plan_attention(EspStack *stack, Run *run) {
-  const EspStackSpec *spec = &stack->spec;
-  const int32_t group = spec->heads / spec->kv_heads;
-  int32_t step = ESP_QUERIES / group < JOB_ROWS ? ESP_QUERIES / group : JOB_ROWS, pieces = 0, spans = 1;
-  for (int32_t t = 0; t < run->pass->tree_count; t++) {
-    const EspTree *tree = &run->pass->trees[t];
-    pieces += (tree->size - tree->first + step - 1) / step * spec->kv_heads;
-    for (int32_t node = tree->first; node < tree->size; node++) {
-      const int32_t last = (tree->cache->length + tree->cache->depths[node]) / ESP_SPAN + 1;
+/* The end of the rows from `begin` on that are of one tree. */
+static int32_t end_of_tree(const Rows *rows, int32_t begin) {
+  int32_t end = begin;
+  while (end < rows->count && rows->tree[end] == rows->tree[begin]) end++;
+  return end;
+}
+
+/* Attention by (rows of a tree, key head), and by span as well when that alone gives every thread enough to do. Gives the most jobs that come of it. */
+static size_t cut(const Run *run, Rows *rows, int32_t step) {
+  int32_t pieces = 0, spans = 1;
+  for (int32_t begin = 0, end; begin < rows->count; begin = end) {
+    end = end_of_tree(rows, begin);
+    pieces += (end - begin + step - 1) / step * run->stack->spec.kv_heads;
+    const EspCache *cache = run->pass->trees[rows->tree[begin]].cache;
+    for (int32_t row = begin; row < end; row++) {
+      const int32_t last = (cache->length + cache->depths[rows->node[row]]) / ESP_SPAN + 1;
       if (last > spans) spans = last;
     }
   }
-  run->fold = pieces >= 4 * run->threads;
-  run->spans = run->fold ? 1 : spans;
-  const size_t jobs = (size_t)pieces * (size_t)(run->fold ? 1 : spans);
+  rows->fold = pieces >= 4 * run->threads;
+  rows->spans = rows->fold ? 1 : spans;
+  rows->own_join = rows->own && rows->count * rows->spans <= OWN_SPANS;
+  return (size_t)pieces * (size_t)rows->spans;
+}
+
+static void write_jobs(const Run *run, Rows *rows, int32_t step, AttentionJob *jobs) {
+  rows->jobs = jobs;
+  rows->job_count = 0;
+  for (int32_t begin = 0, end; begin < rows->count; begin = end) {
+    end = end_of_tree(rows, begin);
+    const EspCache *cache = run->pass->trees[rows->tree[begin]].cache;
+    for (int32_t span = 0; span < rows->spans; span++) {
+      for (int32_t kv_head = 0; kv_head < run->stack->spec.kv_heads; kv_head++) {
+        for (int32_t row = begin; row < end; row += step) {
+          AttentionJob job = {
+              .tree = rows->tree[begin],
+              .row_from = row,
+              .rows = end - row < step ? end - row : step,
+              .kv_head = kv_head,
+              .span_from = rows->fold ? 0 : span,
+          };
+          int32_t deepest = 0;
+          job.shallowest = ESP_MAX_NODES;
+          for (int32_t i = 0; i < job.rows; i++) {
+            const int32_t depth = cache->depths[rows->node[row + i]];
+            if (depth > deepest) deepest = depth;
+            if (depth < job.shallowest) job.shallowest = depth;
+          }
+          const int32_t last = (cache->length + deepest) / ESP_SPAN + 1;
+          job.span_to = rows->fold ? last : span + 1;
+          if (span < last) jobs[rows->job_count++] = job;
+        }
+      }
+    }
+  }
+}
+
+bool esp_plan_attention(EspStack *stack, Run *run) {
+  const EspStackSpec *spec = &stack->spec;
+  const int32_t group = spec->heads / spec->kv_heads, step = ESP_QUERIES / group < JOB_ROWS ? ESP_QUERIES / group : JOB_ROWS;
+  const bool apart = run->last != &run->all;
+  const size_t first = cut(run, &run->all, step), jobs = first + (apart ? cut(run, run->last, step) : 0);
   if (jobs > stack->job_room) {
     esp_free(stack->jobs);
     stack->jobs = esp_alloc(jobs * sizeof *stack->jobs);
     stack->job_room = stack->jobs ? jobs : 0;
     if (!stack->jobs) return false;
   }
-  const size_t results = (size_t)run->rows * (size_t)spec->heads * (size_t)run->spans;
+  int32_t most = run->all.count * run->all.spans;
+  if (run->last->count * run->last->spans > most) most = run->last->count * run->last->spans;
+  const size_t results = (size_t)most * (size_t)spec->heads;
   if (results > stack->span_room) {
     esp_free(stack->span_outputs);
     esp_free(stack->span_maxima);
@@ -53,35 +101,8 @@ bool esp_plan_attention(EspStack *stack, Run *run) {
       return false;
     }
   }
-  run->job_count = 0;
-  for (int32_t t = 0; t < run->pass->tree_count; t++) {
-    const EspTree *tree = &run->pass->trees[t];
-    const int32_t rows = tree->size - tree->first;
-    for (int32_t span = 0; span < (run->fold ? 1 : spans); span++) {
-      for (int32_t kv_head = 0; kv_head < spec->kv_heads; kv_head++) {
-        for (int32_t row = 0; row < rows; row += step) {
-          AttentionJob job = {
-              .tree = t,
-              .row_from = run->tree_row[t] + row,
-              .rows = rows - row < step ? rows - row : step,
-              .kv_head = kv_head,
-              .span_from = run->fold ? 0 : span,
-          };
-          int32_t deepest = 0;
-          job.shallowest = ESP_MAX_NODES;
-          for (int32_t i = 0; i < job.rows; i++) {
-            const int32_t depth = tree->cache->depths[tree->first + row + i];
-            if (depth > deepest) deepest = depth;
-            if (depth < job.shallowest) job.shallowest = depth;
-          }
-          const int32_t last = (tree->cache->length + deepest) / ESP_SPAN + 1;
-          job.span_to = run->fold ? last : span + 1;
-          if (span < last) stack->jobs[run->job_count++] = job;
-        }
-      }
-    }
-  }
-  run->own_join = run->own && run->rows * run->spans <= OWN_SPANS;
+  write_jobs(run, &run->all, step, stack->jobs);
+  if (apart) write_jobs(run, run->last, step, stack->jobs + first);
   return true;
 }
 
@@ -147,10 +168,11 @@ static void keep_keys(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   const Run *run = worker->run;
   const EspStack *stack = run->stack;
   const EspStackSpec *spec = &stack->spec;
+  const Rows *rows = worker->rows;
   const int32_t head = spec->head_size, group = spec->heads / spec->kv_heads;
   const EspLayer *weights = &stack->layer[layer];
   for (int32_t piece = from; piece < to; piece++) {
-    const int32_t row = piece % run->rows, kv_head = piece / run->rows;
+    const int32_t row = piece % rows->count, kv_head = piece / rows->count;
     const size_t angles = angles_of(spec, weights->rope, row);
     const float *cosines = stack->cosines + angles, *sines = stack->sines + angles;
     float *query = stack->qkv + (size_t)row * stack->qkv_stride;
@@ -159,13 +181,13 @@ static void keep_keys(Worker *worker, int32_t layer, int32_t from, int32_t to) {
     query += (size_t)kv_head * (size_t)group * (size_t)head;
     key += (size_t)kv_head * (size_t)head;
     value += (size_t)kv_head * (size_t)head;
-    const EspCache *cache = tree_of(run, row)->cache;
+    const EspCache *cache = tree_of(worker, row)->cache;
     if (weights->query_norm) norm_heads(run, query, group, weights->query_norm);
     if (weights->key_norm) norm_heads(run, key, 1, weights->key_norm);
     rotate(spec, query, group, cosines, sines, spec->attention_scale);
     rotate(spec, key, 1, cosines, sines, 1.0f);
     if (cache->fixed) fix_queries(run->kernels, query, group, head);
-    const int32_t node = run->row_node[row];
+    const int32_t node = rows->node[row];
     const EspKeyValues kv = esp_cache_plane(cache, layer, kv_head);
     keep(run->kernels, &kv, head, node, key, value);
   }
@@ -175,9 +197,10 @@ static void attend(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   const Run *run = worker->run;
   const EspStack *stack = run->stack;
   const EspStackSpec *spec = &stack->spec;
+  const Rows *rows = worker->rows;
   const int32_t head = spec->head_size, group = spec->heads / spec->kv_heads, window = stack->layer[layer].window;
   for (int32_t piece = from; piece < to; piece++) {
-    const AttentionJob *job = &stack->jobs[piece];
+    const AttentionJob *job = &rows->jobs[piece];
     const EspCache *cache = run->pass->trees[job->tree].cache;
     /* The first span that any of the rows sees. */
     int32_t span_from = esp_first_seen(cache->length + job->shallowest, window) / ESP_SPAN;
@@ -188,12 +211,12 @@ static void attend(Worker *worker, int32_t layer, int32_t from, int32_t to) {
     const float *queries[JOB_ROWS];
     float *outputs[JOB_ROWS], *maxima[JOB_ROWS], *sums[JOB_ROWS];
     for (int32_t i = 0; i < job->rows; i++) {
-      const int32_t row = job->row_from + i, node = run->row_node[row];
+      const int32_t row = job->row_from + i, node = rows->node[row];
       depths[i] = cache->depths[node];
       ancestors[i] = cache->ancestors[node];
-      queries[i] = stack->qkv + (size_t)row * stack->qkv_stride + (size_t)(job->kv_head * group) * (size_t)head;
-      const size_t result = ((size_t)row * (size_t)spec->heads + (size_t)(job->kv_head * group)) * (size_t)run->spans +
-                            (run->fold ? 0 : (size_t)job->span_from);
+      queries[i] = stack->qkv + (size_t)rows->at[row] * stack->qkv_stride + (size_t)(job->kv_head * group) * (size_t)head;
+      const size_t result = ((size_t)row * (size_t)spec->heads + (size_t)(job->kv_head * group)) * (size_t)rows->spans +
+                            (rows->fold ? 0 : (size_t)job->span_from);
       outputs[i] = stack->span_outputs + result * (size_t)head;
       maxima[i] = stack->span_maxima + result;
       sums[i] = stack->span_sums + result;
@@ -211,11 +234,11 @@ static void attend(Worker *worker, int32_t layer, int32_t from, int32_t to) {
     work->cap = spec->attention_cap;
     work->span_from = span_from;
     work->span_to = job->span_to;
-    work->fold = run->fold;
+    work->fold = rows->fold;
     work->outputs = outputs;
     work->maxima = maxima;
     work->sums = sums;
-    work->stride = (size_t)run->spans;
+    work->stride = (size_t)rows->spans;
     run->kernels->attention(work);
   }
 }
@@ -225,13 +248,14 @@ static void join_rows(Worker *worker, int32_t layer, EspActivations *to_in, floa
   const Run *run = worker->run;
   const EspStack *stack = run->stack;
   const EspStackSpec *spec = &stack->spec;
+  const Rows *rows = worker->rows;
   const int32_t head = spec->head_size, width = spec->heads * head;
   for (int32_t row = from; row < to; row++) {
-    const int32_t position = tree_of(run, row)->cache->length + depth_of(run, row);
-    const int32_t first = run->fold ? 0 : esp_first_seen(position, stack->layer[layer].window) / ESP_SPAN;
-    const int32_t spans = run->fold ? 1 : position / ESP_SPAN + 1 - first;
+    const int32_t position = position_of(worker, row);
+    const int32_t first = rows->fold ? 0 : esp_first_seen(position, stack->layer[layer].window) / ESP_SPAN;
+    const int32_t spans = rows->fold ? 1 : position / ESP_SPAN + 1 - first;
     for (int32_t h = 0; h < spec->heads; h++) {
-      const size_t result = ((size_t)row * (size_t)spec->heads + (size_t)h) * (size_t)run->spans + (size_t)first;
+      const size_t result = ((size_t)row * (size_t)spec->heads + (size_t)h) * (size_t)rows->spans + (size_t)first;
       run->kernels->join(attended + (size_t)(h * head), stack->span_outputs + result * (size_t)head,
                          stack->span_maxima + result, stack->span_sums + result, spans, head);
     }
@@ -239,21 +263,25 @@ static void join_rows(Worker *worker, int32_t layer, EspActivations *to_in, floa
   }
 }
 static void join_piece(Worker *worker, int32_t layer, int32_t from, int32_t to) {
-  join_rows(worker, layer, &worker->run->stack->attended_in, worker->normed, from, to);
+  join_rows(worker, layer, &worker->rows->attended_in, worker->normed, from, to);
+}
+
+void esp_keep_keys(Worker *worker, int32_t layer) {
+  const Run *run = worker->run;
+  const int32_t rows = worker->rows->count;
+  esp_phase(worker, layer, rows * run->stack->spec.kv_heads, rows / run->threads, keep_keys);
 }
 
 void esp_run_attention(Worker *worker, int32_t layer) {
-  const Run *run = worker->run;
-  EspStack *stack = run->stack;
+  EspStack *stack = worker->run->stack;
   const EspStackSpec *spec = &stack->spec;
-  const int32_t rows = run->rows;
-  esp_phase(worker, layer, rows * spec->kv_heads, rows / run->threads, keep_keys);
-  esp_phase(worker, layer, run->job_count, 1, attend);
-  if (run->own_join) {
+  const Rows *rows = worker->rows;
+  esp_phase(worker, layer, rows->job_count, 1, attend);
+  if (rows->own_join) {
     EspActivations *own = &stack->own_in[worker->thread];
-    shape(own, rows, spec->heads * spec->head_size);
-    join_rows(worker, layer, own, worker->normed, 0, rows);
+    shape(own, rows->count, spec->heads * spec->head_size);
+    join_rows(worker, layer, own, worker->normed, 0, rows->count);
   } else {
-    esp_phase(worker, layer, rows, 1, join_piece);
+    esp_phase(worker, layer, rows->count, 1, join_piece);
   }
 }

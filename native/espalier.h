@@ -259,7 +259,7 @@ typedef struct {
   const float *input; /* rows x hidden: hidden states, or features with join; NULL: embed the tokens */
   bool fuse; /* input is rows x parts * hidden, to be fused */
   bool alone; /* on the calling thread, without the pool */
-  bool last_only; /* the head for the last row of each tree alone (one output row per tree) */
+  bool last_only; /* behind the keys and values of layer to - 1 goes the last row of each tree alone: one output row a tree, and one a tree in a tap after `to` */
   const int32_t *more; /* rows of `others` that the head has in this pass: tokens from vocab on, in this order */
   int32_t more_count; /* up to ESP_MAX_MORE */
   int32_t top_k; /* 0: none */
@@ -274,7 +274,7 @@ typedef struct {
   float *penalised_logits;
   const int32_t *taps; /* layers whose output is wanted: 0 the embedding, i after layer i */
   int32_t tap_count;
-  float *hidden; /* tap_count x rows x hidden */
+  float *hidden; /* tap_count x rows x hidden; with last_only, the first tree_count rows of a tap after `to` are those */
   atomic_int *abort; /* nonzero stops between layers; may be NULL */
 } EspPass;
 

@@ -11,21 +11,22 @@ static void prepare_head(Worker *worker, int32_t layer, int32_t from, int32_t to
   EspStack *stack = run->stack;
   const EspStackSpec *spec = &stack->spec;
   for (int32_t i = from; i < to; i++) {
-    const float *x = stack->x + (size_t)run->output_row[i] * (size_t)spec->hidden;
-    norm_row(run, x, spec->final_norm, worker->normed);
-    run->kernels->quantize(worker->normed, &run->head_in, i, 0, spec->hidden / ESP_BLOCK);
+    norm_row(run, stream_of(worker, i), spec->final_norm, worker->normed);
+    run->kernels->quantize(worker->normed, &worker->rows->hidden_in, i, 0, spec->hidden / ESP_BLOCK);
   }
 }
 
 /* Groups [first, last) of the head's rows with the other rows of this pass behind them. */
-static void project_groups(const Run *run, int32_t first, int32_t last) {
+static void project_groups(const Worker *worker, int32_t first, int32_t last) {
+  const Run *run = worker->run;
   const EspStack *stack = run->stack;
+  const EspActivations *in = &worker->rows->hidden_in;
   const EspMatrix *head = stack->spec.head;
   const int32_t own = head->groups, middle = first > own ? first : last < own ? last : own;
   const size_t stride = stack->logits_stride;
-  if (first < middle) run->kernels->matmul(head, &run->head_in, first, middle, stack->logits, stride);
+  if (first < middle) run->kernels->matmul(head, in, first, middle, stack->logits, stride);
   if (middle == last) return;
-  run->kernels->matmul(&stack->more, &run->head_in, middle - own, last - own, stack->logits + (size_t)own * ESP_GROUP, stride);
+  run->kernels->matmul(&stack->more, in, middle - own, last - own, stack->logits + (size_t)own * ESP_GROUP, stride);
 }
 
 static void project_head(Worker *worker, int32_t layer, int32_t from, int32_t to) {
@@ -35,14 +36,14 @@ static void project_head(Worker *worker, int32_t layer, int32_t from, int32_t to
   const int32_t vocab = run->vocab, groups = run->groups, chunks = run->chunks;
   for (int32_t chunk = from; chunk < to; chunk++) {
     const int32_t first = chunk * HEAD_CHUNK, last = first + HEAD_CHUNK < groups ? first + HEAD_CHUNK : groups;
-    project_groups(run, first, last);
-    for (int32_t i = 0; stack->spec.logit_cap > 0 && i < run->output_rows; i++) {
+    project_groups(worker, first, last);
+    for (int32_t i = 0; stack->spec.logit_cap > 0 && i < worker->rows->count; i++) {
       run->kernels->soft_cap(stack->logits + (size_t)i * stack->logits_stride + (size_t)first * ESP_GROUP,
                              (last - first) * ESP_GROUP, stack->spec.logit_cap);
     }
     if (run->pass->top_k == 0) continue;
     const int32_t begin = first * ESP_GROUP, end = last * ESP_GROUP < vocab ? last * ESP_GROUP : vocab;
-    for (int32_t i = 0; i < run->output_rows; i++) {
+    for (int32_t i = 0; i < worker->rows->count; i++) {
       const size_t at = (size_t)i * (size_t)chunks + (size_t)chunk;
       run->kernels->chunk_softmax(stack->logits + (size_t)i * stack->logits_stride + begin, end - begin,
                                   &stack->chunk_maxima[at], &stack->chunk_sums[at]);
@@ -51,25 +52,25 @@ static void project_head(Worker *worker, int32_t layer, int32_t from, int32_t to
 }
 
 /* Of the noise that picks what follows a row. */
-static uint32_t key_of(const Run *run, const EspTree *tree, int32_t row) {
-  const int32_t position = tree->pick.ahead + tree->cache->length + depth_of(run, row) + 1;
-  return esp_position_key(tree->pick.seed, position);
+static uint32_t key_of(const Worker *worker, const EspTree *tree, int32_t row) {
+  return esp_position_key(tree->pick.seed, tree->pick.ahead + position_of(worker, row) + 1);
 }
 
-static int32_t pick_token(const Run *run, int32_t output, const float *logits, int32_t top) {
-  const int32_t row = run->output_row[output];
-  const EspTree *tree = tree_of(run, row);
+static int32_t pick_token(const Worker *worker, int32_t row, const float *logits, int32_t top) {
+  const Run *run = worker->run;
+  const EspTree *tree = tree_of(worker, row);
   if (!(tree->pick.scale > 0)) return -1;
-  return run->kernels->pick(logits, run->vocab, top, key_of(run, tree, row), &tree->pick);
+  return run->kernels->pick(logits, run->vocab, top, key_of(worker, tree, row), &tree->pick);
 }
 
 /* Lists the rows with the best logit and noise together; false where a text has no noise. */
-static bool rank_rows(const Run *run, int32_t output, const float *logits, float most, int32_t *tokens, float *values) {
+static bool rank_rows(const Worker *worker, int32_t row, const float *logits, float most, int32_t *tokens, float *values) {
+  const Run *run = worker->run;
   const EspPass *pass = run->pass;
-  const int32_t row = run->output_row[output], own = run->stack->spec.vocab;
-  const EspTree *tree = tree_of(run, row);
+  const int32_t own = run->stack->spec.vocab;
+  const EspTree *tree = tree_of(worker, row);
   if (!pass->ids || !(tree->pick.scale > 0)) return false;
-  EspRanking ranking = {.key = key_of(run, tree, row), .scale = tree->pick.scale, .most = pass->top_k, .rows = tokens};
+  EspRanking ranking = {.key = key_of(worker, tree, row), .scale = tree->pick.scale, .most = pass->top_k, .rows = tokens};
   run->kernels->rank(logits, pass->ids, own, 0, most, &ranking);
   if (pass->more_count > 0) run->kernels->rank(logits + own, pass->more, pass->more_count, own, most, &ranking);
   esp_rank_others(&ranking);
@@ -78,12 +79,12 @@ static bool rank_rows(const Run *run, int32_t output, const float *logits, float
 }
 
 /* Lists the best tokens of a row after penalties, which nobody needs without them any more; gives the best one. */
-static int32_t best_penalised(const Run *run, int32_t output, float *logits, float *maxima) {
-  const EspPass *pass = run->pass;
-  const int32_t row = run->output_row[output], chunk = HEAD_CHUNK * ESP_GROUP, k = pass->penalised_k;
-  int32_t *tokens = pass->penalised_tokens + (size_t)output * (size_t)k;
-  esp_penalise(tree_of(run, row), run->row_node[row], logits, maxima, chunk);
-  esp_top_k(logits, run->vocab, maxima, chunk, k, tokens, pass->penalised_logits + (size_t)output * (size_t)k);
+static int32_t best_penalised(const Worker *worker, int32_t row, float *logits, float *maxima) {
+  const EspPass *pass = worker->run->pass;
+  const int32_t chunk = HEAD_CHUNK * ESP_GROUP, k = pass->penalised_k;
+  int32_t *tokens = pass->penalised_tokens + (size_t)row * (size_t)k;
+  esp_penalise(tree_of(worker, row), worker->rows->node[row], logits, maxima, chunk);
+  esp_top_k(logits, worker->run->vocab, maxima, chunk, k, tokens, pass->penalised_logits + (size_t)row * (size_t)k);
   return tokens[0];
 }
 
@@ -105,18 +106,18 @@ static void finish_rows(Worker *worker, int32_t layer, int32_t from, int32_t to)
     const float normalizer = most + (sum > 0 ? (float)esp_log((double)sum) : 0);
     int32_t *tokens = pass->top_tokens + (size_t)i * (size_t)pass->top_k;
     float *log_probs = pass->top_log_probs + (size_t)i * (size_t)pass->top_k;
-    if (!rank_rows(run, i, logits, most, tokens, log_probs))
+    if (!rank_rows(worker, i, logits, most, tokens, log_probs))
       esp_top_k(logits, run->vocab, maxima, HEAD_CHUNK * ESP_GROUP, pass->top_k, tokens, log_probs);
     for (int32_t k = 0; k < pass->top_k; k++) log_probs[k] = log_probs[k] - normalizer;
-    const bool penalties = tree_of(run, run->output_row[i])->penalties.repetition > 0;
-    const int32_t best = penalties ? best_penalised(run, i, logits, maxima) : tokens[0];
-    if (pass->picks) pass->picks[i] = pick_token(run, i, logits, best);
+    const bool penalties = tree_of(worker, i)->penalties.repetition > 0;
+    const int32_t best = penalties ? best_penalised(worker, i, logits, maxima) : tokens[0];
+    if (pass->picks) pass->picks[i] = pick_token(worker, i, logits, best);
   }
 }
 
 void esp_run_head(Worker *worker) {
-  const Run *run = worker->run;
-  esp_phase(worker, 0, run->output_rows, 1, prepare_head);
-  esp_phase(worker, 0, run->chunks, 1, project_head);
-  esp_phase(worker, 0, run->output_rows, 1, finish_rows);
+  const int32_t rows = worker->rows->count;
+  esp_phase(worker, 0, rows, 1, prepare_head);
+  esp_phase(worker, 0, worker->run->chunks, 1, project_head);
+  esp_phase(worker, 0, rows, 1, finish_rows);
 }

@@ -27,17 +27,17 @@ static void begin_rows(Worker *worker, int32_t layer, int32_t from, int32_t to) 
   EspStack *stack = run->stack;
   const EspStackSpec *spec = &stack->spec;
   for (int32_t row = from; row < to; row++) {
-    const EspTree *tree = tree_of(run, row);
-    float *x = stack->x + (size_t)row * (size_t)spec->hidden;
+    const EspTree *tree = tree_of(worker, row);
+    float *x = stream_of(worker, row);
     if (is_draft_head(spec)) {
       /* Token and feature are joined later. */
     } else if (run->pass->input) {
       memcpy(x, run->pass->input + (size_t)row * (size_t)spec->hidden, (size_t)spec->hidden * sizeof *x);
     } else {
-      run->kernels->dequantize_row(spec->embedding, tree->tokens[run->row_node[row]], x);
+      run->kernels->dequantize_row(spec->embedding, tree->tokens[worker->rows->node[row]], x);
       for (int32_t i = 0; spec->embedding_scale != 1 && i < spec->hidden; i++) x[i] = x[i] * spec->embedding_scale;
     }
-    const int32_t position = tree->cache->length + depth_of(run, row);
+    const int32_t position = position_of(worker, row);
     for (int32_t rope = 0; rope < spec->ropes; rope++) find_angles(stack, rope, row, position);
   }
 }
@@ -73,8 +73,8 @@ static void prepare_join(Worker *worker, int32_t layer, int32_t from, int32_t to
   const EspStackSpec *spec = &stack->spec;
   const size_t hidden = (size_t)spec->hidden;
   for (int32_t row = from; row < to; row++) {
-    float *x = stack->x + (size_t)row * hidden;
-    run->kernels->dequantize_row(spec->embedding, tree_of(run, row)->tokens[run->row_node[row]], x);
+    float *x = stream_of(worker, row);
+    run->kernels->dequantize_row(spec->embedding, tree_of(worker, row)->tokens[worker->rows->node[row]], x);
     norm_row(run, x, spec->token_norm, worker->normed);
     const float *feature = run->pass->fuse ? stack->product + (size_t)row * stack->product_stride
                                            : run->pass->input + (size_t)row * hidden;
@@ -90,8 +90,8 @@ static void project_join(Worker *worker, int32_t layer, int32_t from, int32_t to
   EspStack *stack = run->stack;
   const int32_t first = from * ESP_GROUP, last = to * ESP_GROUP < stack->spec.hidden ? to * ESP_GROUP : stack->spec.hidden;
   run->kernels->matmul(stack->spec.join, &stack->join_in, from, to, stack->product, stack->product_stride);
-  for (int32_t row = 0; row < run->rows; row++) {
-    float *x = stack->x + (size_t)row * (size_t)stack->spec.hidden + first;
+  for (int32_t row = 0; row < worker->rows->count; row++) {
+    float *x = stream_of(worker, row) + first;
     memcpy(x, stack->product + (size_t)row * stack->product_stride + first, (size_t)(last - first) * sizeof *x);
     if (stack->spec.join_bias) run->kernels->add(x, stack->spec.join_bias + first, last - first);
   }
@@ -101,7 +101,7 @@ void esp_run_input(Worker *worker) {
   const Run *run = worker->run;
   const EspStackSpec *spec = &run->stack->spec;
   const EspPass *pass = run->pass;
-  const int32_t rows = run->rows;
+  const int32_t rows = worker->rows->count;
   esp_phase(worker, 0, rows, 1, begin_rows);
   if (is_draft_head(spec) && pass->fuse) {
     esp_phase(worker, 0, rows, 1, prepare_fuse);

@@ -6,30 +6,29 @@ static void prepare(Worker *worker, const float *weight, EspActivations *to_in, 
   const Run *run = worker->run;
   const EspStackSpec *spec = &run->stack->spec;
   for (int32_t row = from; row < to; row++) {
-    const float *x = run->stack->x + (size_t)row * (size_t)spec->hidden;
-    norm_row(run, x, weight, worker->normed);
+    norm_row(run, stream_of(worker, row), weight, worker->normed);
     run->kernels->quantize(worker->normed, to_in, row, 0, spec->hidden / ESP_BLOCK);
   }
 }
 
 static void prepare_attention(Worker *worker, int32_t layer, int32_t from, int32_t to) {
-  prepare(worker, worker->run->stack->layer[layer].attention_norm, &worker->run->stack->hidden_in, from, to);
+  prepare(worker, worker->run->stack->layer[layer].attention_norm, &worker->rows->hidden_in, from, to);
 }
 static void prepare_feed(Worker *worker, int32_t layer, int32_t from, int32_t to) {
-  prepare(worker, worker->run->stack->layer[layer].feed_norm, &worker->run->stack->hidden_in, from, to);
+  prepare(worker, worker->run->stack->layer[layer].feed_norm, &worker->rows->hidden_in, from, to);
 }
 
 /* Norm as a phase of its own, or by each thread for itself. */
 static void prepare_all(Worker *worker, int32_t layer, const float *weight, Piece *piece) {
-  Run *run = worker->run;
-  EspStack *stack = run->stack;
-  if (!run->own) {
-    esp_phase(worker, layer, run->rows, 1, piece);
+  EspStack *stack = worker->run->stack;
+  const Rows *rows = worker->rows;
+  if (!rows->own) {
+    esp_phase(worker, layer, rows->count, 1, piece);
     return;
   }
   EspActivations *own = &stack->own_in[worker->thread];
-  shape(own, run->rows, stack->spec.hidden);
-  prepare(worker, weight, own, 0, run->rows);
+  shape(own, rows->count, stack->spec.hidden);
+  prepare(worker, weight, own, 0, rows->count);
 }
 
 static void project_qkv(Worker *worker, int32_t layer, int32_t from, int32_t to) {
@@ -38,7 +37,7 @@ static void project_qkv(Worker *worker, int32_t layer, int32_t from, int32_t to)
   const EspLayer *weights = &stack->layer[layer];
   const EspMatrix *matrices[3] = {weights->query, weights->key, weights->value};
   const float *biases[3] = {weights->query_bias, weights->key_bias, weights->value_bias};
-  const EspActivations *in = stack->spec.wide ? &stack->join_in : input(worker, run->own, &stack->hidden_in);
+  const EspActivations *in = stack->spec.wide ? &stack->join_in : input(worker, worker->rows->own, &worker->rows->hidden_in);
   int32_t start = 0;
   for (int i = 0; i < 3; i++) {
     const int32_t groups = matrices[i]->groups;
@@ -46,7 +45,7 @@ static void project_qkv(Worker *worker, int32_t layer, int32_t from, int32_t to)
     if (first < last) {
       float *out = stack->qkv + (size_t)start * ESP_GROUP;
       run->kernels->matmul(matrices[i], in, first, last, out, stack->qkv_stride);
-      for (int32_t row = 0; biases[i] && row < run->rows; row++) {
+      for (int32_t row = 0; biases[i] && row < worker->rows->count; row++) {
         run->kernels->add(out + (size_t)row * stack->qkv_stride + (size_t)first * ESP_GROUP,
                           biases[i] + (size_t)first * ESP_GROUP, (last - first) * ESP_GROUP);
       }
@@ -63,20 +62,19 @@ static void add_product(Worker *worker, const EspMatrix *matrix, const EspActiva
   const int32_t hidden = stack->spec.hidden;
   run->kernels->matmul(matrix, in, from, to, stack->product, stack->product_stride);
   const int32_t begin = from * ESP_GROUP, end = to * ESP_GROUP < hidden ? to * ESP_GROUP : hidden;
-  for (int32_t row = 0; !norm && row < run->rows; row++) {
-    run->kernels->add(stack->x + (size_t)row * (size_t)hidden + begin,
-                      stack->product + (size_t)row * stack->product_stride + begin, end - begin);
+  for (int32_t row = 0; !norm && row < worker->rows->count; row++) {
+    run->kernels->add(stream_of(worker, row) + begin, stack->product + (size_t)row * stack->product_stride + begin, end - begin);
   }
 }
 static void project_output(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   EspStack *stack = worker->run->stack;
   const EspLayer *weights = &stack->layer[layer];
-  const EspActivations *in = input(worker, worker->run->own_join, &stack->attended_in);
+  const EspActivations *in = input(worker, worker->rows->own_join, &worker->rows->attended_in);
   add_product(worker, weights->output, in, weights->attention_post_norm, from, to);
 }
 static void project_down(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   EspStack *stack = worker->run->stack;
-  add_product(worker, stack->layer[layer].down, &stack->feed_in, stack->layer[layer].feed_post_norm, from, to);
+  add_product(worker, stack->layer[layer].down, &worker->rows->feed_in, stack->layer[layer].feed_post_norm, from, to);
 }
 
 static void add_normed(Worker *worker, const float *norm, int32_t from, int32_t to) {
@@ -86,7 +84,7 @@ static void add_normed(Worker *worker, const float *norm, int32_t from, int32_t 
   for (int32_t row = from; row < to; row++) {
     const float *product = stack->product + (size_t)row * stack->product_stride;
     run->kernels->rms_norm(product, norm, worker->normed, hidden, stack->spec.norm_epsilon);
-    run->kernels->add(stack->x + (size_t)row * (size_t)hidden, worker->normed, hidden);
+    run->kernels->add(stream_of(worker, row), worker->normed, hidden);
   }
 }
 static void add_attended(Worker *worker, int32_t layer, int32_t from, int32_t to) {
@@ -100,16 +98,17 @@ static void add_fed(Worker *worker, int32_t layer, int32_t from, int32_t to) {
 static void project_gate_up(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   const Run *run = worker->run;
   EspStack *stack = run->stack;
-  const EspActivations *in = input(worker, run->own, &stack->hidden_in);
+  Rows *rows = worker->rows;
+  const EspActivations *in = input(worker, rows->own, &rows->hidden_in);
   void (*open_gate)(float *, const float *, int32_t) =
       stack->spec.activation == ESP_GELU ? run->kernels->gelu_times : run->kernels->silu_times;
   run->kernels->matmul(stack->layer[layer].gate, in, 2 * from, 2 * to, stack->gate, stack->feed_stride);
   run->kernels->matmul(stack->layer[layer].up, in, 2 * from, 2 * to, stack->up, stack->feed_stride);
-  for (int32_t row = 0; row < run->rows; row++) {
+  for (int32_t row = 0; row < rows->count; row++) {
     float *gate = stack->gate + (size_t)row * stack->feed_stride;
     const float *up = stack->up + (size_t)row * stack->feed_stride;
     open_gate(gate + from * ESP_BLOCK, up + from * ESP_BLOCK, (to - from) * ESP_BLOCK);
-    run->kernels->quantize(gate, &stack->feed_in, row, from, to);
+    run->kernels->quantize(gate, &rows->feed_in, row, from, to);
   }
 }
 
@@ -118,11 +117,14 @@ bool esp_run_layer(Worker *worker, int32_t layer) {
   const EspStack *stack = run->stack;
   const EspStackSpec *spec = &stack->spec;
   const EspLayer *weights = &stack->layer[layer];
-  const int32_t rows = run->rows;
   if (!spec->wide) prepare_all(worker, layer, weights->attention_norm, prepare_attention);
   const int32_t qkv_groups = weights->query->groups + weights->key->groups + weights->value->groups;
   esp_phase(worker, layer, qkv_groups, grain_of(run, qkv_groups), project_qkv);
   if (atomic_load(&run->stop)) return false;
+  esp_keep_keys(worker, layer);
+  if (layer == run->pass->to - 1) worker->rows = run->last;
+  const int32_t rows = worker->rows->count;
+  if (rows == 0) return true;
   esp_run_attention(worker, layer);
   esp_phase(worker, layer, weights->output->groups, grain_of(run, weights->output->groups), project_output);
   if (weights->attention_post_norm) esp_phase(worker, layer, rows, 1, add_attended);

@@ -24,11 +24,13 @@ void esp_phase(Worker *worker, int32_t layer, int32_t count, int32_t grain, Piec
 }
 
 static void copy_tap(const Worker *worker, int32_t done) {
-  const EspPass *pass = worker->run->pass;
-  const EspStack *stack = worker->run->stack;
-  const size_t size = (size_t)worker->run->rows * (size_t)stack->spec.hidden;
+  const Run *run = worker->run;
+  const EspPass *pass = run->pass;
+  const size_t hidden = (size_t)run->stack->spec.hidden;
   for (int32_t i = 0; i < pass->tap_count; i++) {
-    if (pass->taps[i] == done) memcpy(pass->hidden + (size_t)i * size, stack->x, size * sizeof *stack->x);
+    if (pass->taps[i] != done) continue;
+    float *to = pass->hidden + (size_t)i * (size_t)run->all.count * hidden;
+    for (int32_t row = 0; row < worker->rows->count; row++) memcpy(to + (size_t)row * hidden, stream_of(worker, row), hidden * sizeof *to);
   }
 }
 
@@ -38,19 +40,21 @@ static void layers(void *context, int thread) {
   const EspPass *pass = run->pass;
   Worker self = {
       .run = run,
+      .rows = &run->all,
       .thread = thread,
       .normed = stack->normed + (size_t)thread * stack->normed_size,
       .work.scratch = stack->scratch + (size_t)thread * stack->scratch_size,
   };
   Worker *worker = &self;
   esp_run_input(worker);
+  if (pass->from == pass->to) worker->rows = run->last;
   if (thread == 0) copy_tap(worker, pass->from);
   for (int32_t layer = pass->from; layer < pass->to; layer++) {
     if (thread == 0 && pass->abort && atomic_load(pass->abort)) atomic_store(&run->stop, true);
     if (!esp_run_layer(worker, layer)) return;
     if (thread == 0) copy_tap(worker, layer + 1);
   }
-  if (run->output_rows > 0) esp_run_head(worker);
+  if (run->head) esp_run_head(worker);
 }
 
 static const char *check(const EspStack *stack, const EspPass *pass) {
@@ -110,6 +114,23 @@ static bool gather_more(EspStack *stack, const EspPass *pass) {
   return true;
 }
 
+static void add_row(Rows *rows, int32_t tree, int32_t node, int32_t at) {
+  rows->tree[rows->count] = tree;
+  rows->node[rows->count] = node;
+  rows->at[rows->count++] = at;
+}
+
+static void shape_rows(Rows *rows, const EspStack *stack) {
+  const EspStackSpec *spec = &stack->spec;
+  rows->own = rows->count <= OWN_ROWS;
+  rows->hidden_in = stack->hidden_in;
+  rows->attended_in = stack->attended_in;
+  rows->feed_in = stack->feed_in;
+  shape(&rows->hidden_in, rows->count, spec->hidden);
+  shape(&rows->attended_in, rows->count, spec->heads * spec->head_size);
+  shape(&rows->feed_in, rows->count, spec->feed);
+}
+
 EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message) {
   *message = check(stack, pass);
   if (!*message && !gather_more(stack, pass)) *message = "there is no such other row";
@@ -118,32 +139,30 @@ EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message
       .stack = stack,
       .pass = pass,
       .kernels = esp_kernels(),
+      .head = pass->top_k > 0 || pass->logits,
       .threads = pass->alone ? 1 : esp_pool_advise(stack->pool),
   };
+  bool goes_on = run.head;
+  for (int32_t i = 0; i < pass->tap_count; i++) goes_on = goes_on || pass->taps[i] == pass->to;
   for (int32_t t = 0; t < pass->tree_count; t++) {
     const EspTree *tree = &pass->trees[t];
     *message = esp_cache_expect(tree->cache, tree, pass->from, pass->to);
     if (*message) return ESP_INVALID;
-    run.tree_row[t] = run.rows;
     for (int32_t node = tree->first; node < tree->size; node++) {
-      run.row_tree[run.rows] = t;
-      run.row_node[run.rows++] = node;
-      if (!pass->last_only || node == tree->size - 1) run.output_row[run.output_rows++] = run.rows - 1;
+      const int32_t row = run.all.count;
+      add_row(&run.all, t, node, row);
+      if (goes_on && pass->last_only && node == tree->size - 1) add_row(&run.some, t, node, row);
     }
   }
-  if (pass->top_k == 0 && !pass->logits) run.output_rows = 0;
+  run.last = goes_on && (!pass->last_only || run.some.count == run.all.count) ? &run.all : &run.some;
   run.vocab = stack->spec.vocab + pass->more_count;
   run.groups = (run.vocab + ESP_GROUP - 1) / ESP_GROUP;
   run.chunks = chunks_of(run.groups);
-  run.own = run.rows <= OWN_ROWS;
-  shape(&stack->hidden_in, run.rows, stack->spec.hidden);
-  run.head_in = stack->hidden_in;
-  shape(&run.head_in, run.output_rows, stack->spec.hidden);
-  shape(&stack->attended_in, run.rows, stack->spec.heads * stack->spec.head_size);
-  shape(&stack->feed_in, run.rows, stack->spec.feed);
-  if (is_draft_head(&stack->spec)) shape(&stack->join_in, run.rows, 2 * stack->spec.hidden);
-  if (stack->spec.fuse) shape(&stack->fuse_in, run.rows, stack->spec.fuse->cols);
-  const size_t logits = (size_t)run.output_rows * stack->logits_stride;
+  shape_rows(&run.all, stack);
+  shape_rows(&run.some, stack);
+  if (is_draft_head(&stack->spec)) shape(&stack->join_in, run.all.count, 2 * stack->spec.hidden);
+  if (stack->spec.fuse) shape(&stack->fuse_in, run.all.count, stack->spec.fuse->cols);
+  const size_t logits = run.head ? (size_t)run.last->count * stack->logits_stride : 0;
   if (logits > stack->logits_room) {
     esp_free(stack->logits);
     stack->logits = esp_alloc(logits * sizeof(float));

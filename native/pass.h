@@ -15,22 +15,29 @@ typedef struct {
   _Alignas(64) atomic_int next;
 } Claim;
 
+/* Rows that go together: all of a pass, or those that somebody wants something of behind its last keys and values. */
+typedef struct {
+  int32_t count;
+  int32_t tree[ESP_MAX_NODES], node[ESP_MAX_NODES]; /* which tree and node a row is; those of a tree are next to each other */
+  int32_t at[ESP_MAX_NODES]; /* which row of all it is, whose residual stream and queries it has */
+  const struct AttentionJob *jobs;
+  int32_t job_count;
+  int32_t spans; /* span results kept apart per row and head; 1 when a job folds them */
+  bool fold; /* attention joins spans as it goes */
+  bool own, own_join; /* each thread prepares the input of products, of the output product, for itself */
+  EspActivations hidden_in, attended_in, feed_in; /* these rows, in the memory of the stack's */
+} Rows;
+
 /* A pass under way. */
 typedef struct {
   EspStack *stack;
   const EspPass *pass;
   const EspKernels *kernels;
-  int32_t rows, output_rows;
+  Rows all, some;
+  Rows *last; /* those that go on behind the last keys and values: `all`, or `some` of them */
+  bool head; /* which then go through the head */
   int32_t vocab, groups, chunks; /* of the head, with the other rows of this pass */
-  int32_t row_tree[ESP_MAX_NODES], row_node[ESP_MAX_NODES]; /* which tree and node a row is */
-  int32_t tree_row[ESP_MAX_TREES]; /* first row of each tree */
-  int32_t output_row[ESP_MAX_NODES];
-  int32_t job_count;
-  int32_t spans; /* span results kept apart per row and head; 1 when a job folds them */
-  bool fold; /* attention joins spans as it goes */
-  bool own, own_join; /* each thread prepares the input of products, of the output product, for itself */
   atomic_bool stop;
-  EspActivations head_in; /* output rows, in the memory of the stack's hidden_in */
   int32_t threads;
   Claim claims[2][ESP_MAX_THREADS]; /* of this phase and of the next */
 } Run;
@@ -38,6 +45,7 @@ typedef struct {
 /* One thread of a run. */
 typedef struct {
   Run *run;
+  Rows *rows; /* those that go through the present phase */
   int32_t thread;
   int32_t phase;
   float *normed;
@@ -58,9 +66,10 @@ static inline int32_t grain_of(const Run *run, int32_t count) { return count / (
 void esp_run_input(Worker *worker);
 /* layer.c: false when the pass is to stop. */
 bool esp_run_layer(Worker *worker, int32_t layer);
-/* attend.c: from queries, keys and values to the output product's input. */
+/* attend.c: queries, keys and values as attention needs them; then attention, up to the output product's input. */
+void esp_keep_keys(Worker *worker, int32_t layer);
 void esp_run_attention(Worker *worker, int32_t layer);
-/* Cuts it into jobs, before the pass. False: no memory. */
+/* Cuts it into jobs for `all` rows and for those that are the `last`, before the pass. False: no memory. */
 bool esp_plan_attention(EspStack *stack, Run *run);
 /* head.c: the logits of the output rows, and what is asked for of them. */
 void esp_run_head(Worker *worker);
@@ -81,9 +90,16 @@ static inline void shape(EspActivations *activations, int32_t rows, int32_t cols
   activations->blocks = cols / ESP_BLOCK;
 }
 
-/* The tree and node of a row, and its place in the text. */
-static inline const EspTree *tree_of(const Run *run, int32_t row) { return &run->pass->trees[run->row_tree[row]]; }
-static inline int32_t depth_of(const Run *run, int32_t row) { return tree_of(run, row)->cache->depths[run->row_node[row]]; }
+/* The tree of one of the worker's rows, its place in the text, and its residual stream. */
+static inline const EspTree *tree_of(const Worker *worker, int32_t row) { return &worker->run->pass->trees[worker->rows->tree[row]]; }
+static inline int32_t position_of(const Worker *worker, int32_t row) {
+  const EspCache *cache = tree_of(worker, row)->cache;
+  return cache->length + cache->depths[worker->rows->node[row]];
+}
+static inline float *stream_of(const Worker *worker, int32_t row) {
+  const EspStack *stack = worker->run->stack;
+  return stack->x + (size_t)worker->rows->at[row] * (size_t)stack->spec.hidden;
+}
 
 /* Where the cosines and sines of a row begin. */
 static inline size_t angles_of(const EspStackSpec *spec, int32_t rope, int32_t row) {

@@ -86,21 +86,29 @@ describe.each([
       const tree = new DraftTree(text[read + 1]!, 64);
       for (let row = read + 1; row < rows.length; row++) tree.push(tree.size - 1, text[row + 1]!, 1);
       const root = tree.size - 1;
-      const chain = await sequence.forward({
-        tree,
-        first: 0,
-        input: features(expected, read),
-        from: "target",
-        topK: 8,
-        lastOnly: true,
-      });
+      const request = { tree, first: 0, input: features(expected, read), from: "target", topK: 8 } as const;
       const width = head.hiddenSize;
+      const all = await sequence.forward(request);
       for (let i = 0; i <= root; i++) {
-        expect(error(chain.states.subarray(i * width, (i + 1) * width), rows[read + i]!)).toBeLessThan(0.03);
+        expect(error(all.states.subarray(i * width, (i + 1) * width), rows[read + i]!)).toBeLessThan(0.03);
       }
+      const ofAll = {
+        states: [...all.states.slice(root * width)],
+        tokens: [...all.tokens.slice(-8)],
+        logProbs: [...all.logProbs.slice(-8)],
+      };
+      sequence.rollback();
+      const chain = await sequence.forward({ ...request, lastOnly: true });
+      const ofLast = {
+        states: [...chain.states],
+        tokens: [...chain.tokens],
+        logProbs: [...chain.logProbs],
+      };
+      // What the others leave out behind their keys and values changes no bit of the last one.
+      expect(ofLast).toEqual(ofAll);
 
       // Level by level, each node behind its parent's state as the engine gave it.
-      const states = [chain.states.slice(root * width)];
+      const states = [chain.states.slice()];
       const top = [{ tokens: [...chain.tokens], logProbs: [...chain.logProbs] }];
       const place = [root];
       for (let depth = 1; nodes.some((node) => node.depth === depth); depth++) {

@@ -228,11 +228,22 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
 
   it("gives the last row of each tree alone when that is asked for", async () => {
     const trees = [5, 1, 17].map((size) => randomTree(next, config.vocabSize, size));
-    const caches = trees.map(() => newCache());
-    const request = { trees: trees.map((tree, i) => treeOf(caches[i]!, tree)) };
+    const caches: Cache[] = [];
+    for (const length of [0, 300, 40])
+      caches.push(await textCache(randomTokens(next, config.vocabSize, length)));
+    const request = {
+      trees: trees.map((tree, i) => treeOf(caches[i]!, tree)),
+      taps: Int32Array.of(1, LAYERS),
+    };
     const all = await forward(request);
     const last = await forward({ ...request, lastOnly: true });
+    const size = config.hiddenSize;
+    // Of a tap after the last layer there are those rows alone, of one before it all.
+    const states = last.hidden.subarray(23 * size, 26 * size);
+    expect(last.hidden.subarray(0, 23 * size)).toEqual(all.hidden.subarray(0, 23 * size));
     for (const [i, row] of [4, 5, 22].entries()) {
+      const state = all.hidden.subarray((23 + row) * size, (24 + row) * size);
+      expect(states.subarray(i * size, (i + 1) * size)).toEqual(state);
       for (const [name, width] of [
         ["logits", config.vocabSize],
         ["tokens", TOP],
@@ -242,7 +253,28 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
         expect(last[name].subarray(i * width, (i + 1) * width)).toEqual(expected);
       }
     }
-    expect(last.hidden).toEqual(all.hidden);
+  });
+
+  it("keeps the same keys and values whether something is asked of rows or nothing", async () => {
+    const text = randomTokens(next, config.vocabSize, 150);
+    const bare = newCache();
+    for (let at = 0; at < text.length; at += 100) {
+      const trees = [chainOf(bare, text.slice(at, at + 100))];
+      await forward({
+        trees,
+        topK: 0,
+        logits: undefined,
+        taps: undefined,
+        hiddenOut: undefined,
+        commit: true,
+      });
+    }
+    const tree = randomTree(next, config.vocabSize, 9);
+    const [expected, found] = [
+      await forward({ trees: [treeOf(await textCache(text), tree)] }),
+      await forward({ trees: [treeOf(bare, tree)] }),
+    ];
+    expect(found).toEqual(expected);
   });
 
   it("leaves the cache as it was when a pass is aborted, before it begins or between layers", async () => {

@@ -210,14 +210,12 @@ class ToyHeadSequence implements HeadSequence {
 
   #guess(rows: readonly Row[], tokens: Int32Array, topK: number, lastOnly: boolean): HeadPass {
     const { target, draftVocab, hiddenSize } = this.#head;
-    const states = new Float32Array(rows.length * hiddenSize);
-    for (const [i, { hash }] of rows.entries()) {
-      states.set(toyState(hash, STATE), i * hiddenSize);
-    }
     const asked = [...rows.entries()].slice(lastOnly ? -1 : 0);
+    const states = new Float32Array(asked.length * hiddenSize);
+    for (const [at, [, { hash }]] of asked.entries()) states.set(toyState(hash, STATE), at * hiddenSize);
     const k = Math.min(topK, draftVocab.length);
     const pass = {
-      size: rows.length,
+      size: asked.length,
       k,
       tokens: new Int32Array(asked.length * k),
       logProbs: new Float32Array(asked.length * k),

@@ -164,9 +164,11 @@ export class EagleDrafter implements Drafter {
 
   #note(pass: HeadPass, width: number): void {
     this.#passes++;
-    this.#states.reserve(pass.states.length);
-    this.#states.values.set(pass.states);
-    this.#answers.note(this.#pending.root, pass, 0, { depth: 0, width });
+    const { root } = this.#pending;
+    const size = this.#head.hiddenSize;
+    this.#states.reserve((root + 1) * size);
+    this.#states.values.set(pass.states, root * size);
+    this.#answers.note(root, pass, 0, { depth: 0, width });
   }
 
   #lists(width: number) {

@@ -117,7 +117,7 @@ export interface PassRequest {
   readonly alone?: boolean;
   /** Rows of the stack's `others` that the head has in this pass, at most 512: tokens from `vocab` on, in this order. */
   readonly more?: Int32Array | undefined;
-  /** Output rows are the last of each tree alone. */
+  /** Output rows, and those of a tap after the last layer, are the last of each tree alone. */
   readonly lastOnly: boolean;
   readonly topK: number;
   /** The target's tokens that a draft head's rows are of: lists are then of the best logit and noise together, by the tree's `pick`. */

@@ -80,7 +80,9 @@ export class NativeHeadSequence implements HeadSequence {
     const rows = this.#rowsOf(request);
     const pass = this.#passOf(request, rows);
     this.#head.settle();
-    await target.inTurn(() => binding.forwardNow(pass)).catch(this.#explain(rows.size));
+    await target
+      .inTurn(() => binding.forwardNow(pass))
+      .catch(this.#explain(request.tree.size - request.first));
     return this.#finish(rows);
   }
 
@@ -94,7 +96,7 @@ export class NativeHeadSequence implements HeadSequence {
         try {
           end();
         } catch (error) {
-          this.#explain(rows.size)(error as PassFailure);
+          this.#explain(request.tree.size - request.first)(error as PassFailure);
         }
         return this.#finish(rows);
       },
@@ -108,17 +110,16 @@ export class NativeHeadSequence implements HeadSequence {
     const { config, hiddenSize, maxNodes } = this.#head;
     if (tree.size > maxNodes)
       throw new RangeError(`a draft of ${tree.size} nodes; a head takes at most ${maxNodes}`);
-    const size = tree.size - first;
+    const size = lastOnly ? 1 : tree.size - first;
     const k = Math.min(topK, config.draftVocab.length);
-    const rows = lastOnly ? 1 : size;
     if (this.#textRows && from === "target")
       this.#tokens.add(tree.tokens.subarray(first, tree.size), this.#length + first);
     this.#memory.free();
     return {
       size,
       k,
-      tokens: this.#memory.ints(rows * k),
-      logProbs: this.#memory.floats(rows * k),
+      tokens: this.#memory.ints(size * k),
+      logProbs: this.#memory.floats(size * k),
       states: this.#memory.floats(size * hiddenSize),
       others: this.#textRows ? this.#tokens.list : undefined,
     };

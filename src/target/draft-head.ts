@@ -7,7 +7,7 @@ import type { DraftTree } from "../tree/draft-tree.ts";
 import type { NodeIndex, Position, TokenId } from "../types.ts";
 import type { SpareMemory } from "./spare-memory.ts";
 
-/** One row per new node. Its arrays are valid until the sequence's next pass. */
+/** One row per new node, or the last one's alone. Its arrays are valid until the sequence's next pass. */
 export interface HeadPass {
   readonly size: number;
   /** Tokens given per row: the most likely of the draft vocabulary, or those with the best logit and noise together. */
@@ -54,7 +54,7 @@ export interface HeadSequence extends AsyncDisposable {
     readonly topK: number;
     /** Of a sampled text. `ahead`: positions of the text before that of row 0. Without it, and in heads that know of no noise, tokens are the most likely. */
     readonly noise?: (TextNoise & { readonly ahead: Position }) | undefined;
-    /** Guesses for the last new node alone; states are those of all. */
+    /** Guesses and state of the last new node alone. */
     readonly lastOnly?: boolean;
   }): Promise<HeadPass>;
   /**
