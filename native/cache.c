@@ -10,7 +10,7 @@ _Static_assert((int)ESP_MAX_NODES <= (int)ESP_SPAN, "pending nodes fit in one sp
 EspCache *esp_cache_create(const EspStack *stack, int32_t capacity, bool fixed) {
   const EspStackSpec *spec = &stack->spec;
   if (capacity < 1 || capacity > 1 << 24) return NULL;
-  EspCache *cache = esp_alloc(sizeof *cache + (size_t)spec->layers * sizeof *cache->computed);
+  EspCache *cache = esp_alloc(sizeof *cache + (size_t)spec->layers * sizeof *cache->layer);
   if (!cache) return NULL;
   cache->layers = spec->layers;
   cache->kv_heads = spec->kv_heads;
@@ -93,12 +93,14 @@ static void place_node(EspCache *cache, int32_t node, int32_t parent) {
   cache->ancestors[node][depth] = (uint16_t)node;
 }
 
-const char *esp_cache_expect(EspCache *cache, const EspTree *tree, int32_t from, int32_t to) {
+static bool begins(const EspTree *tree, int32_t from) { return tree->first == 0 && from == 0; }
+
+const char *esp_cache_expect(const EspCache *cache, const EspTree *tree, int32_t from, int32_t to) {
   if (tree->size < 1 || tree->size > ESP_MAX_NODES) return "a tree has no nodes or too many";
   if (tree->first < 0 || tree->first >= tree->size) return "the first new node is not in the tree";
   if (to > cache->usable) return "the text is a filling that has fewer layers";
-  bool anew = tree->first == 0 && from == 0;
-  int32_t known = anew ? 0 : cache->pending;
+  const bool anew = begins(tree, from);
+  const int32_t known = anew ? 0 : cache->pending;
   if (tree->first > known) return "nodes before the first new one are not pending";
   for (int32_t node = 0; node < tree->size; node++) {
     int32_t parent = tree->parents[node];
@@ -106,13 +108,16 @@ const char *esp_cache_expect(EspCache *cache, const EspTree *tree, int32_t from,
     if (node < known && parent != cache->parents[node]) return "the tree is not the one that is pending";
   }
   for (int32_t layer = from; layer < to; layer++) {
-    if (!anew && cache->computed[layer] < tree->first) return "nodes before the first new one miss this layer";
+    if (!anew && cache->layer[layer].computed < tree->first) return "nodes before the first new one miss this layer";
   }
-  if (anew) esp_cache_rollback(cache);
-  for (int32_t node = known; node < tree->size; node++) place_node(cache, node, tree->parents[node]);
-  if (tree->size > cache->pending) cache->pending = tree->size;
-  for (int32_t layer = from; layer < to; layer++) cache->computed[layer] = tree->size;
   return NULL;
+}
+
+void esp_cache_take(EspCache *cache, const EspTree *tree, int32_t from, int32_t to) {
+  if (begins(tree, from)) esp_cache_rollback(cache);
+  for (int32_t node = cache->pending; node < tree->size; node++) place_node(cache, node, tree->parents[node]);
+  if (tree->size > cache->pending) cache->pending = tree->size;
+  for (int32_t layer = from; layer < to; layer++) cache->layer[layer].computed = tree->size;
 }
 
 /*
@@ -137,6 +142,28 @@ static void move_position(const EspCache *cache, uint8_t *to_plane, int32_t to, 
   float *scales = esp_scale(to_plane, cache->head, to), *old = esp_scale(from_plane, cache->head, from);
   scales[0] = old[0];
   scales[tile] = old[tile];
+}
+
+void esp_cache_move(EspCache *cache, int32_t layer, int32_t kv_head) {
+  if (!cache->layer[layer].owes) return;
+  const EspKeyValues kv = esp_cache_plane(cache, layer, kv_head);
+  for (int32_t i = 0; i < cache->kept_count; i++) {
+    const int32_t position = cache->kept_at + i;
+    move_position(cache, kv.spans[position / ESP_SPAN] + kv.offset, position % ESP_SPAN, kv.pending + kv.offset, cache->kept[i]);
+  }
+}
+
+void esp_cache_moved(EspCache *cache, int32_t layer) {
+  if (cache->layer[layer].owes) cache->owing--;
+  cache->layer[layer].owes = false;
+}
+
+/* Moves all that it owes. */
+static void settle(EspCache *cache) {
+  for (int32_t layer = 0; cache->owing > 0 && layer < cache->layers; layer++) {
+    for (int32_t kv_head = 0; kv_head < cache->kv_heads; kv_head++) esp_cache_move(cache, layer, kv_head);
+    esp_cache_moved(cache, layer);
+  }
 }
 
 /* Of one layer: rows `nodes` of the pending span come to lie one after another from row `first` on. */
@@ -165,9 +192,9 @@ EspStatus esp_cache_arrange(EspCache *cache, const int32_t *nodes, int32_t count
   if (first < count && !room) return ESP_NO_MEMORY;
   for (int32_t layer = 0; layer < cache->layers; layer++) {
     int32_t done = 0;
-    while (done < count && nodes[done] < cache->computed[layer]) done++;
+    while (done < count && nodes[done] < cache->layer[layer].computed) done++;
     if (first < done) gather_rows(cache, layer, nodes, first, done, room);
-    cache->computed[layer] = done;
+    cache->layer[layer].computed = done;
   }
   esp_free(room);
   for (int32_t i = first; i < count; i++) place_node(cache, i, parents[i]);
@@ -182,18 +209,17 @@ EspStatus esp_cache_commit(EspCache *cache, const int32_t *path, int32_t count) 
       return ESP_INVALID;
     }
     for (int32_t layer = 0; layer < cache->layers; layer++) {
-      if (path[i] >= cache->computed[layer]) return ESP_INVALID;
+      if (path[i] >= cache->layer[layer].computed) return ESP_INVALID;
     }
   }
   if (count > cache->capacity - cache->length) return ESP_FULL;
   if (!esp_cache_reserve(cache, cache->length + count)) return ESP_NO_MEMORY;
-  const size_t planes = (size_t)cache->layers * (size_t)cache->kv_heads;
-  for (size_t offset = 0; offset < planes * cache->plane; offset += cache->plane) {
-    for (int32_t i = 0; i < count; i++) {
-      const int32_t position = cache->length + i;
-      move_position(cache, cache->spans[position / ESP_SPAN] + offset, position % ESP_SPAN, cache->pending_span + offset, path[i]);
-    }
-  }
+  /* All layers have run, so nothing is owed of the commit before. */
+  memcpy(cache->kept, path, (size_t)count * sizeof *path);
+  cache->kept_count = count;
+  cache->kept_at = cache->length;
+  cache->owing = cache->layers;
+  for (int32_t layer = 0; layer < cache->layers; layer++) cache->layer[layer].owes = true;
   cache->length += count;
   esp_cache_rollback(cache);
   return ESP_OK;
@@ -201,18 +227,20 @@ EspStatus esp_cache_commit(EspCache *cache, const int32_t *path, int32_t count) 
 
 void esp_cache_rollback(EspCache *cache) {
   cache->pending = 0;
-  memset(cache->computed, 0, (size_t)cache->layers * sizeof *cache->computed);
+  for (int32_t layer = 0; layer < cache->layers; layer++) cache->layer[layer].computed = 0;
 }
 
 bool esp_cache_truncate(EspCache *cache, int32_t length) {
   if (length < 0 || length > cache->length) return false;
   esp_cache_rollback(cache);
   cache->length = length;
+  const int32_t kept = length - cache->kept_at;
+  if (kept < cache->kept_count) cache->kept_count = kept > 0 ? kept : 0;
   if (length == 0) cache->usable = cache->layers;
   return true;
 }
 
-EspStatus esp_cache_copy(EspCache *cache, const EspCache *from, int32_t known, int32_t length) {
+EspStatus esp_cache_copy(EspCache *cache, EspCache *from, int32_t known, int32_t length) {
   if (cache == from || known < 0 || known > cache->length || length < known || length > from->length || cache->layers != from->layers ||
       cache->span_bytes != from->span_bytes || cache->head != from->head || cache->fixed != from->fixed || from->usable != from->layers ||
       (known > 0 && cache->usable != cache->layers)) {
@@ -220,6 +248,8 @@ EspStatus esp_cache_copy(EspCache *cache, const EspCache *from, int32_t known, i
   }
   if (length > cache->capacity) return ESP_FULL;
   if (!esp_cache_reserve(cache, length)) return ESP_NO_MEMORY;
+  settle(from);
+  settle(cache);
   /* What a span holds behind the text is never read. */
   for (int32_t span = known / ESP_SPAN; span * ESP_SPAN < length; span++) memcpy(cache->spans[span], from->spans[span], cache->span_bytes);
   esp_cache_rollback(cache);
@@ -232,6 +262,7 @@ EspStatus esp_cache_fill(EspCache *cache, int32_t layers, int32_t length) {
   if (layers < 1 || layers > cache->layers || length < 1) return ESP_INVALID;
   if (length > cache->capacity) return ESP_FULL;
   if (!esp_cache_reserve(cache, length)) return ESP_NO_MEMORY;
+  cache->kept_count = 0;
   const size_t bytes = (size_t)layers * (size_t)cache->kv_heads * cache->plane;
   /* Of such bytes floats and integers are ordinary numbers: 0.0115 and 15420. */
   for (int32_t span = 0; span * ESP_SPAN < length; span++) memset(cache->spans[span], 0x3c, bytes);

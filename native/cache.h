@@ -21,12 +21,23 @@ struct EspCache {
   int32_t pending; /* nodes */
   int32_t parents[ESP_MAX_NODES], depths[ESP_MAX_NODES];
   uint16_t ancestors[ESP_MAX_NODES][ESP_MAX_NODES]; /* [node][depth]: nodes from the root to the node */
-  int32_t computed[]; /* layers: pending nodes whose keys and values are there */
+  /* What a commit keeps moves in the next pass through each layer: its threads share the work, and need just these lines. */
+  int32_t kept[ESP_MAX_NODES], kept_count; /* rows of the pending span that belong to positions from kept_at on */
+  int32_t kept_at;
+  int32_t owing; /* layers where they have not moved */
+  struct {
+    int32_t computed; /* pending nodes whose keys and values are there */
+    bool owes;
+  } layer[]; /* layers */
 };
 
 /* Where one layer's keys and values of one key head lie. */
 EspKeyValues esp_cache_plane(const EspCache *cache, int32_t layer, int32_t kv_head);
-/* Takes the tree of a pass over layers [from, to); NULL, or what is wrong with it. */
-const char *esp_cache_expect(EspCache *cache, const EspTree *tree, int32_t from, int32_t to);
+/* Moves what one key head of a layer owes; all key heads have, when esp_cache_moved() says so. */
+void esp_cache_move(EspCache *cache, int32_t layer, int32_t kv_head);
+void esp_cache_moved(EspCache *cache, int32_t layer);
+/* What is wrong with the tree of a pass over layers [from, to), or NULL; then it can be taken. */
+const char *esp_cache_expect(const EspCache *cache, const EspTree *tree, int32_t from, int32_t to);
+void esp_cache_take(EspCache *cache, const EspTree *tree, int32_t from, int32_t to);
 
 #endif

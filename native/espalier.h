@@ -146,7 +146,7 @@ bool esp_cache_truncate(EspCache *cache, int32_t length);
  * it has from there already. ESP_INVALID: not alike, or no such lengths; ESP_FULL: beyond the capacity; ESP_NO_MEMORY. Nothing changes
  * unless it is ESP_OK.
  */
-EspStatus esp_cache_copy(EspCache *cache, const EspCache *from, int32_t known, int32_t length);
+EspStatus esp_cache_copy(EspCache *cache, EspCache *from, int32_t known, int32_t length);
 /*
  * Makes a cache hold `length` positions of no text, in place of all it held, in its first `layers` layers alone: for timing passes through these
  * behind a text that nobody has read. Passes through more layers are refused until it is empty again. ESP_INVALID: no such length or layers;

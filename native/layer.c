@@ -31,6 +31,7 @@ static void prepare_all(Worker *worker, int32_t layer, const float *weight, Piec
   prepare(worker, weight, own, 0, rows->count);
 }
 
+/* Pieces are rows of 16 outputs, and behind them (tree, key head): what the commits before this pass kept moves where it belongs. */
 static void project_qkv(Worker *worker, int32_t layer, int32_t from, int32_t to) {
   const Run *run = worker->run;
   const EspStack *stack = run->stack;
@@ -52,6 +53,8 @@ static void project_qkv(Worker *worker, int32_t layer, int32_t from, int32_t to)
     }
     start += groups;
   }
+  for (int32_t move = from > start ? from - start : 0; move < to - start; move++)
+    esp_cache_move(run->pass->trees[move / stack->spec.kv_heads].cache, layer, move % stack->spec.kv_heads);
 }
 
 /* A product that is added to the residual stream; with a norm, add_normed() does that once it is whole. */
@@ -119,7 +122,8 @@ bool esp_run_layer(Worker *worker, int32_t layer) {
   const EspLayer *weights = &stack->layer[layer];
   if (!spec->wide) prepare_all(worker, layer, weights->attention_norm, prepare_attention);
   const int32_t qkv_groups = weights->query->groups + weights->key->groups + weights->value->groups;
-  esp_phase(worker, layer, qkv_groups, grain_of(run, qkv_groups), project_qkv);
+  const int32_t moves = run->owing ? run->pass->tree_count * spec->kv_heads : 0;
+  esp_phase(worker, layer, qkv_groups + moves, grain_of(run, qkv_groups), project_qkv);
   if (atomic_load(&run->stop)) return false;
   esp_keep_keys(worker, layer);
   if (layer == run->pass->to - 1) worker->rows = run->last;

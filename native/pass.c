@@ -50,7 +50,10 @@ static void layers(void *context, int thread) {
   if (pass->from == pass->to) worker->rows = run->last;
   if (thread == 0) copy_tap(worker, pass->from);
   for (int32_t layer = pass->from; layer < pass->to; layer++) {
-    if (thread == 0 && pass->abort && atomic_load(pass->abort)) atomic_store(&run->stop, true);
+    if (thread == 0) {
+      if (pass->abort && atomic_load(pass->abort)) atomic_store(&run->stop, true);
+      run->moved = layer + 1;
+    }
     if (!esp_run_layer(worker, layer)) return;
     if (thread == 0) copy_tap(worker, layer + 1);
   }
@@ -145,9 +148,13 @@ EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message
   bool goes_on = run.head;
   for (int32_t i = 0; i < pass->tap_count; i++) goes_on = goes_on || pass->taps[i] == pass->to;
   for (int32_t t = 0; t < pass->tree_count; t++) {
-    const EspTree *tree = &pass->trees[t];
-    *message = esp_cache_expect(tree->cache, tree, pass->from, pass->to);
+    *message = esp_cache_expect(pass->trees[t].cache, &pass->trees[t], pass->from, pass->to);
     if (*message) return ESP_INVALID;
+  }
+  for (int32_t t = 0; t < pass->tree_count; t++) {
+    const EspTree *tree = &pass->trees[t];
+    esp_cache_take(tree->cache, tree, pass->from, pass->to);
+    run.owing = run.owing || tree->cache->owing > 0;
     for (int32_t node = tree->first; node < tree->size; node++) {
       const int32_t row = run.all.count;
       add_row(&run.all, t, node, row);
@@ -175,6 +182,9 @@ EspStatus esp_forward(EspStack *stack, const EspPass *pass, const char **message
   }
   if (pass->alone) esp_run_alone(layers, &run);
   else esp_pool_run(stack->pool, run.threads, layers, &run);
+  for (int32_t t = 0; run.owing && t < pass->tree_count; t++) {
+    for (int32_t layer = pass->from; layer < run.moved; layer++) esp_cache_moved(pass->trees[t].cache, layer);
+  }
   if (!atomic_load(&run.stop)) return ESP_OK;
   for (int32_t t = 0; t < pass->tree_count; t++) esp_cache_rollback(pass->trees[t].cache);
   *message = "aborted";

@@ -35,9 +35,11 @@ typedef struct {
   const EspKernels *kernels;
   Rows all, some;
   Rows *last; /* those that go on behind the last keys and values: `all`, or `some` of them */
+  bool owing; /* rows of commits before have to move */
   bool head; /* which then go through the head */
   int32_t vocab, groups, chunks; /* of the head, with the other rows of this pass */
   atomic_bool stop;
+  int32_t moved; /* layers below it have moved those rows */
   int32_t threads;
   Claim claims[2][ESP_MAX_THREADS]; /* of this phase and of the next */
 } Run;

@@ -171,7 +171,7 @@ export class NativeHeadSequence implements HeadSequence {
 
   commit(path: readonly NodeIndex[]): void {
     this.#checkAlive();
-    const status = this.#head.binding.cacheCommit(this.#cache, Int32Array.from(path));
+    const status = this.#head.binding.cacheCommit(this.#cache, new Int32Array(path));
     if (status === commitStatus.noMemory) throw this.#head.outOfMemory(this.#length + path.length);
     if (status !== commitStatus.ok)
       throw new RangeError(`commit: [${path.join(", ")}] is no path of pending nodes, or does not fit`);

@@ -135,7 +135,7 @@ export class NativeSequence implements TargetSequence {
     return {
       rows,
       length: this.#length,
-      trees: [{ cache: this.cache, ...treeOf(tree), first }],
+      trees: [{ cache: this.cache, tokens: tree.tokens, parents: tree.parents, size: tree.size, first }],
       chain: { levels, worth, odds, done: new Int32Array(2) },
     };
   }
@@ -196,7 +196,7 @@ export class NativeSequence implements TargetSequence {
   commit(path: readonly NodeIndex[]): void {
     this.#checkAlive();
     this.#part = undefined;
-    const status = this.#target.binding.cacheCommit(this.cache, Int32Array.from(path));
+    const status = this.#target.binding.cacheCommit(this.cache, new Int32Array(path));
     if (status === commitStatus.ok) {
       this.#length += path.length;
       return;

@@ -151,7 +151,6 @@ export class BudgetPlan {
   /** The next step, of a text of `length` tokens, of which the latest `repeated` came as they had come before. */
   next(length = 0, company: Company = ALONE, repeated = 0): Turn {
     const prices = this.prices(length, company);
-    const same = { length, company };
     const { allowance, known } = this.#all;
     const least = this.#off ? (repeated >= REPEATED ? -SAVED : MIDDLE) : 0;
     const begins = this.#left === 0 && allowance > least && (this.#off || known);
@@ -159,11 +158,11 @@ export class BudgetPlan {
     const generous = { ms: prices.ms * GENEROUS, node: prices.node * GENEROUS };
     if (this.#off) {
       if (begins) this.#begin();
-      if (this.#left === 0) return { kind: "plain", trial: false, prices, ...same };
-      return { kind: "drafted", trial: true, prices: this.#generous ? generous : prices, ...same };
+      if (this.#left === 0) return { kind: "plain", trial: false, prices, length, company };
+      return { kind: "drafted", trial: true, prices: this.#generous ? generous : prices, length, company };
     }
-    if (!begins) return { kind: "drafted", trial: false, prices, ...same };
-    return { kind: this.#generous ? "drafted" : "plain", trial: true, prices: generous, ...same };
+    if (!begins) return { kind: "drafted", trial: false, prices, length, company };
+    return { kind: this.#generous ? "drafted" : "plain", trial: true, prices: generous, length, company };
   }
 
   /** Nodes to keep of a tree whose nodes come in falling order of value. */

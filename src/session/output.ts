@@ -8,8 +8,9 @@ import { StopMatcher } from "../text/stop-strings.ts";
 import type { TokenId } from "../types.ts";
 import type { PieceLogProbs, TextPiece } from "./api.ts";
 
-interface Piece extends TextPiece {
-  text: string;
+/** A piece that is not shown yet. */
+interface Waiting {
+  readonly piece: TextPiece & { text: string };
   /** Ends with a part of a character, which the next token may complete. */
   readonly open: boolean;
   /** Characters of the text before it. */
@@ -22,7 +23,7 @@ export class Output {
   readonly #stops: StopMatcher;
   /** Of each token, the characters before it. */
   readonly #starts: number[] = [];
-  readonly #waiting: Piece[] = [];
+  readonly #waiting: Waiting[] = [];
   #ready: TextPiece[] = [];
   #text = "";
   /** Characters decoded, and those of them that passed the stop strings. */
@@ -52,8 +53,8 @@ export class Output {
   push(token: TokenId, drafters: readonly string[], logProbs?: PieceLogProbs): boolean {
     const text = this.#detokenizer.push(token);
     const open = endsOpen(this.#source.tokenBytes(token));
-    const report = logProbs && { logProbs };
-    this.#waiting.push({ token, text, drafters, ...report, open, start: this.#decoded });
+    const piece = logProbs ? { token, text, drafters, logProbs } : { token, text, drafters };
+    this.#waiting.push({ piece, open, start: this.#decoded });
     this.#starts.push(this.#decoded);
     this.#tokens++;
     return this.#decode(text);
@@ -61,14 +62,14 @@ export class Output {
 
   /** Adds a token that has no text: the one that ends the generation. */
   pushSilent(token: TokenId, drafters: readonly string[]): void {
-    this.#waiting.push({ token, text: "", drafters, open: false, start: this.#decoded });
+    this.#waiting.push({ piece: { token, text: "", drafters }, open: false, start: this.#decoded });
     this.#tokens++;
   }
 
   /** No token follows; true when what was still waiting completed a stop string. */
   end(): boolean {
     const rest = this.#detokenizer.end();
-    if (rest !== "") this.#waiting.at(-1)!.text += rest;
+    if (rest !== "") this.#waiting.at(-1)!.piece.text += rest;
     if (this.#decode(rest)) return true;
     this.#passed += this.#stops.end().length;
     this.#release(this.#waiting.length);
@@ -89,9 +90,9 @@ export class Output {
     const waiting = this.#waiting;
     if (stopped) {
       this.#tokens = this.#starts.filter((start) => start < this.#passed).length;
-      const inside = waiting.filter((piece) => piece.start < this.#passed).length;
+      const inside = waiting.filter(({ start }) => start < this.#passed).length;
       const last = waiting[inside - 1];
-      if (last) last.text = last.text.slice(0, this.#passed - last.start);
+      if (last) last.piece.text = last.piece.text.slice(0, this.#passed - last.start);
       this.#release(inside);
       waiting.length = 0;
     } else {
@@ -104,12 +105,12 @@ export class Output {
     return stopped;
   }
 
-  #isWhole(piece: Piece): boolean {
-    return piece.text.length > 0 && !piece.open && piece.start + piece.text.length <= this.#passed;
+  #isWhole({ piece, open, start }: Waiting): boolean {
+    return piece.text.length > 0 && !open && start + piece.text.length <= this.#passed;
   }
 
   #release(count: number): void {
-    for (const { open, start, ...piece } of this.#waiting.splice(0, count)) {
+    for (const { piece } of this.#waiting.splice(0, count)) {
       this.#ready.push(piece);
       this.#text += piece.text;
     }
