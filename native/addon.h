@@ -50,12 +50,19 @@ napi_value fail(napi_env env, const char *message);
 /* These give false with an exception pending. */
 bool arguments(napi_env env, napi_callback_info info, size_t count, napi_value *values);
 bool get_int(napi_env env, napi_value value, int32_t *result);
+bool get_number(napi_env env, napi_value value, double *result);
+bool is_given(napi_env env, napi_value value, bool *given);
 bool property(napi_env env, napi_value object, const char *name, napi_value *value, bool *given);
 bool int_property(napi_env env, napi_value object, const char *name, int32_t *result);
 bool number_property(napi_env env, napi_value object, const char *name, double *result);
 /* The elements of a typed array that must have `count` of them; NULL when it is absent and `optional`. */
+bool array_value(napi_env env, napi_value value, const char *name, napi_typedarray_type type, size_t count, bool optional, void **data);
 bool array_property(napi_env env, napi_value object, const char *name, napi_typedarray_type type, size_t count, bool optional,
                     void **data);
+
+/* The first `count` elements of an array: a list of values is read several times as fast as an object with names. */
+bool list_values(napi_env env, napi_value list, uint32_t count, napi_value *values);
+bool bool_value(napi_env env, napi_value value, bool *result);
 
 napi_value boolean(napi_env env, bool value);
 napi_value integer(napi_env env, int32_t value);

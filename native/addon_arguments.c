@@ -27,14 +27,37 @@ bool get_int(napi_env env, napi_value value, int32_t *result) {
   return false;
 }
 
-bool property(napi_env env, napi_value object, const char *name, napi_value *value, bool *given) {
+bool get_number(napi_env env, napi_value value, double *result) {
+  if (napi_get_value_double(env, value, result) == napi_ok) return true;
+  fail(env, "internal: a number is missing");
+  return false;
+}
+
+bool is_given(napi_env env, napi_value value, bool *given) {
   napi_valuetype type;
-  if (napi_get_named_property(env, object, name, value) != napi_ok || napi_typeof(env, *value, &type) != napi_ok) {
-    fail(env, "internal: no such property");
-    return false;
-  }
+  if (napi_typeof(env, value, &type) != napi_ok) return false;
   *given = type != napi_undefined && type != napi_null;
   return true;
+}
+
+bool property(napi_env env, napi_value object, const char *name, napi_value *value, bool *given) {
+  if (napi_get_named_property(env, object, name, value) == napi_ok && is_given(env, *value, given)) return true;
+  fail(env, "internal: no such property");
+  return false;
+}
+
+bool list_values(napi_env env, napi_value list, uint32_t count, napi_value *values) {
+  uint32_t length;
+  bool ok = napi_get_array_length(env, list, &length) == napi_ok && length >= count;
+  for (uint32_t i = 0; ok && i < count; i++) ok = napi_get_element(env, list, i, &values[i]) == napi_ok;
+  if (!ok) fail(env, "internal: no such list");
+  return ok;
+}
+
+bool bool_value(napi_env env, napi_value value, bool *result) {
+  if (napi_get_value_bool(env, value, result) == napi_ok) return true;
+  fail(env, "internal: a flag is missing");
+  return false;
 }
 
 bool int_property(napi_env env, napi_value object, const char *name, int32_t *result) {
@@ -46,18 +69,13 @@ bool int_property(napi_env env, napi_value object, const char *name, int32_t *re
 bool number_property(napi_env env, napi_value object, const char *name, double *result) {
   napi_value value;
   bool given;
-  if (!property(env, object, name, &value, &given)) return false;
-  if (napi_get_value_double(env, value, result) == napi_ok) return true;
-  fail(env, "internal: a number is missing");
-  return false;
+  return property(env, object, name, &value, &given) && get_number(env, value, result);
 }
 
-bool array_property(napi_env env, napi_value object, const char *name, napi_typedarray_type type, size_t count,
-                           bool optional, void **data) {
-  napi_value value;
+bool array_value(napi_env env, napi_value value, const char *name, napi_typedarray_type type, size_t count, bool optional, void **data) {
   bool given, is_array = false;
   *data = NULL;
-  if (!property(env, object, name, &value, &given)) return false;
+  if (!is_given(env, value, &given)) return false;
   if (!given && optional) return true;
   napi_typedarray_type actual;
   size_t length;
@@ -70,6 +88,13 @@ bool array_property(napi_env env, napi_value object, const char *name, napi_type
     return false;
   }
   return true;
+}
+
+bool array_property(napi_env env, napi_value object, const char *name, napi_typedarray_type type, size_t count, bool optional,
+                    void **data) {
+  napi_value value;
+  bool given;
+  return property(env, object, name, &value, &given) && array_value(env, value, name, type, count, optional, data);
 }
 
 napi_value boolean(napi_env env, bool value) {

@@ -35,20 +35,25 @@ static void run_pass(Job *base) {
   }
 }
 
-/* Of {seed, scale, reach, topP?, ahead?}, if there is one. */
-static bool pick_property(napi_env env, napi_value tree, EspPick *pick) {
-  napi_value value, top_p, ahead;
+/* What a list of src/engine/pass-list.ts has, in its order. */
+enum { PICK_SEED, PICK_SCALE, PICK_REACH, PICK_TOP_P, PICK_AHEAD, PICK_FIELDS };
+enum { TREE_CACHE, TREE_TOKENS, TREE_PARENTS, TREE_SIZE, TREE_FIRST, TREE_PICK, TREE_PENALTIES, TREE_FIELDS };
+enum {
+  PASS_STACK, PASS_TREES, PASS_FROM, PASS_TO, PASS_TOP_K, PASS_PENALISED_K, PASS_LAST_ONLY, PASS_COMMIT, PASS_FUSE, PASS_ALONE, PASS_CHAIN,
+  PASS_INPUT, PASS_TOKENS, PASS_LOG_PROBS, PASS_IDS, PASS_PICKS, PASS_PENALISED_TOKENS, PASS_PENALISED_LOGITS, PASS_LOGITS, PASS_ABORT, PASS_TAPS,
+  PASS_HIDDEN, PASS_MORE, PASS_FIELDS
+};
+
+/* Of a tree, if there is one. */
+static bool read_pick(napi_env env, napi_value list, EspPick *pick) {
+  napi_value values[PICK_FIELDS];
   bool given;
   double seed;
-  if (!property(env, tree, "pick", &value, &given)) return false;
+  if (!is_given(env, list, &given)) return false;
   if (!given) return true;
-  if (!number_property(env, value, "seed", &seed) || !number_property(env, value, "scale", &pick->scale) ||
-      !number_property(env, value, "reach", &pick->reach) || !property(env, value, "topP", &top_p, &given)) {
-    return false;
-  }
-  pick->top_p = 1;
-  if ((given && !number_property(env, value, "topP", &pick->top_p)) || !property(env, value, "ahead", &ahead, &given) ||
-      (given && !int_property(env, value, "ahead", &pick->ahead))) {
+  if (!list_values(env, list, PICK_FIELDS, values) || !get_number(env, values[PICK_SEED], &seed) ||
+      !get_number(env, values[PICK_SCALE], &pick->scale) || !get_number(env, values[PICK_REACH], &pick->reach) ||
+      !get_number(env, values[PICK_TOP_P], &pick->top_p) || !get_int(env, values[PICK_AHEAD], &pick->ahead)) {
     return false;
   }
   pick->seed = seed >= 0 && seed <= UINT32_MAX ? (uint32_t)seed : 0;
@@ -58,11 +63,11 @@ static bool pick_property(napi_env env, napi_value tree, EspPick *pick) {
 }
 
 /* Of {repetition, frequency, presence, text: {size, tokens, generated}}, if there are any. */
-static bool penalties_property(napi_env env, napi_value tree, Job *job, EspPenalties *penalties) {
-  napi_value value, text;
+static bool read_penalties(napi_env env, napi_value value, Job *job, EspPenalties *penalties) {
+  napi_value text;
   bool given;
   void *tokens, *generated;
-  if (!property(env, tree, "penalties", &value, &given)) return false;
+  if (!is_given(env, value, &given)) return false;
   if (!given) return true;
   if (!number_property(env, value, "repetition", &penalties->repetition) ||
       !number_property(env, value, "frequency", &penalties->frequency) ||
@@ -83,15 +88,14 @@ static bool penalties_property(napi_env env, napi_value tree, Job *job, EspPenal
 
 static bool read_trees(napi_env env, napi_value list, int32_t count, PassJob *job, int64_t *rows) {
   for (int32_t t = 0; t < count; t++) {
-    napi_value entry, value;
-    bool given;
+    napi_value entry, values[TREE_FIELDS];
     void *tokens, *parents;
     EspTree *tree = &job->trees[t];
     Box *cache = NULL;
-    if (napi_get_element(env, list, (uint32_t)t, &entry) != napi_ok || !property(env, entry, "cache", &value, &given) ||
-        !(cache = take(env, &job->base, value, BOX_CACHE)) || !int_property(env, entry, "size", &tree->size) ||
-        !int_property(env, entry, "first", &tree->first) || !pick_property(env, entry, &tree->pick) ||
-        !penalties_property(env, entry, &job->base, &tree->penalties)) {
+    if (napi_get_element(env, list, (uint32_t)t, &entry) != napi_ok || !list_values(env, entry, TREE_FIELDS, values) ||
+        !(cache = take(env, &job->base, values[TREE_CACHE], BOX_CACHE)) || !get_int(env, values[TREE_SIZE], &tree->size) ||
+        !get_int(env, values[TREE_FIRST], &tree->first) || !read_pick(env, values[TREE_PICK], &tree->pick) ||
+        !read_penalties(env, values[TREE_PENALTIES], &job->base, &tree->penalties)) {
       return false;
     }
     tree->cache = cache->handle;
@@ -99,8 +103,8 @@ static bool read_trees(napi_env env, napi_value list, int32_t count, PassJob *jo
       fail(env, "internal: a tree has no new nodes or too many");
       return false;
     }
-    if (!array_property(env, entry, "tokens", napi_int32_array, (size_t)tree->size, false, &tokens) ||
-        !array_property(env, entry, "parents", napi_int32_array, (size_t)tree->size, false, &parents)) {
+    if (!array_value(env, values[TREE_TOKENS], "tokens", napi_int32_array, (size_t)tree->size, false, &tokens) ||
+        !array_value(env, values[TREE_PARENTS], "parents", napi_int32_array, (size_t)tree->size, false, &parents)) {
       return false;
     }
     const size_t bytes = (size_t)tree->size * sizeof *job->ids;
@@ -113,12 +117,11 @@ static bool read_trees(napi_env env, napi_value list, int32_t count, PassJob *jo
 }
 
 /* Of {levels, worth, odds?, done}, if there is one. */
-static bool chain_property(napi_env env, napi_value request, PassJob *job) {
-  napi_value value;
+static bool read_chain(napi_env env, napi_value value, PassJob *job) {
   bool given;
   void *odds, *done;
   EspChain *chain = &job->chain;
-  if (!property(env, request, "chain", &value, &given)) return false;
+  if (!is_given(env, value, &given)) return false;
   if (!given) return true;
   if (!int_property(env, value, "levels", &chain->levels) || !number_property(env, value, "worth", &chain->worth) ||
       !array_property(env, value, "odds", napi_float64_array, ESP_CHAIN_ODDS, true, &odds) ||
@@ -134,16 +137,12 @@ static bool chain_property(napi_env env, napi_value request, PassJob *job) {
   return true;
 }
 
-/*
- * The job of {stack, trees: [{cache, tokens, parents, size, first, pick?, penalties?}], from, to, input?, fuse?, alone?, lastOnly, topK, ids?, tokens?,
- * logProbs?, picks?, penalisedK?, penalisedTokens?, penalisedLogits?, logits?, taps?, hiddenOut?, more?, abort?, commit, chain?}; NULL with an exception pending.
- */
+/* The job of a list of PASS_FIELDS values; NULL with an exception pending. */
 static PassJob *read_pass(napi_env env, napi_value request) {
-  napi_value value, list;
-  bool given;
+  napi_value values[PASS_FIELDS];
   uint32_t count;
-  if (napi_get_named_property(env, request, "trees", &list) != napi_ok || napi_get_array_length(env, list, &count) != napi_ok ||
-      count < 1 || count > ESP_MAX_TREES) {
+  if (!list_values(env, request, PASS_FIELDS, values)) return NULL;
+  if (napi_get_array_length(env, values[PASS_TREES], &count) != napi_ok || count < 1 || count > ESP_MAX_TREES) {
     fail(env, "internal: a pass takes 1 to 64 trees");
     return NULL;
   }
@@ -151,8 +150,7 @@ static PassJob *read_pass(napi_env env, napi_value request) {
   PassJob *job = (PassJob *)new_job(env, sizeof *job + count * sizeof *job->trees + id_bytes, run_pass);
   if (!job) return NULL;
   job->ids = (int32_t *)(job->trees + count);
-  Box *box = NULL;
-  if (napi_get_named_property(env, request, "stack", &value) == napi_ok) box = take(env, &job->base, value, BOX_STACK);
+  Box *box = take(env, &job->base, values[PASS_STACK], BOX_STACK);
   if (!box) {
     free_job(&job->base);
     return NULL;
@@ -166,49 +164,42 @@ static PassJob *read_pass(napi_env env, napi_value request) {
   void *input, *tokens, *log_probs, *picks, *best, *best_logits, *logits, *taps = NULL, *hidden = NULL, *more = NULL, *abort, *ids;
   const EspStackSpec *spec = esp_stack_spec(stack);
   const size_t width = (size_t)spec->hidden, vocab = (size_t)spec->vocab;
-  bool ok = read_trees(env, list, pass->tree_count, job, &rows) &&
-            int_property(env, request, "from", &pass->from) && int_property(env, request, "to", &pass->to) &&
-            int_property(env, request, "topK", &pass->top_k) && pass->top_k >= 0 && pass->top_k <= ESP_MAX_TOP_K &&
-            property(env, request, "penalisedK", &value, &given) && (!given || get_int(env, value, &pass->penalised_k)) &&
-            pass->penalised_k >= 0 && pass->penalised_k <= ESP_MAX_TOP_K &&
-            napi_get_named_property(env, request, "lastOnly", &value) == napi_ok &&
-            napi_get_value_bool(env, value, &pass->last_only) == napi_ok &&
-            napi_get_named_property(env, request, "commit", &value) == napi_ok &&
-            napi_get_value_bool(env, value, &job->commit) == napi_ok && property(env, request, "fuse", &value, &given) &&
-            (!given || napi_get_value_bool(env, value, &pass->fuse) == napi_ok) && property(env, request, "alone", &value, &given) &&
-            (!given || napi_get_value_bool(env, value, &pass->alone) == napi_ok) && chain_property(env, request, job);
+  bool ok = read_trees(env, values[PASS_TREES], pass->tree_count, job, &rows) && get_int(env, values[PASS_FROM], &pass->from) &&
+            get_int(env, values[PASS_TO], &pass->to) && get_int(env, values[PASS_TOP_K], &pass->top_k) && pass->top_k >= 0 &&
+            pass->top_k <= ESP_MAX_TOP_K && get_int(env, values[PASS_PENALISED_K], &pass->penalised_k) && pass->penalised_k >= 0 &&
+            pass->penalised_k <= ESP_MAX_TOP_K && bool_value(env, values[PASS_LAST_ONLY], &pass->last_only) &&
+            bool_value(env, values[PASS_COMMIT], &job->commit) && bool_value(env, values[PASS_FUSE], &pass->fuse) &&
+            bool_value(env, values[PASS_ALONE], &pass->alone) && read_chain(env, values[PASS_CHAIN], job);
   const size_t input_width = pass->fuse && spec->fuse ? (size_t)spec->fuse->cols : width;
   const size_t outputs = pass->last_only ? count : (size_t)rows;
   const size_t listed = (outputs + (size_t)job->chain.levels) * (size_t)pass->top_k;
   const size_t penalised = outputs * (size_t)pass->penalised_k;
-  ok = ok && array_property(env, request, "input", napi_float32_array, (size_t)rows * input_width, true, &input) &&
-       array_property(env, request, "tokens", napi_int32_array, listed, listed == 0, &tokens) &&
-       array_property(env, request, "logProbs", napi_float32_array, listed, listed == 0, &log_probs) &&
-       array_property(env, request, "ids", napi_int32_array, vocab, true, &ids) &&
-       array_property(env, request, "picks", napi_int32_array, outputs, true, &picks) &&
-       array_property(env, request, "penalisedTokens", napi_int32_array, penalised, penalised == 0, &best) &&
-       array_property(env, request, "penalisedLogits", napi_float32_array, penalised, penalised == 0, &best_logits) &&
-       array_property(env, request, "logits", napi_float32_array, outputs * vocab, true, &logits) &&
-       array_property(env, request, "abort", napi_int32_array, 1, true, &abort) &&
-       property(env, request, "taps", &value, &given);
+  ok = ok && array_value(env, values[PASS_INPUT], "input", napi_float32_array, (size_t)rows * input_width, true, &input) &&
+       array_value(env, values[PASS_TOKENS], "tokens", napi_int32_array, listed, listed == 0, &tokens) &&
+       array_value(env, values[PASS_LOG_PROBS], "logProbs", napi_float32_array, listed, listed == 0, &log_probs) &&
+       array_value(env, values[PASS_IDS], "ids", napi_int32_array, vocab, true, &ids) &&
+       array_value(env, values[PASS_PICKS], "picks", napi_int32_array, outputs, true, &picks) &&
+       array_value(env, values[PASS_PENALISED_TOKENS], "penalisedTokens", napi_int32_array, penalised, penalised == 0, &best) &&
+       array_value(env, values[PASS_PENALISED_LOGITS], "penalisedLogits", napi_float32_array, penalised, penalised == 0, &best_logits) &&
+       array_value(env, values[PASS_LOGITS], "logits", napi_float32_array, outputs * vocab, true, &logits) &&
+       array_value(env, values[PASS_ABORT], "abort", napi_int32_array, 1, true, &abort) &&
+       array_value(env, values[PASS_TAPS], "taps", napi_int32_array, 0, true, &taps);
   size_t tap_count = 0, more_count = 0;
-  if (ok && given) {
-    ok = napi_get_typedarray_info(env, value, NULL, &tap_count, NULL, NULL, NULL) == napi_ok && tap_count <= 1025 &&
-         array_property(env, request, "taps", napi_int32_array, tap_count, false, &taps);
+  if (ok && taps) {
+    ok = napi_get_typedarray_info(env, values[PASS_TAPS], NULL, &tap_count, NULL, NULL, NULL) == napi_ok && tap_count <= 1025;
     size_t states = 0; /* rows of hiddenOut */
     for (size_t i = 0; ok && i < tap_count; i++) {
       const size_t end = i * (size_t)rows + (pass->last_only && ((const int32_t *)taps)[i] == pass->to ? count : (size_t)rows);
       if (end > states) states = end;
     }
-    ok = ok && array_property(env, request, "hiddenOut", napi_float32_array, states * width, false, &hidden);
+    ok = ok && array_value(env, values[PASS_HIDDEN], "hiddenOut", napi_float32_array, states * width, false, &hidden);
     pass->taps = taps;
     pass->tap_count = (int32_t)tap_count;
     pass->hidden = hidden;
   }
-  ok = ok && property(env, request, "more", &value, &given);
-  if (ok && given) {
-    ok = array_property(env, request, "more", napi_int32_array, 0, false, &more) &&
-         napi_get_typedarray_info(env, value, NULL, &more_count, NULL, NULL, NULL) == napi_ok && more_count <= ESP_MAX_MORE;
+  ok = ok && array_value(env, values[PASS_MORE], "more", napi_int32_array, 0, true, &more);
+  if (ok && more) {
+    ok = napi_get_typedarray_info(env, values[PASS_MORE], NULL, &more_count, NULL, NULL, NULL) == napi_ok && more_count <= ESP_MAX_MORE;
     pass->more = more;
     pass->more_count = (int32_t)more_count;
   }

@@ -690,7 +690,7 @@ describe.each([1, 3])("the engine's binding, %i threads", (threads) => {
       expect(() => binding.forward(request), inspect(part)).toThrow();
     }
     expect(() => binding.forward(undefined as unknown as PassRequest)).toThrow();
-    expect(() => (binding.forward as unknown as () => void)()).toThrow(/missing arguments/);
+    expect(() => (binding.cacheLength as unknown as () => void)()).toThrow(/missing arguments/);
     await binding.forward(whole);
   });
 

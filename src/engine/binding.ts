@@ -7,6 +7,7 @@ import { EspalierError } from "../errors.ts";
 import type { PenaltyRule } from "../target/penalties.ts";
 import type { PickRule } from "../target/pick.ts";
 import { loadNativeFile } from "./native-file.ts";
+import { type PassFunctions, passList } from "./pass-list.ts";
 
 declare const kind: unique symbol;
 /** An engine object: freed by `release`, or when nothing refers to it any more. */
@@ -245,6 +246,8 @@ export interface Binding {
   matchStore(store: Store, context: Int32Array, limits: Int32Array, found: Int32Array): number;
 }
 
+type NativeBinding = Omit<Binding, keyof PassFunctions> & PassFunctions;
+
 let loaded: Binding | undefined;
 
 /**
@@ -257,7 +260,13 @@ export function engine(): Binding {
 }
 
 function load(): Binding {
-  const binding = loadNativeFile({ other: process.env.ESPALIER_NATIVE }) as Binding;
+  const native = loadNativeFile({ other: process.env.ESPALIER_NATIVE }) as NativeBinding;
+  const binding: Binding = {
+    ...native,
+    forward: (pass) => native.forward(passList(pass)),
+    forwardNow: (pass) => native.forwardNow(passList(pass)),
+    forwardBegin: (pass) => native.forwardBegin(passList(pass)) as Aside | null,
+  };
   const forced = process.env.ESPALIER_ISA;
   if (forced) selectIsa(binding, forced);
   return binding;
