@@ -7,7 +7,7 @@ import type { GenerateRequest } from "../session/api.ts";
 import type { Model } from "../session/model.ts";
 import type { Session } from "../session/session.ts";
 import type { ChatMessage } from "../text/chat-template.ts";
-import { allowsColors, dim, type Exit, INTERRUPTED, type Io } from "./io.ts";
+import { allowsColors, dim, type Exit, endLine, INTERRUPTED, type Io } from "./io.ts";
 import { type ModelOptions, withModel, withState } from "./model.ts";
 import { addModel, shared } from "./options.ts";
 import { Painter } from "./paint.ts";
@@ -140,7 +140,7 @@ class Chat {
           stdout.write(color ? painter.text(event.pieces) : event.text);
           continue;
         }
-        stdout.write("\n");
+        await endLine(stdout);
         if (event.stopReason === "context-full") this.#remark("the context is full; /reset starts anew");
         if (color) this.#io.stderr.write(`${painter.legend()}\n`);
         if (this.#options.stats) this.#remark(statsLine(event.stats));

@@ -9,7 +9,7 @@ import { checkRequest } from "../session/request.ts";
 import type { StepReport } from "../session/step-report.ts";
 import type { ChatMessage } from "../text/chat-template.ts";
 import { interruptible } from "./interrupt.ts";
-import { allowsColors, dim, type Exit, INTERRUPTED, type Io, writeJson } from "./io.ts";
+import { allowsColors, dim, type Exit, endLine, INTERRUPTED, type Io, writeJson } from "./io.ts";
 import { type ModelOptions, withModel, withState } from "./model.ts";
 import { addModel, shared } from "./options.ts";
 import { Painter } from "./paint.ts";
@@ -143,7 +143,7 @@ async function show(events: AsyncIterable<GenerateEvent>, options: Options, io: 
           io,
         );
       } else {
-        io.stdout.write("\n");
+        await endLine(io.stdout);
         if (options.color) io.stderr.write(`${painter.legend()}\n`);
         io.stderr.write(`${dim(statsLine(event.stats), io.stderr, io)}\n`);
       }

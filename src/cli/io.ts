@@ -58,6 +58,11 @@ export function dim(text: string, output: Output, io: Io): string {
   return hasColors(output, io) ? `\x1b[2m${text}\x1b[22m` : text;
 }
 
+/** Ends a line, and waits until it is written: whatever went wrong with it is known before anything else is said. */
+export function endLine(output: Output): Promise<void> {
+  return new Promise((resolve) => output.write("\n", () => resolve()));
+}
+
 /** The one JSON object of `--json`, as the last line of standard output. */
 export function writeJson(value: unknown, io: Io): void {
   io.stdout.write(`${JSON.stringify(value)}\n`);
