@@ -135,7 +135,7 @@ export class NativeSequence implements TargetSequence {
     return {
       rows,
       length: this.#length,
-      trees: [{ cache: this.cache, tokens: tree.tokens, parents: tree.parents, size: tree.size, first }],
+      trees: [treeOf(this.cache, tree, first)],
       chain: { levels, worth, odds, done: new Int32Array(2) },
     };
   }
@@ -151,7 +151,7 @@ export class NativeSequence implements TargetSequence {
     }
     this.checkTree(tree, first);
     this.#part = undefined;
-    const states = await this.#runFirst({ ...treeOf(tree), first }, layers);
+    const states = await this.#runFirst(treeOf(this.cache, tree, first), layers);
     part.add(states);
     this.#part = part;
     return states;
@@ -293,6 +293,7 @@ export class NativeSequence implements TargetSequence {
       const came = [...known, ...fresh];
       const at = nodes.map((node) => came.indexOf(node));
       const added = {
+        cache: this.cache,
         tokens: Int32Array.from(came, (node) => tree.tokens[node]!),
         parents: Int32Array.from(came, (node) => at[tree.parents[node]!] ?? -1),
         size: came.length,
@@ -307,16 +308,15 @@ export class NativeSequence implements TargetSequence {
     const rows = new Rows(target, tree.size, want, target.spare);
     this.hold(rows);
     const { pick, penalties } = want;
-    const trees = [{ cache: this.cache, ...treeOf(tree), first: 0, pick, penalties }];
+    const trees = [treeOf(this.cache, tree, 0, pick, penalties)];
     await target.run({ rows, length: this.#length, trees, from: layers, input: states });
     return new NativePass(rows, 0, tree.size);
   }
 
   /** The states of a tree's new nodes after the first `layers` layers. */
-  async #runFirst(tree: Omit<PassTree, "cache">, layers: number): Promise<Float32Array> {
+  async #runFirst(tree: PassTree, layers: number): Promise<Float32Array> {
     const rows = new Rows(this.#target, tree.size - tree.first, { topK: 0, taps: [layers] });
-    const trees = [{ cache: this.cache, ...tree }];
-    await this.#target.run({ rows, length: this.#length, trees, to: layers });
+    await this.#target.run({ rows, length: this.#length, trees: [tree], to: layers });
     return rows.hidden!;
   }
 
@@ -350,6 +350,12 @@ function endOfChain(tree: DraftTree, { rows, chain }: ChainWork): Pass {
   return new NativePass(rows, 0, 1 + levels);
 }
 
-function treeOf({ tokens, parents, size }: DraftTree): Omit<PassTree, "cache" | "first"> {
-  return { tokens, parents, size };
+function treeOf(
+  cache: Cache,
+  { tokens, parents, size }: DraftTree,
+  first: NodeIndex,
+  pick?: PassTree["pick"],
+  penalties?: PassTree["penalties"],
+): PassTree {
+  return { cache, tokens, parents, size, first, pick, penalties };
 }
