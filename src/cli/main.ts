@@ -3,6 +3,7 @@
 
 import { fetchModel, findModel } from "../checkpoint/find-model.ts";
 import { loadModel } from "../engine/load.ts";
+import { compileLater } from "./compiler.ts";
 import { FAILED } from "./io.ts";
 import { run } from "./program.ts";
 
@@ -14,6 +15,16 @@ for (const [name, stream] of Object.entries({ output: process.stdout, error: pro
     process.exit(FAILED);
   });
 }
+
+/** Commands that run for long, or measure what users of the library get. */
+const LASTING = ["serve", "bench"];
+
+/** Loading has hot loops of its own, so it is over before less is compiled. */
+const load: typeof loadModel = async (...request) => {
+  const model = await loadModel(...request);
+  if (!LASTING.includes(process.argv[2]!)) compileLater();
+  return model;
+};
 
 function listenTo(signals: readonly NodeJS.Signals[], listener: () => void): () => void {
   for (const signal of signals) process.on(signal, listener);
@@ -27,7 +38,7 @@ process.exitCode = await run(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,
-  loadModel,
+  loadModel: load,
   findModel,
   fetchModel,
   onInterrupt: (listener) => listenTo(["SIGINT"], listener),
