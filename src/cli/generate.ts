@@ -15,8 +15,6 @@ import { addModel, shared } from "./options.ts";
 import { Painter } from "./paint.ts";
 import { statsLine } from "./report.ts";
 import { addSampling, type Sampling, samplingOf } from "./sampling.ts";
-import { checkWritable, writeTrace } from "./trace/file.ts";
-import { TraceRecorder } from "./trace/recorder.ts";
 
 interface Options extends ModelOptions, Sampling {
   readonly prompt?: string;
@@ -58,19 +56,22 @@ export function addGenerate(program: Command, io: Io, exit: Exit): void {
     .addHelpText("after", EXAMPLES)
     .action(async (options: Options) => {
       const text = await readRequest(options, io);
-      if (options.trace !== undefined) await checkWritable(options.trace);
+      const tracing = options.trace === undefined ? undefined : await import("./trace/keep.ts");
+      await tracing?.checkWritable(options.trace!);
       const end = await withModel(options, io, async (model) => {
         const request = { ...text, ...requestOf(options) };
         const recorder =
-          options.trace === undefined
-            ? undefined
-            : new TraceRecorder(model.parts, checkRequest(request, model.parts, model.contextLength).prompt);
+          tracing &&
+          new tracing.TraceRecorder(
+            model.parts,
+            checkRequest(request, model.parts, model.contextLength).prompt,
+          );
         const onStep = recorder && { onStep: (step: StepReport) => recorder.add(step) };
         const end = await withState(model, options, () =>
           interruptible(io, (signal) => show(model.generate({ ...request, ...onStep, signal }), options, io)),
         );
-        if (recorder) {
-          await writeTrace(options.trace!, recorder.finish(end));
+        if (tracing && recorder) {
+          await tracing.writeTrace(options.trace!, recorder.finish(end));
           io.stderr.write(`${dim(`espalier trace ${options.trace} shows its steps`, io.stderr, io)}\n`);
         }
         return end;

@@ -2,19 +2,25 @@
 
 import { Command, CommanderError } from "commander";
 import { version } from "../engine/version.ts";
-import { addBench } from "./bench.ts";
-import { addChat } from "./chat.ts";
-import { addDatastore } from "./datastore.ts";
-import { addDemo } from "./demo.ts";
-import { addFetch } from "./fetch.ts";
-import { addGenerate } from "./generate.ts";
-import { addInfo } from "./info.ts";
 import { Interrupted } from "./interrupt.ts";
-import { FAILED, INTERRUPTED, type Io } from "./io.ts";
+import { type Exit, FAILED, INTERRUPTED, type Io } from "./io.ts";
 import { errorText } from "./report.ts";
-import { addServe } from "./serve.ts";
-import { addTrace } from "./trace.ts";
-import { addVerify } from "./verify.ts";
+
+type Add = (program: Command, io: Io, exit: Exit) => void;
+
+/** Every command is a module that is loaded when it is asked for: a server and a table's drawing are much to load for one answer. */
+const COMMANDS: Readonly<Record<string, () => Promise<Add>>> = {
+  generate: async () => (await import("./generate.ts")).addGenerate,
+  chat: async () => (await import("./chat.ts")).addChat,
+  verify: async () => (await import("./verify.ts")).addVerify,
+  bench: async () => (await import("./bench.ts")).addBench,
+  demo: async () => (await import("./demo.ts")).addDemo,
+  trace: async () => (await import("./trace.ts")).addTrace,
+  serve: async () => (await import("./serve.ts")).addServe,
+  info: async () => (await import("./info.ts")).addInfo,
+  fetch: async () => (await import("./fetch.ts")).addFetch,
+  datastore: async () => (await import("./datastore.ts")).addDatastore,
+};
 
 const MORE = `
 Examples:
@@ -45,19 +51,9 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
       debug = command.opts<{ debug?: true }>().debug === true;
     })
     .addHelpText("after", MORE);
-  for (const add of [
-    addGenerate,
-    addChat,
-    addVerify,
-    addBench,
-    addDemo,
-    addTrace,
-    addServe,
-    addInfo,
-    addFetch,
-    addDatastore,
-  ])
-    add(program, io, exit);
+  // Help, and what is no command's name, need all of them.
+  const own = Object.hasOwn(COMMANDS, args[0] ?? "") ? [COMMANDS[args[0]!]!] : Object.values(COMMANDS);
+  for (const add of await Promise.all(own.map((load) => load()))) add(program, io, exit);
   configure(program, io);
   try {
     await program.parseAsync(args, { from: "user" });
