@@ -6,59 +6,64 @@
 
 #include "half.h"
 
-typedef void Reader(const uint8_t *block, int index, EspBlock *to);
+typedef void Reader(const uint8_t *restrict block, int index, EspBlock *restrict to);
 
 static uint16_t half_at(const uint8_t *bytes) { return (uint16_t)(bytes[0] | bytes[1] << 8); }
 static uint16_t negated(uint16_t half) { return half ^ 0x8000; }
 
 /* 32 nibbles: the low ones of 16 bytes, then the high ones. */
-static int nibble(const uint8_t *bytes, int i) { return i < 16 ? bytes[i] & 15 : bytes[i - 16] >> 4; }
+static void read_nibbles(const uint8_t *restrict bytes, EspBlock *restrict to) {
+  for (int i = 0; i < ESP_BLOCK / 2; i++) to->quants[i] = bytes[i] & 15;
+  for (int i = 0; i < ESP_BLOCK / 2; i++) to->quants[ESP_BLOCK / 2 + i] = bytes[i] >> 4;
+}
 
 /* ---- blocks of 32 ----------------------------------------------------------------------------------------------- */
 
-static void read_q4_0(const uint8_t *block, int index, EspBlock *to) {
+static void read_q4_0(const uint8_t *restrict block, int index, EspBlock *restrict to) {
   (void)index;
   to->scale = half_at(block);
-  for (int i = 0; i < ESP_BLOCK; i++) to->quants[i] = (uint8_t)nibble(block + 2, i);
+  read_nibbles(block + 2, to);
 }
 
-static void read_q4_1(const uint8_t *block, int index, EspBlock *to) {
+static void read_q4_1(const uint8_t *restrict block, int index, EspBlock *restrict to) {
   (void)index;
   to->scale = half_at(block);
   to->min = half_at(block + 2);
-  for (int i = 0; i < ESP_BLOCK; i++) to->quants[i] = (uint8_t)nibble(block + 4, i);
+  read_nibbles(block + 4, to);
 }
 
 /* Bit i of four bytes, then nibbles. */
-static void read_5_bits(const uint8_t *bytes, EspBlock *to) {
-  for (int i = 0; i < ESP_BLOCK; i++) to->quants[i] = (uint8_t)(nibble(bytes + 4, i) | (bytes[i / 8] >> i % 8 & 1) << 4);
+static void read_5_bits(const uint8_t *restrict bytes, EspBlock *restrict to) {
+  read_nibbles(bytes + 4, to);
+  for (int i = 0; i < ESP_BLOCK; i++) to->quants[i] |= (uint8_t)((bytes[i / 8] >> i % 8 & 1) << 4);
 }
 
-static void read_q5_0(const uint8_t *block, int index, EspBlock *to) {
+static void read_q5_0(const uint8_t *restrict block, int index, EspBlock *restrict to) {
   (void)index;
   to->scale = half_at(block);
   read_5_bits(block + 2, to);
 }
 
-static void read_q5_1(const uint8_t *block, int index, EspBlock *to) {
+static void read_q5_1(const uint8_t *restrict block, int index, EspBlock *restrict to) {
   (void)index;
   to->scale = half_at(block);
   to->min = half_at(block + 2);
   read_5_bits(block + 4, to);
 }
 
-static void read_q8_0(const uint8_t *block, int index, EspBlock *to) {
+static void read_q8_0(const uint8_t *restrict block, int index, EspBlock *restrict to) {
   (void)index;
   to->scale = half_at(block);
   for (int i = 0; i < ESP_BLOCK; i++) to->quants[i] = block[2 + i] ^ 0x80;
 }
 
 /* Its 16 values, which a nibble chooses from, fit in 8 bits. */
-static void read_iq4_nl(const uint8_t *block, int index, EspBlock *to) {
+static void read_iq4_nl(const uint8_t *restrict block, int index, EspBlock *restrict to) {
   static const int8_t values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
   (void)index;
   to->scale = half_at(block);
-  for (int i = 0; i < ESP_BLOCK; i++) to->quants[i] = (uint8_t)(values[nibble(block + 2, i)] + 128);
+  read_nibbles(block + 2, to);
+  for (int i = 0; i < ESP_BLOCK; i++) to->quants[i] = (uint8_t)(values[to->quants[i]] + 128);
 }
 
 /* ---- super-blocks of 256 ---------------------------------------------------------------------------------------- */
@@ -66,7 +71,7 @@ static void read_iq4_nl(const uint8_t *block, int index, EspBlock *to) {
 /* 2 bits of 128 values lie in 32 bytes: value i in bits 2 * (i / 32) of byte i % 32. */
 static int two_bits(const uint8_t *bytes, int index, int i) { return bytes[index / 4 * 32 + i] >> index % 4 * 2 & 3; }
 
-static void read_q2_k(const uint8_t *super, int index, EspBlock *to) {
+static void read_q2_k(const uint8_t *restrict super, int index, EspBlock *restrict to) {
   to->scale = half_at(super + 80);
   to->min = negated(half_at(super + 82));
   for (int part = 0; part < 2; part++) {
@@ -77,7 +82,7 @@ static void read_q2_k(const uint8_t *super, int index, EspBlock *to) {
   for (int i = 0; i < ESP_BLOCK; i++) to->quants[i] = (uint8_t)two_bits(super + 16, index, i);
 }
 
-static void read_q3_k(const uint8_t *super, int index, EspBlock *to) {
+static void read_q3_k(const uint8_t *restrict super, int index, EspBlock *restrict to) {
   to->scale = half_at(super + 108);
   const uint8_t *codes = super + 96;
   for (int part = 0; part < 2; part++) {
@@ -91,7 +96,7 @@ static void read_q3_k(const uint8_t *super, int index, EspBlock *to) {
 }
 
 /* Scales and minima of 8 blocks, 6 bits each, in 12 bytes. */
-static void read_6_bit_codes(const uint8_t *codes, int index, EspBlock *to) {
+static void read_6_bit_codes(const uint8_t *restrict codes, int index, EspBlock *restrict to) {
   if (index < 4) {
     to->scale_codes[0] = codes[index] & 63;
     to->min_codes[0] = codes[index + 4] & 63;
@@ -104,14 +109,14 @@ static void read_6_bit_codes(const uint8_t *codes, int index, EspBlock *to) {
 /* 4 bits of two blocks lie in 32 bytes. */
 static int four_bits(const uint8_t *bytes, int index, int i) { return bytes[index / 2 * 32 + i] >> index % 2 * 4 & 15; }
 
-static void read_q4_k(const uint8_t *super, int index, EspBlock *to) {
+static void read_q4_k(const uint8_t *restrict super, int index, EspBlock *restrict to) {
   to->scale = half_at(super);
   to->min = negated(half_at(super + 2));
   read_6_bit_codes(super + 4, index, to);
   for (int i = 0; i < ESP_BLOCK; i++) to->quants[i] = (uint8_t)four_bits(super + 16, index, i);
 }
 
-static void read_q5_k(const uint8_t *super, int index, EspBlock *to) {
+static void read_q5_k(const uint8_t *restrict super, int index, EspBlock *restrict to) {
   to->scale = half_at(super);
   to->min = negated(half_at(super + 2));
   read_6_bit_codes(super + 4, index, to);
@@ -120,7 +125,7 @@ static void read_q5_k(const uint8_t *super, int index, EspBlock *to) {
   }
 }
 
-static void read_q6_k(const uint8_t *super, int index, EspBlock *to) {
+static void read_q6_k(const uint8_t *restrict super, int index, EspBlock *restrict to) {
   to->scale = half_at(super + 208);
   memcpy(to->scale_codes, super + 192 + 2 * index, 2);
   const uint8_t *low = super + index / 4 * 64 + index % 2 * 32;
@@ -155,21 +160,21 @@ static void round_to_8_bits(const float *values, EspBlock *to) {
   for (int i = 0; i < ESP_BLOCK; i++) to->quants[i] = (uint8_t)(rounded(values[i] * inverse, -127, 127) + 128);
 }
 
-static void read_f32(const uint8_t *block, int index, EspBlock *to) {
+static void read_f32(const uint8_t *restrict block, int index, EspBlock *restrict to) {
   (void)index;
   float values[ESP_BLOCK];
   memcpy(values, block, sizeof values);
   round_to_8_bits(values, to);
 }
 
-static void read_f16(const uint8_t *block, int index, EspBlock *to) {
+static void read_f16(const uint8_t *restrict block, int index, EspBlock *restrict to) {
   (void)index;
   float values[ESP_BLOCK];
   for (int i = 0; i < ESP_BLOCK; i++) values[i] = esp_widen(half_at(block + 2 * i));
   round_to_8_bits(values, to);
 }
 
-static void read_bf16(const uint8_t *block, int index, EspBlock *to) {
+static void read_bf16(const uint8_t *restrict block, int index, EspBlock *restrict to) {
   (void)index;
   float values[ESP_BLOCK];
   for (int i = 0; i < ESP_BLOCK; i++) {

@@ -6,18 +6,19 @@
 
 enum { LINE = 64 };
 
+/* Weights begin at its start and what is said of them at its end: whoever fills a matrix is the first to touch its pages, which the system clears then. */
 struct EspArena {
   uint8_t *memory; /* zeroed */
-  size_t size, used;
+  size_t size, used, said; /* bytes; of the latter, from the end */
 };
 
 static size_t round_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
 EspArena *esp_arena_create(size_t bytes) {
-  EspArena *arena = esp_alloc(sizeof *arena);
+  EspArena *arena = bytes > SIZE_MAX / 2 ? NULL : esp_alloc(sizeof *arena);
   if (!arena) return NULL;
-  arena->size = bytes;
-  arena->memory = esp_alloc(bytes);
+  arena->size = round_up(bytes, LINE);
+  arena->memory = esp_alloc(arena->size);
   if (arena->memory) return arena;
   esp_free(arena);
   return NULL;
@@ -49,27 +50,33 @@ size_t esp_matrix_bytes(int32_t source, bool four_bit, int32_t rows, int32_t col
 
 EspMatrix *esp_matrix_create(EspArena *arena, int32_t source, bool four_bit, int32_t rows, int32_t cols) {
   size_t bytes = esp_matrix_bytes(source, four_bit, rows, cols);
-  if (bytes == 0 || bytes > arena->size - arena->used) return NULL;
-  EspMatrix *matrix = (EspMatrix *)(arena->memory + arena->used);
-  arena->used += bytes;
+  if (bytes == 0 || bytes > arena->size - arena->used - arena->said) return NULL;
+  arena->said += round_up(sizeof(EspMatrix), LINE);
+  EspMatrix *matrix = (EspMatrix *)(void *)(arena->memory + (arena->size - arena->said));
   lay_out(matrix, source, four_bit, rows, cols);
   /* The arena is zeroed: rows that fill up the last group have scale 0. */
-  matrix->data = (uint8_t *)matrix + round_up(sizeof *matrix, LINE);
+  matrix->data = arena->memory + arena->used;
+  arena->used += (size_t)matrix->groups * matrix->group_bytes;
   return matrix;
 }
 
-/* Quants of one row among the planes of 16; a plane is zero before. */
+/* Quants of one row, four at a time, among the planes of 16. */
 static void place_quants(const uint8_t *quants, int bits, int lane, uint8_t *planes) {
   planes += 4 * lane;
   int done = 0; /* bits that earlier planes hold */
   for (int width = 8; width > 0; width /= 2) {
     if (!((bits - done) & width)) continue;
     const int per_line = 8 / width; /* fours */
-    for (int i = 0; i < ESP_BLOCK; i++) {
-      const int four = i / 4, value = quants[i] >> done & ((1 << width) - 1);
-      planes[LINE * (four / per_line) + i % 4] |= (uint8_t)(value << four % per_line * width);
+    const uint32_t mask = ((1u << width) - 1) * 0x01010101u;
+    for (int four = 0; four < ESP_BLOCK / 4; four += per_line, planes += LINE) {
+      uint32_t line = 0;
+      for (int i = 0; i < per_line; i++) {
+        uint32_t values;
+        memcpy(&values, quants + 4 * (four + i), sizeof values);
+        line |= (values >> done & mask) << (i * width);
+      }
+      memcpy(planes, &line, sizeof line);
     }
-    planes += LINE * 8 / per_line;
     done += width;
   }
 }
