@@ -6,10 +6,10 @@
 
 enum { LINE = 64 };
 
-/* Weights begin at its start and what is said of them at its end: whoever fills a matrix is the first to touch its pages, which the system clears then. */
+/* Weights from its start on, EspMatrix from its end: so whoever fills a matrix is the first to touch its pages, which the system clears then. */
 struct EspArena {
   uint8_t *memory; /* zeroed */
-  size_t size, used, said; /* bytes; of the latter, from the end */
+  size_t size, weights, matrices; /* bytes */
 };
 
 static size_t round_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
@@ -50,13 +50,13 @@ size_t esp_matrix_bytes(int32_t source, bool four_bit, int32_t rows, int32_t col
 
 EspMatrix *esp_matrix_create(EspArena *arena, int32_t source, bool four_bit, int32_t rows, int32_t cols) {
   size_t bytes = esp_matrix_bytes(source, four_bit, rows, cols);
-  if (bytes == 0 || bytes > arena->size - arena->used - arena->said) return NULL;
-  arena->said += round_up(sizeof(EspMatrix), LINE);
-  EspMatrix *matrix = (EspMatrix *)(void *)(arena->memory + (arena->size - arena->said));
+  if (bytes == 0 || bytes > arena->size - arena->weights - arena->matrices) return NULL;
+  arena->matrices += round_up(sizeof(EspMatrix), LINE);
+  EspMatrix *matrix = (EspMatrix *)(void *)(arena->memory + (arena->size - arena->matrices));
   lay_out(matrix, source, four_bit, rows, cols);
   /* The arena is zeroed: rows that fill up the last group have scale 0. */
-  matrix->data = arena->memory + arena->used;
-  arena->used += (size_t)matrix->groups * matrix->group_bytes;
+  matrix->data = arena->memory + arena->weights;
+  arena->weights += (size_t)matrix->groups * matrix->group_bytes;
   return matrix;
 }
 
