@@ -41,6 +41,13 @@ bool esp_cpu_has_avx512vnni(void) {
   return esp_cpu_has_avx2() && f && dq && bw && vl && has(extended.c, 11) && saved(AVX512_REGISTERS);
 }
 
+bool esp_cpu_reads_late(void) {
+  const Leaf maker = leaf(0, 0);
+  const unsigned version = leaf(1, 0).a, family = (version >> 8 & 15) + (version >> 20 & 255);
+  const bool amd = maker.b == 0x68747541 && maker.d == 0x69746e65 && maker.c == 0x444d4163; /* "AuthenticAMD" */
+  return amd && family == 0x1a;
+}
+
 #elif defined(__aarch64__) || defined(_M_ARM64)
 #if defined(__linux__)
 #include <sys/auxv.h>

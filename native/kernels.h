@@ -132,6 +132,7 @@ extern const EspKernels esp_kernels_avx2, esp_kernels_avxvnni, esp_kernels_avx51
 extern const EspKernels esp_kernels_dotprod;
 #endif
 
+extern bool esp_asks_ahead; /* with the selected table: whether lines of weights are asked for ahead even for few rows */
 const EspKernels *esp_kernels(void); /* the selected table */
 
 #endif

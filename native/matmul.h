@@ -12,7 +12,10 @@
  *   finish          its value; either begin or finish adds `start`
  */
 
-/* The processor fetches a stream of weights faster by itself, as long as it does not compute so much between two lines. */
+/*
+ * Most processors fetch a stream of weights faster by themselves, as long as they do not compute so much between two lines; others are asked for
+ * lines ahead with any number of rows.
+ */
 enum { BUSY_ROWS = 4 };
 
 #define EACH_ROW _Pragma("GCC unroll 8") for (int j = 0; j < REGISTER_ROWS; j++) if (j < rows)
@@ -53,6 +56,7 @@ INLINE void group_times_rows(const EspMatrix *matrix, const uint8_t *group, cons
   const int8_t *xq = x->quants + base * ESP_BLOCK;
   const float *xs = x->scales + base, *xm = x->masses + base;
   const int32_t *starts = starts_of(x, format, tile * (size_t)blocks) + (first - tile);
+  const bool asks_ahead = rows >= BUSY_ROWS || esp_asks_ahead;
   vf sum[REGISTER_ROWS][PARTS] = {{{0}}}, shared[PARTS] = {{0}}, shared_min[PARTS] = {{0}};
   for (int32_t block = 0; block < blocks; block++) {
     const size_t odd = (size_t)block % 2;
@@ -62,7 +66,7 @@ INLINE void group_times_rows(const EspMatrix *matrix, const uint8_t *group, cons
       group += ESP_SHARED_BYTES;
     }
     const uint8_t *scales = group + odd * head_bytes, *quants = group + 2 * head_bytes + odd * quant_bytes;
-    if (rows >= BUSY_ROWS)
+    if (asks_ahead)
       for (size_t line = 0; line < quant_bytes; line += 64) __builtin_prefetch(quants + line + AHEAD);
     _Pragma("GCC unroll 2") for (int half = 0; half < format.scales; half++) {
       const int fours = 8 / format.scales;

@@ -14,7 +14,7 @@ typedef int16_t vs __attribute__((vector_size(LANES * 2)));
 
 /* How far ahead of its use a line of weights is asked for, in bytes. */
 #ifndef AHEAD
-#define AHEAD 4096
+#define AHEAD 6144
 #endif
 
 #define PARTS (16 / LANES)
