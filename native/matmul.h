@@ -66,8 +66,10 @@ INLINE void group_times_rows(const EspMatrix *matrix, const uint8_t *group, cons
       group += ESP_SHARED_BYTES;
     }
     const uint8_t *scales = group + odd * head_bytes, *quants = group + 2 * head_bytes + odd * quant_bytes;
-    if (asks_ahead)
-      for (size_t line = 0; line < quant_bytes; line += 64) __builtin_prefetch(quants + line + AHEAD);
+    if (asks_ahead) {
+      const uint8_t *ahead = group + odd * (head_bytes + quant_bytes) + AHEAD;
+      for (size_t line = 0; line < head_bytes + quant_bytes; line += 64) __builtin_prefetch(ahead + line);
+    }
     _Pragma("GCC unroll 2") for (int half = 0; half < format.scales; half++) {
       const int fours = 8 / format.scales;
       Dots dots[REGISTER_ROWS][PARTS];
