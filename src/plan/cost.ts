@@ -57,6 +57,8 @@ export class CostCurve {
   /** Of a pass on a text of no length. */
   readonly #ms: Known;
   readonly #perToken: Known;
+  /** Both. */
+  readonly #kinds: readonly Known[];
   readonly #attended: (length: number) => number;
 
   /**
@@ -80,6 +82,7 @@ export class CostCurve {
       costs.map(({ perToken = 0 }) => perToken),
       START.perToken,
     );
+    this.#kinds = [this.#ms, this.#perToken];
     this.#attended = attended;
     this.most = this.#ms.most;
   }
@@ -114,23 +117,22 @@ export class CostCurve {
 
   /** A pass over these parts took `ms`. */
   observe(parts: readonly PassPart[], ms: number): void {
-    const kinds = [this.#ms, this.#perToken];
-    for (const kind of kinds) kind.parts.fill(0);
+    const [plain, perToken] = [this.#ms.parts.fill(0), this.#perToken.parts.fill(0)];
     let rows = 0;
     for (const part of parts) {
       rows += part.rows;
-      this.#perToken.account(part.rows, this.#attended(part.length), this.#perToken.parts);
+      this.#perToken.account(part.rows, this.#attended(part.length), perToken);
     }
-    this.#ms.account(rows, 1, this.#ms.parts);
-    const expected = kinds.reduce((sum, kind) => sum + kind.parts.reduce((all, part) => all + part), 0);
+    this.#ms.account(rows, 1, plain);
+    let expected = 0;
+    for (let i = 0; i < plain.length; i++) expected += plain[i]! + perToken[i]!;
     if (ms < BUSY * expected) this.#shorten(Math.max(SHORTEST, ms / expected));
     else this.#move(ms, expected);
-    for (const kind of kinds) kind.draw();
   }
 
   /** All numbers were measured while others were busy, and are known no more than one pass tells. */
   #shorten(factor: number): void {
-    for (const { values, weights } of [this.#ms, this.#perToken]) {
+    for (const { values, weights } of this.#kinds) {
       for (let i = 0; i < values.length; i++) {
         values[i] = values[i]! * factor;
         weights[i] = Math.min(1, weights[i]!);
@@ -140,12 +142,11 @@ export class CostCurve {
 
   /** A pass that is made of the numbers' parts took `ms` instead of `expected`. */
   #move(ms: number, expected: number): void {
-    const kinds = [this.#ms, this.#perToken];
     const error = Math.max(-CLIP, Math.min(CLIP, (ms - expected) / expected));
     // The gain of a Kalman filter, as if what is known of each number told nothing of the others.
     let weight = 0;
     let variance = 1;
-    for (const { parts, weights } of kinds) {
+    for (const { parts, weights } of this.#kinds) {
       for (let i = 0; i < parts.length; i++) {
         const part = parts[i]! / expected;
         weight += part * weights[i]!;
@@ -154,8 +155,7 @@ export class CostCurve {
       }
     }
     const common = 1 + (error * COMMON * weight) / (weight + HALF);
-    for (const kind of kinds) {
-      const { parts, weights, values } = kind;
+    for (const { parts, weights, values } of this.#kinds) {
       for (let i = 0; i < parts.length; i++) {
         const part = parts[i]! / expected;
         values[i] = values[i]! * common * (1 + (error * part) / (weights[i]! + 1) / variance);

@@ -3,55 +3,52 @@
 export class Lines {
   /** Ascending, from 1. */
   readonly rows: readonly number[];
-  /** At these; who changes them calls {@link draw}. */
+  /** At these. */
   readonly values: Float64Array;
-  /** By rows - 1. */
-  readonly #table: Float64Array;
+  /** The most rows that something is known of. */
+  readonly most: number;
+  /** By rows - 1: which value is the next that is known, and its part of the line there; the rest is the one's before it. */
+  readonly #above: Int32Array;
+  readonly #shares: Float64Array;
 
   constructor(rows: readonly number[], values: Iterable<number>) {
     this.rows = rows;
     this.values = Float64Array.from(values);
-    this.#table = new Float64Array(this.most);
-    this.draw();
-  }
-
-  /** The most rows that something is known of. */
-  get most(): number {
-    return this.rows.at(-1)!;
+    this.most = rows.at(-1)!;
+    this.#above = new Int32Array(this.most);
+    this.#shares = new Float64Array(this.most).fill(1);
+    for (let i = 1; i < rows.length; i++) {
+      const [from, to] = [rows[i - 1]!, rows[i]!];
+      for (let at = from + 1; at <= to; at++) {
+        this.#above[at - 1] = i;
+        this.#shares[at - 1] = (at - from) / (to - from);
+      }
+    }
   }
 
   /** At `rows`, at least 1; what is known goes on as straight as it ends. */
   at(rows: number): number {
-    const { most } = this;
-    if (rows <= most) return this.#table[rows - 1]!;
-    const last = this.#table[most - 1]!;
+    const { most, values } = this;
+    if (rows <= most) {
+      const above = this.#above[rows - 1]!;
+      const first = values[above - 1] ?? 0;
+      return first + (values[above]! - first) * this.#shares[rows - 1]!;
+    }
+    const last = values.at(-1)!;
     const before = this.rows.at(-2) ?? 0;
-    return last + ((rows - most) * (last - (this.#table[before - 1] ?? 0))) / (most - before);
+    return last + ((rows - most) * (last - (values.at(-2) ?? 0))) / (most - before);
   }
 
   /** Adds to `parts`, by value, how much of `times` times the line at `rows` it accounts for; beyond the last one that is the last. */
   account(rows: number, times: number, parts: Float64Array): void {
-    const { values, most } = this;
-    const above = this.rows.findIndex((known) => known >= Math.min(rows, most));
-    const below = Math.max(0, above - 1);
-    if (rows >= most || below === above) {
+    const { most, values } = this;
+    const above = this.#above[Math.min(rows, most) - 1]!;
+    if (rows >= most) {
       parts[above]! += times * this.at(rows);
       return;
     }
-    const share = (rows - this.rows[below]!) / (this.rows[above]! - this.rows[below]!);
+    const share = this.#shares[rows - 1]!;
     parts[above]! += times * share * values[above]!;
-    parts[below]! += times * (1 - share) * values[below]!;
-  }
-
-  draw(): void {
-    for (let i = 0; i < this.rows.length; i++) {
-      const to = this.rows[i]!;
-      const from = this.rows[i - 1] ?? 0;
-      const last = this.values[i]!;
-      const first = this.values[i - 1] ?? last;
-      for (let rows = from + 1; rows <= to; rows++) {
-        this.#table[rows - 1] = first + ((last - first) * (rows - from)) / (to - from);
-      }
-    }
+    if (share < 1) parts[above - 1]! += times * (1 - share) * values[above - 1]!;
   }
 }
