@@ -26,6 +26,7 @@ export { Model } from "./session/model.ts";
 export { Service, type ServiceLoad, type ServiceOptions } from "./session/service.ts";
 export { Session } from "./session/session.ts";
 export type { StepReport } from "./session/step-report.ts";
+export type { WarmUpOptions } from "./session/warm-up.ts";
 export type { Budget, Structure } from "./structure/structure.ts";
 export type { PenaltyRule, TokenCounts } from "./target/penalties.ts";
 export type { PickRule } from "./target/pick.ts";

@@ -73,6 +73,7 @@ test("types and values", () => {
       "type TokenId",
       "type TokenLogProb",
       "type Want",
+      "type WarmUpOptions",
     ]
   `);
 });

@@ -21,6 +21,7 @@ interface Options extends ModelOptions, Sampling {
   readonly budget?: number;
   readonly color?: true;
   readonly stats?: true;
+  readonly warmUp: boolean;
 }
 
 const HELP = `/reset  forget the conversation
@@ -46,6 +47,7 @@ export function addChat(program: Command, io: Io, exit: Exit): void {
   addSampling(command)
     .addOption(shared.keptState())
     .addOption(shared.warmStart())
+    .addOption(shared.warmUp())
     .option("--color", "show by drafter which tokens were free")
     .option("--stats", "show the figures of every answer")
     .addHelpText("after", EXAMPLES)
@@ -96,6 +98,8 @@ class Chat {
         `${this.#model.name}, context of ${session.contextLength} tokens; /help lists the commands`,
       );
       this.#lines.prompt();
+      // What goes wrong in it goes wrong in the first answer, too.
+      if (this.#options.warmUp) this.#model.warmUp().catch(() => {});
       for await (const line of this.#lines) {
         this.#leaving = false;
         if (line.trim() !== "" && (await this.#line(line.trim(), session)) === "exit") break;

@@ -94,6 +94,12 @@ export const shared = {
       "--no-warm-start",
       "neither start with what earlier use of the model has learnt nor keep what this one learns",
     ),
+  /** For commands that wait for what they are asked. */
+  warmUp: () =>
+    new Option(
+      "--no-warm-up",
+      "do not write texts for nobody while nothing is asked, which makes the first answers faster",
+    ),
   /** For commands that save it again. */
   keptState: () =>
     new Option(

@@ -23,6 +23,7 @@ interface Options extends ModelOptions {
   readonly parallel: number;
   readonly queue: number;
   readonly prefixCache: number;
+  readonly warmUp: boolean;
   readonly quiet?: true;
   readonly debug?: true;
 }
@@ -67,6 +68,7 @@ export function addServe(program: Command, io: Io): void {
         .default(256),
     )
     .addOption(shared.warmStart())
+    .addOption(shared.warmUp())
     .option("--quiet", "do not log requests (texts are never logged)")
     .addHelpText("after", EXAMPLES)
     .action(async (options: Options) => {
@@ -123,6 +125,8 @@ async function serve(model: Model, options: Options, settings: Partial<AppOption
   });
   try {
     io.stdout.write(screen(server.url, model, options, settings));
+    // What goes wrong in it goes wrong in the first answer, too.
+    if (options.warmUp) model.warmUp().catch(() => {});
     await stopped;
     remark("finishing the texts that are being written; ctrl-C again ends at once");
     await server.close();

@@ -15,6 +15,7 @@ import type { ModelParts } from "./parts.ts";
 import { type CheckedRequest, checkRequest } from "./request.ts";
 import { Session } from "./session.ts";
 import { badState, readState, writeState } from "./state-file.ts";
+import { LONGEST_PASS_MS, WARM_UP_MS, type WarmUpOptions, writeForNobody } from "./warm-up.ts";
 
 /** How often a model that keeps what it learns does so while it is used, beside the end. */
 const KEEP_MS = 300_000;
@@ -32,6 +33,11 @@ export class Model implements AsyncDisposable {
   /** Whether a method was used since what is learnt was kept. */
   #used = false;
   #kept: Promise<void> = Promise.resolve();
+  /** Whether anybody has asked for a text. */
+  #asked = false;
+  /** Ends the warm-up. */
+  readonly #cold = new AbortController();
+  #warmUp: Promise<void> | undefined;
 
   /** Throws RangeError when `parts.passTimes` or `questionCosts` make no sense, or draft model or head are no match for the target. */
   constructor(parts: ModelParts) {
@@ -104,7 +110,7 @@ export class Model implements AsyncDisposable {
    */
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void, undefined> {
     const checked = checkRequest(request, this.parts, this.contextLength);
-    const method = this.method(checked.method);
+    const method = this.begin(checked.method);
     const cache = await this.openCache(checked);
     try {
       yield* generate(this.parts, method, cache, checked, this.contextLength);
@@ -132,6 +138,31 @@ export class Model implements AsyncDisposable {
     }
     const sequence = await this.#target.createSequence({ capacity: contextLength });
     return new Session(this, new Cache(sequence), contextLength);
+  }
+
+  /** A text begins that somebody asked for; gives its method. */
+  begin(name?: string): Planned {
+    this.#asked = true;
+    this.#cold.abort();
+    return this.method(name);
+  }
+
+  /**
+   * Writes texts for nobody, in the time before the first request: until JavaScript is compiled, the first answers come up to a third slower. It ends by
+   * itself when a text is asked for, and does nothing when one was, or on a model whose passes take so long that it would not show. Nothing of these texts is learnt,
+   * kept or seen. Throws RangeError when `ms` is no number above 0, and what `generate` may throw.
+   */
+  async warmUp({ ms = WARM_UP_MS, signal }: WarmUpOptions = {}): Promise<void> {
+    if (!(ms > 0)) throw new RangeError(`ms is ${ms}; give milliseconds above 0`);
+    const isLong = this.#cost !== undefined && this.#cost.ms(1) > LONGEST_PASS_MS;
+    if (this.#asked || isLong) return;
+    const ends = [
+      this.#cold.signal,
+      AbortSignal.timeout(Math.min(ms, 2 ** 31 - 1)),
+      ...(signal ? [signal] : []),
+    ];
+    this.#warmUp ??= writeForNobody(new Model({ ...this.parts, keeper: undefined }), AbortSignal.any(ends));
+    await this.#warmUp;
   }
 
   /** The method of that name with all it has learnt from this model. Each method learns for itself. */
@@ -171,6 +202,9 @@ export class Model implements AsyncDisposable {
   /** Keeps what was learnt, if it was loaded so, and frees the target and what drafts for it. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
+    this.#cold.abort();
+    // Who asked for the warm-up is told what went wrong with it.
+    await this.#warmUp?.catch(() => {});
     await this.#keep();
     await this.parts.lengths?.[Symbol.asyncDispose]?.();
     await this.parts.head?.[Symbol.asyncDispose]();

@@ -94,7 +94,7 @@ export class Service implements AsyncDisposable {
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void, undefined> {
     const model = this.#model;
     const checked = checkRequest(request, model.parts, model.contextLength);
-    const method = model.method(checked.method);
+    const method = model.begin(checked.method);
     const { prompt, signal } = checked;
     const leave = await this.#places.enter(signal);
     let end: GenerateEvent | undefined;

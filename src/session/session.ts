@@ -36,7 +36,7 @@ export class Session implements AsyncDisposable {
     }
     const { parts } = this.#model;
     const checked = checkRequest(request, parts, this.contextLength);
-    const method = this.#model.method(checked.method);
+    const method = this.#model.begin(checked.method);
     this.#state = "busy";
     try {
       yield* generate(parts, method, this.#cache, checked, this.contextLength);
