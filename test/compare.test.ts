@@ -184,6 +184,10 @@ describe("result files", () => {
     expect(() => mergeRecords([half("a", [first!]), half("b", rest, { threads: 4 })])).toThrow(
       "b has not the number of threads of a",
     );
+    expect(() => mergeRecords([half("a", [first!]), half("b", rest, { warmUpMs: 4000 })])).toThrow(
+      "the warm-up",
+    );
+    expect(mergeRecords([half("a", [first!]), half("b", rest, { warmUpMs: 0 })]).runs).toHaveLength(2);
     const model = { ...run.model, sha256: "other" };
     expect(() => mergeRecords([half("a", [first!]), half("b", rest, { model })])).toThrow("the model");
   });
@@ -232,6 +236,12 @@ describe("the report of a comparison", () => {
     expect(text).toContain("All 3 methods of Espalier gave the same text on every prompt");
     expect(text).toContain("node-llama-cpp, lookup on 2 of 3");
     expect(text).toContain("Other programs took 1.0 % of the machine");
+    expect(text).not.toContain("had written");
+  });
+
+  test("says what everybody did before", () => {
+    const text = comparisonText({ ...records, runs: [{ ...run, warmUpMs: 4000 }] });
+    expect(text).toContain("Everybody had written for 4 s before");
   });
 
   test("says when texts are not equal, or the machine was busy", () => {

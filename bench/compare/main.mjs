@@ -19,7 +19,7 @@ import { runRounds, warmUp } from "./rounds.mjs";
 const USAGE = `usage: npm run bench:compare -- --model M [--draft-model D] [--methods a,b|all] [--prompts 12] [--tokens 128] [--minutes 20]
   [--categories a,b] [--data FOLDER | --files F,G] [--llama plain,lookup,draft|none] [--lookup-pattern 1-3] [--lookup-prediction 1-1]
   [--draft-tokens 1-4] [--draft-confidence 0.6] [--transformers FOLDER [--transformers-dtype q4]] [--ik LLAMA-SERVER [--ik-args "-rtr"]]
-  [--threads 2] [--weights file|q4] [--head FILE|none] [--exit FILE|none] [--featured METHOD] [--busy PERCENT] [--out NAME]
+  [--threads 2] [--weights file|q4] [--head FILE|none] [--exit FILE|none] [--featured METHOD] [--busy PERCENT] [--warm-up SECONDS] [--out NAME]
   or: npm run bench:compare -- --render A.jsonl,B.jsonl [--featured METHOD] [--busy PERCENT] [--out NAME]`;
 const MODES = ["plain", "lookup", "draft"];
 
@@ -113,7 +113,7 @@ async function run(given) {
     const { workers } = contenders;
     const place = placeOf(options.out, basename(options.model, ".gguf"));
     const results = openResults(`${place}.jsonl`, describeRun(options, contenders.describe(), commit));
-    await warmUp(workers, reader);
+    await warmUp(workers, reader, options.warmUpMs);
     const deadline = performance.now() + 60_000 * minutes;
     await runRounds(workers, reader, prompts, { maxTokens, seed, deadline, results });
     return { place, results };

@@ -25,7 +25,7 @@ const { ownOf, unequal } = await compiled("conditions");
 
 const USAGE = `usage: npm run bench:never-slower -- [--models smollm2-135m,espalier-tiny] [--methods a,b|all] [--featured auto] [--prompts 3] [--again 6]
   [--tokens 128] [--contexts 100,1000,4000] [--temperatures 0,0.8] [--categories a,b] [--data FOLDER] [--minutes N] [--seed 1]
-  [--threads 2] [--weights file|q4] [--head FILE|none] [--exit FILE|none] [--out NAME]
+  [--threads 2] [--weights file|q4] [--head FILE|none] [--exit FILE|none] [--warm-up SECONDS] [--out NAME]
   or: npm run bench:never-slower -- --render A.jsonl [--featured METHOD] [--busy PERCENT]
   The categories are ${[...CATEGORIES, ...ADVERSARIAL].join(", ")}.`;
 
@@ -124,7 +124,7 @@ async function measure(name, options) {
     const run = describeRun({ ...options, model, draftModel }, contenders.describe(), commit);
     const results = openResults(`${place}.jsonl`, run);
     const featured = featuredMethod(ownOf(run.contenders), options.featured);
-    await warmUp(workers, reader);
+    await warmUp(workers, reader, options.warmUpMs);
     const runs = { ...options, deadline: performance.now() + 60_000 * minutes, results };
     const promptsOf = async (some, from, to) => {
       const made = [];

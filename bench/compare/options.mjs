@@ -12,6 +12,7 @@ export const shared = {
   minutes: { type: "string" },
   featured: { type: "string" },
   busy: { type: "string", default: "100" },
+  "warm-up": { type: "string", default: "0" },
   out: { type: "string" },
   render: { type: "string" },
 };
@@ -60,6 +61,7 @@ export function readShared(values) {
     categories: categories === undefined ? undefined : listOf("categories", categories),
     threads: countOf("threads", values.threads),
     seed: countOf("seed", values.seed, 0),
+    warmUpMs: 1000 * countOf("warm-up", values["warm-up"], 0),
     busy: decimalOf("busy", values.busy) / 100,
     minutes: minutes === undefined ? Number.POSITIVE_INFINITY : countOf("minutes", minutes),
     weights: oneOf("weights", values.weights, ["file", "q4"]),

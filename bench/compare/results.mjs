@@ -18,7 +18,11 @@ export function readResults(files) {
 }
 
 /** What a run is, for its file. */
-export function describeRun({ model, draftModel, threads, weights, maxTokens }, contenders, commit) {
+export function describeRun(
+  { model, draftModel, threads, weights, maxTokens, warmUpMs },
+  contenders,
+  commit,
+) {
   return {
     type: "run",
     model: {
@@ -27,7 +31,7 @@ export function describeRun({ model, draftModel, threads, weights, maxTokens }, 
       sha256: createHash("sha256").update(readFileSync(model)).digest("hex"),
     },
     draftModel: draftModel === undefined ? null : basename(draftModel, ".gguf"),
-    ...{ maxTokens, threads, weights, contenders },
+    ...{ maxTokens, warmUpMs, threads, weights, contenders },
     machine: {
       cpu: cpus()[0]?.model.trim() ?? "unknown",
       cores: availableParallelism(),

@@ -38,9 +38,19 @@ export async function runRounds(workers, reader, prompts, { maxTokens, seed, dea
   }
 }
 
-/** A prompt that is in no file, so that first passes are on nobody's clock. */
-export async function warmUp(workers, reader) {
+/**
+ * A prompt that is in no file, so that first passes are on nobody's clock. Before it, everybody has written for `ms` milliseconds: Espalier as
+ * `Model.warmUp` does, which teaches its methods nothing, and others that prompt over and over.
+ */
+export async function warmUp(workers, reader, ms = 0) {
   const tokens = reader.prompt({ kind: "chat", text: "Say in two sentences what a map is for." });
+  for (const { ask, engine } of ms > 0 ? workers : []) {
+    const end = performance.now() + ms;
+    if (engine === "espalier") await ask("warmUp", { ms });
+    else
+      while (performance.now() < end)
+        await ask("generate", { tokens, maxTokens: 64, temperature: 0, seed: 0 });
+  }
   for (const { ask } of workers) await ask("generate", { tokens, maxTokens: 16, temperature: 0, seed: 0 });
 }
 

@@ -99,7 +99,8 @@ class Chat {
       );
       this.#lines.prompt();
       // What goes wrong in it goes wrong in the first answer, too.
-      if (this.#options.warmUp) this.#model.warmUp().catch(() => {});
+      const { warmUp, method } = this.#options;
+      if (warmUp) this.#model.warmUp(method === undefined ? {} : { method }).catch(() => {});
       for await (const line of this.#lines) {
         this.#leaving = false;
         if (line.trim() !== "" && (await this.#line(line.trim(), session)) === "exit") break;

@@ -152,7 +152,7 @@ export class Model implements AsyncDisposable {
    * itself when a text is asked for, and does nothing when one was, or on a model whose passes take so long that it would not show. Nothing of these texts is learnt,
    * kept or seen. Throws RangeError when `ms` is no number above 0, and what `generate` may throw.
    */
-  async warmUp({ ms = WARM_UP_MS, signal }: WarmUpOptions = {}): Promise<void> {
+  async warmUp({ ms = WARM_UP_MS, method = this.defaultMethod, signal }: WarmUpOptions = {}): Promise<void> {
     if (!(ms > 0)) throw new RangeError(`ms is ${ms}; give milliseconds above 0`);
     const isLong = this.#cost !== undefined && this.#cost.ms(1) > LONGEST_PASS_MS;
     if (this.#asked || isLong) return;
@@ -161,7 +161,11 @@ export class Model implements AsyncDisposable {
       AbortSignal.timeout(Math.min(ms, 2 ** 31 - 1)),
       ...(signal ? [signal] : []),
     ];
-    this.#warmUp ??= writeForNobody(new Model({ ...this.parts, keeper: undefined }), AbortSignal.any(ends));
+    this.#warmUp ??= writeForNobody(
+      new Model({ ...this.parts, keeper: undefined }),
+      method,
+      AbortSignal.any(ends),
+    );
     await this.#warmUp;
   }
 

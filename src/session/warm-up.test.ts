@@ -89,6 +89,7 @@ describe("a warm-up", () => {
 
   it("is refused no time to run, and tells what went wrong", async () => {
     await expect(counted().model.warmUp({ ms: Number.NaN })).rejects.toThrow("ms is NaN");
+    await expect(counted().model.warmUp({ method: "magic" })).rejects.toThrow('method is "magic"');
     const { model } = counted({ tokenizer: { ...tokenizer, encode: () => [99] } });
     await expect(model.warmUp()).rejects.toThrow("tokens holds 99");
     await model[Symbol.asyncDispose]();

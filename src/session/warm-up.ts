@@ -9,6 +9,8 @@ import type { Model } from "./model.ts";
 export interface WarmUpOptions {
   /** Milliseconds that it takes at most, above 0; default 4,000. */
   readonly ms?: number;
+  /** Name of the method to write with; default: that of requests that name none. */
+  readonly method?: string;
   /** Ends it. */
   readonly signal?: AbortSignal;
 }
@@ -25,8 +27,8 @@ const PROMPTS = [
 ];
 const TEMPERATURES = [0, 0.8];
 
-/** Has `model`, which nobody else uses, write until `signal` ends it. */
-export async function writeForNobody(model: Model, signal: AbortSignal): Promise<void> {
+/** Has `model`, which nobody else uses, write with `method` until `signal` ends it. */
+export async function writeForNobody(model: Model, method: string, signal: AbortSignal): Promise<void> {
   const { tokenizer } = model.parts;
   const prompts = PROMPTS.map((text) => {
     const tokens = [...tokenizer.promptStart, ...tokenizer.encode(text, { special: false })];
@@ -37,6 +39,6 @@ export async function writeForNobody(model: Model, signal: AbortSignal): Promise
     await setImmediate();
     const tokens = prompts[seed % prompts.length]!;
     const temperature = TEMPERATURES[seed % TEMPERATURES.length]!;
-    for await (const _ of model.generate({ tokens, maxTokens: TOKENS, temperature, seed, signal }));
+    for await (const _ of model.generate({ tokens, maxTokens: TOKENS, method, temperature, seed, signal }));
   }
 }

@@ -33,7 +33,7 @@ brackets; ratios are means of the prompts' own ratios, quartiles in brackets; ro
 
 export function conditionsText({ runs, rounds }: Records, counted: readonly Round[]): string {
   const [run] = runs;
-  const { model, machine } = run!;
+  const { model, machine, warmUpMs = 0 } = run!;
   const lines = [
     `${model.name} (${(model.bytes / 1e6).toFixed(0)} MB, sha256 ${model.sha256.slice(0, 12)}), at most ${run!.maxTokens} tokens; ${machine.cpu}, ${machine.cores} cores, ` +
       `${machine.memoryGb} GB; ${run!.threads} threads; Node ${run!.node}; Espalier ${distinct(runs.map(({ commit }) => commit)).join(" and ")}.`,
@@ -43,6 +43,9 @@ export function conditionsText({ runs, rounds }: Records, counted: readonly Roun
     ...allContenders(runs)
       .filter(({ engine }) => engine !== ESPALIER)
       .map(({ name, settings }) => `${name}: ${settingsText(settings)}.`),
+    ...(warmUpMs > 0
+      ? [`Everybody had written for ${warmUpMs / 1000} s before, which no figure counts.`]
+      : []),
     quietText(rounds),
     equalText(runs, rounds),
     ...offText(rounds),

@@ -19,6 +19,8 @@ export interface Run {
   readonly draftModel: string | null;
   /** Most tokens of an answer. */
   readonly maxTokens: number;
+  /** Milliseconds that every contender had written before, on nobody's clock; default 0. */
+  readonly warmUpMs?: number;
   readonly threads: number;
   /** How Espalier kept the weights. */
   readonly weights: string;
@@ -98,6 +100,7 @@ export function parseRecords(text: string, name: string): Records {
 const CONDITIONS = {
   "the model": ({ model }: Run) => model.sha256,
   "the number of tokens": ({ maxTokens }: Run) => maxTokens,
+  "the warm-up": ({ warmUpMs = 0 }: Run) => warmUpMs,
   "the number of threads": ({ threads }: Run) => threads,
   "the kind of weights": ({ weights }: Run) => weights,
   "the machine": ({ machine }: Run) => `${machine.cpu}, ${machine.cores} cores`,

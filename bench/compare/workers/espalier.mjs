@@ -21,6 +21,10 @@ serve(async ({ model: path, threads, weights, draftModel, head, exit, method }) 
       contextLength: model.contextLength,
     },
 
+    async warmUp({ ms }) {
+      await model.warmUp({ ms, method });
+    },
+
     async generate({ tokens, maxTokens, temperature, seed }) {
       const start = performance.now();
       let firstMs;
