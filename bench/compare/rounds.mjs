@@ -42,7 +42,7 @@ export async function runRounds(workers, reader, prompts, { maxTokens, seed, dea
  * A prompt that is in no file, so that first passes are on nobody's clock. Before it, everybody has written for `ms` milliseconds: Espalier as
  * `Model.warmUp` does, which teaches its methods nothing, and others that prompt over and over.
  */
-export async function warmUp(workers, reader, ms = 0) {
+export async function warmUp(workers, reader, ms) {
   const tokens = reader.prompt({ kind: "chat", text: "Say in two sentences what a map is for." });
   for (const { ask, engine } of ms > 0 ? workers : []) {
     const end = performance.now() + ms;

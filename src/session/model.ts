@@ -150,22 +150,18 @@ export class Model implements AsyncDisposable {
   /**
    * Writes texts for nobody, in the time before the first request: until JavaScript is compiled, the first answers come up to a third slower. It ends by
    * itself when a text is asked for, and does nothing when one was, or on a model whose passes take so long that it would not show. Nothing of these texts is learnt,
-   * kept or seen. Throws RangeError when `ms` is no number above 0, and what `generate` may throw.
+   * kept or seen. There is one at most: who asks again waits for the end of the first. Throws RangeError when `ms` is no number above 0, and what `generate` may throw.
    */
   async warmUp({ ms = WARM_UP_MS, method = this.defaultMethod, signal }: WarmUpOptions = {}): Promise<void> {
     if (!(ms > 0)) throw new RangeError(`ms is ${ms}; give milliseconds above 0`);
     const isLong = this.#cost !== undefined && this.#cost.ms(1) > LONGEST_PASS_MS;
     if (this.#asked || isLong) return;
-    const ends = [
-      this.#cold.signal,
-      AbortSignal.timeout(Math.min(ms, 2 ** 31 - 1)),
-      ...(signal ? [signal] : []),
-    ];
-    this.#warmUp ??= writeForNobody(
-      new Model({ ...this.parts, keeper: undefined }),
-      method,
-      AbortSignal.any(ends),
-    );
+    if (this.#warmUp === undefined) {
+      const ends = [this.#cold.signal, AbortSignal.timeout(Math.min(ms, 2 ** 31 - 1))];
+      if (signal) ends.push(signal);
+      const other = new Model({ ...this.parts, keeper: undefined });
+      this.#warmUp = writeForNobody(other, method, AbortSignal.any(ends));
+    }
     await this.#warmUp;
   }
 

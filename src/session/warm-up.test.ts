@@ -1,6 +1,6 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { collect, toyModel, toyTokenizer } from "../../test/toy-model.ts";
-import { valuesOf } from "../draft/learnt.ts";
+import { type Kept, valuesOf } from "../draft/learnt.ts";
 import { ToyTarget } from "../target/toy.ts";
 import type { ModelParts } from "./parts.ts";
 import { Service } from "./service.ts";
@@ -32,12 +32,14 @@ function counted(parts: Partial<ModelParts> = {}) {
 
 describe("a warm-up", () => {
   it("writes until its time is over, and nothing of that is learnt or kept", async () => {
-    const keep = vi.fn(async () => {});
+    const kept: Kept[] = [];
+    const keep = async (learnt: Kept) => void kept.push(learnt);
     const keeper = { learnt: new Map(), refuse: () => {}, keep };
     const { model, passes } = counted({ keeper });
     await model.warmUp({ ms: 50 });
     expect(passes()).toBeGreaterThan(10);
-    expect(keep).not.toHaveBeenCalled();
+    await model[Symbol.asyncDispose]();
+    expect(kept).toEqual([new Map()]);
     const learnt = (of: typeof model) => [...valuesOf(of.method("auto").method.learnt!)];
     expect(learnt(model)).toEqual(learnt(counted().model));
   });
@@ -87,7 +89,7 @@ describe("a warm-up", () => {
     expect(long.passes()).toBe(0);
   });
 
-  it("is refused no time to run, and tells what went wrong", async () => {
+  it("refuses what makes no sense, and tells what went wrong", async () => {
     await expect(counted().model.warmUp({ ms: Number.NaN })).rejects.toThrow("ms is NaN");
     await expect(counted().model.warmUp({ method: "magic" })).rejects.toThrow('method is "magic"');
     const { model } = counted({ tokenizer: { ...tokenizer, encode: () => [99] } });

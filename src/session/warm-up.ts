@@ -6,6 +6,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { Model } from "./model.ts";
 
+/** What {@link Model.warmUp} is told. */
 export interface WarmUpOptions {
   /** Milliseconds that it takes at most, above 0; default 4,000. */
   readonly ms?: number;
