@@ -94,8 +94,10 @@ export interface Spent {
 export class BudgetPlan {
   readonly #cost: CostCurve;
   readonly #all: Experience;
-  /** Of this text alone; it begins as the method's. */
+  /** Of this text alone; it begins as the method's, where that is known. */
   readonly #pace: Pace;
+  /** The same, as far as it is guessed when nothing is known: what time is worth. */
+  readonly #worth: Pace;
   readonly #luck = new Luck(TEXT_MEMORY);
   /** What its drafted steps took, in plain passes. */
   #spent = 0;
@@ -116,6 +118,7 @@ export class BudgetPlan {
     this.#all = before ? before.#all : new Experience();
     const all = this.#all;
     this.#pace = new Pace(all.pace.value, all.known ? TEXT_PRIOR : NOTHING, TEXT_MEMORY);
+    this.#worth = new Pace(all.pace.value, TEXT_PRIOR, TEXT_MEMORY);
     this.#off = this.#isOff(all.value, STOP);
     // Texts differ: where drafts did not pay in others, they are tried in this one.
     if (!this.#off && all.known) return;
@@ -139,12 +142,15 @@ export class BudgetPlan {
     return this.#reason;
   }
 
-  /** What drafts have to be worth behind `length` tokens, in such company: at least what plain decoding would give in their time. */
+  /**
+   * What drafts have to be worth behind `length` tokens, in such company: what this text's own would give in their time, for its tokens have to come whatever
+   * others are like, and at least what plain decoding would.
+   */
   prices(length = 0, company: Company = ALONE): Prices {
     const cost = this.#cost;
     const rows = Math.min(USUAL_ROWS, cost.most);
     const longer = cost.ms(rows, length, company) - cost.ms(1, length, company);
-    const rate = Math.max(1, this.#all.value) / cost.share(1, length, company);
+    const rate = Math.max(1, this.#worth.with(-this.#luck.tokens)) / cost.share(1, length, company);
     return { ms: rate, node: rows === 1 ? 0 : (rate * longer) / (rows - 1) };
   }
 
@@ -219,6 +225,7 @@ export class BudgetPlan {
     // A text in which the pace of all becomes known has begun without it.
     if (all.known && !known) this.#pace.add(all.pace.value * TEXT_PRIOR, TEXT_PRIOR);
     this.#pace.add(tokens, time);
+    this.#worth.add(tokens, time);
     this.#luck.add(tokens, expected);
     this.#spent += time;
     this.#reason = undefined;
