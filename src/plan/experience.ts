@@ -3,8 +3,8 @@
  * passes, so that they mean the same when the machine is busy.
  */
 
-/** Drafted steps that the pace remembers, and how many it takes to be believed. */
-const MEMORY = 1 - 1 / 64;
+/** Drafted steps that the pace remembers, some ten texts: one of which nobody can guess is no reason to begin the next without drafts. How many it takes to be believed. */
+const MEMORY = 1 - 1 / 256;
 const ENOUGH = 24;
 /**
  * Drafted steps before that are not counted: code is cold, and drafters have learnt nothing. Of a small model they are over in no time, so
