@@ -20,6 +20,12 @@ import { modelChain } from "./draft-model.ts";
 import type { Method, MethodOptions } from "./method.ts";
 import { bestModel } from "./model-drafter.ts";
 
+/**
+ * Beside a draft head the recycling matrix brings little, and in a process whose code is cold costs more: it is left out for so many steps, and a trial
+ * may lose a token for every so many steps before it.
+ */
+const MATRIX_RESTS = 256;
+const STEPS_A_TOKEN = 64;
 /** Temperatures that are told apart, by the least. */
 const TEMPERATURES = [0, 1e-6, 0.6, 1.1];
 
@@ -30,7 +36,9 @@ export function auto(options: MethodOptions): Method {
   const mixers = TEMPERATURES.map(() => new Mixer(model ? MODEL_AND_TABLES : TABLES));
   const mixer = (temperature: number) => mixers[TEMPERATURES.findLastIndex((least) => least <= temperature)]!;
   const yields = model && new Yields(options.questions);
-  const tables = [new TableWorth(), new TableWorth()];
+  const ofMatrix =
+    model?.kind === "eagle" ? TableWorth.resting(MATRIX_RESTS, 1 / STEPS_A_TOKEN) : new TableWorth();
+  const tables = [new TableWorth(), ofMatrix];
   const worth = new UnionWorth();
   const structure = () => {
     const union = new UnionTree({ mixer, yields, tables });
