@@ -28,6 +28,8 @@ const PLAIN_RUN = 3;
 const DISTURBED = 1;
 /** How many plain passes of a text the pace of all others counts as, what its own steps are worth one later, and after how many passes they decide. */
 const TEXT_PRIOR = 16;
+/** The same where drafts did not pay in others, so that a trial tells something. */
+const TRIAL_PRIOR = 4;
 const NOTHING = 1e-9;
 const TEXT_MEMORY = 1 - 1 / 32;
 const TEXT_ENOUGH = 7;
@@ -127,9 +129,10 @@ export class BudgetPlan {
     this.#cost = cost;
     this.#all = before ? before.#all : new Experience();
     const all = this.#all;
-    this.#pace = new Pace(all.pace.value, all.known ? TEXT_PRIOR : NOTHING, TEXT_MEMORY);
-    this.#worth = new Pace(all.pace.value, TEXT_PRIOR, TEXT_MEMORY);
     this.#off = this.#isOff(all.value, STOP);
+    const prior = this.#off ? TRIAL_PRIOR : TEXT_PRIOR;
+    this.#pace = new Pace(all.pace.value, all.known ? prior : NOTHING, TEXT_MEMORY);
+    this.#worth = new Pace(all.pace.value, TEXT_PRIOR, TEXT_MEMORY);
     // Texts differ: where drafts did not pay in others, they are tried in this one.
     if (!this.#off && all.known) return;
     all.allowance = Math.min(SAVED, all.allowance + OF_TEXT * all.hope);
