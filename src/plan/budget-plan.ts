@@ -28,11 +28,11 @@ const PLAIN_RUN = 3;
 const DISTURBED = 1;
 /** How many plain passes of a text the pace of all others counts as, what its own steps are worth one later, and after how many passes they decide. */
 const TEXT_PRIOR = 16;
-/** The same where drafts did not pay in others, so that a trial tells something. */
-const TRIAL_PRIOR = 4;
 const NOTHING = 1e-9;
 const TEXT_MEMORY = 1 - 1 / 32;
 const TEXT_ENOUGH = 7;
+/** What the pace of all others counts as where drafts do not pay in them, so that a trial in this text tells something. */
+const TRIAL_PRIOR = 4;
 /** Drafts that take less than this part of a plain pass go on: they give up by the step what is not worth a row. */
 const CHEAP = 0.05;
 /** Drafting stops below this pace, and starts again above that. */
