@@ -21,18 +21,15 @@ const USUAL_ROWS = 8;
 const ROUND = 8;
 const ROUND_LOSS = 3;
 /**
- * Plain steps of a trial while drafts pay, and how many of them behind drafts do not tell what plain decoding takes: a draft has begun that nobody needs, and the
+ * Plain steps of a trial while drafts pay. The first, behind a draft, does not tell what plain decoding takes: another draft has begun that nobody needs, and the
  * caches are the drafters'. A small model's pass takes 0.33 ms there, 0.24 ms in the next step, and 0.23 ms later.
  */
 const PLAIN_RUN = 3;
-const DISTURBED = 1;
 /** How many plain passes of a text the pace of all others counts as, what its own steps are worth one later, and after how many passes they decide. */
 const TEXT_PRIOR = 16;
 const NOTHING = 1e-9;
 const TEXT_MEMORY = 1 - 1 / 32;
 const TEXT_ENOUGH = 7;
-/** What the pace of all others counts as where drafts do not pay in them, so that a trial in this text tells something. */
-const TRIAL_PRIOR = 4;
 /** Drafts that take less than this part of a plain pass go on: they give up by the step what is not worth a row. */
 const CHEAP = 0.05;
 /** Drafting stops below this pace, and starts again above that. */
@@ -121,18 +118,17 @@ export class BudgetPlan {
   #generous = false;
   /** Steps left of a plain trial while drafts pay. */
   #plain = 0;
-  /** Plain steps since the latest drafted one. */
-  #undisturbed = 0;
+  /** Whether the step before drafted, or was another text's. */
+  #disturbed = true;
 
   /** `cost` may be shared by methods: it is the model's. `before`: the plan of another text of the method. */
   constructor(cost: CostCurve, before?: BudgetPlan) {
     this.#cost = cost;
     this.#all = before ? before.#all : new Experience();
     const all = this.#all;
-    this.#off = this.#isOff(all.value, STOP);
-    const prior = this.#off ? TRIAL_PRIOR : TEXT_PRIOR;
-    this.#pace = new Pace(all.pace.value, all.known ? prior : NOTHING, TEXT_MEMORY);
+    this.#pace = new Pace(all.pace.value, all.known ? TEXT_PRIOR : NOTHING, TEXT_MEMORY);
     this.#worth = new Pace(all.pace.value, TEXT_PRIOR, TEXT_MEMORY);
+    this.#off = this.#isOff(all.value, STOP);
     // Texts differ: where drafts did not pay in others, they are tried in this one.
     if (!this.#off && all.known) return;
     all.allowance = Math.min(SAVED, all.allowance + OF_TEXT * all.hope);
@@ -205,9 +201,10 @@ export class BudgetPlan {
     const isAlone = company.texts === 0;
     // One row takes longer in a drafted step than in plain decoding, by a factor of its own.
     const isLone = drafts && nodes === 1 && isAlone;
-    this.#undisturbed = drafts ? 0 : this.#undisturbed + 1;
+    const tells = drafts || !this.#disturbed;
+    this.#disturbed = drafts;
     if (!drafts && this.#plain > 0) this.#plain--;
-    if (isAlone && this.#unmeasured === 0 && (drafts || this.#undisturbed > DISTURBED)) {
+    if (isAlone && this.#unmeasured === 0 && tells) {
       const plainMs = isLone ? passMs / all.lone : passMs;
       if (isLone) all.observeLone(passMs / cost.ms(1, turn.length));
       cost.observe([{ rows: nodes, length: turn.length }], plainMs);
