@@ -7,40 +7,48 @@
  */
 #include "attention_kernels.h"
 
-/*
- * Scores [begin, count) to weights exp(score - m) in place, 0 before them; gives m and their sum. What pads the first and last 16
- * adds less than a rounding. Those of integers, the first `committed`, are multiplied by the scales of a plane, and the largest is given back.
- */
-INLINE float softmax(float *scores, int32_t begin, int32_t count, float *maximum, float *total, uint8_t *plane, int32_t head, int32_t committed,
-                     const bool fixed) {
+/* The largest of scores [begin, count); what pads the first and last 16 becomes less than any. */
+INLINE float largest_score(float *scores, int32_t begin, int32_t count) {
   const int32_t start = begin / 16 * 16, padded = (count + 15) / 16 * 16;
   for (int32_t i = start; i < begin; i++) scores[i] = -INFINITY;
   for (int32_t i = count; i < padded; i++) scores[i] = -INFINITY;
   vf top = splat(-INFINITY);
   for (int32_t i = start; i < padded; i += LANES) top = larger(load(scores + i), top);
-  const float most = largest_of(top);
-  vf sum[PARTS] = {0};
-  top = splat(0);
-  for (int32_t i = start; i < padded; i += 16) {
+  return largest_of(top);
+}
+
+/*
+ * Scores [begin, count) to weights exp(score - most) in place, 0 before them; gives their sum. What pads the first and last 16
+ * adds less than a rounding. Those of integers, the first `committed`, are multiplied by the scales of a plane, and the largest is given back.
+ */
+INLINE float softmax(float *scores, int32_t begin, int32_t count, float most, float *largest, uint8_t *plane, int32_t head, int32_t committed,
+                     const bool fixed) {
+  const int32_t padded = (count + 15) / 16 * 16;
+  vf sum[PARTS] = {0}, top = splat(0);
+  for (int32_t i = begin / 16 * 16; i < padded; i += 16) {
     EACH_PART {
       const int32_t at = i + part * LANES;
       vf e = exponential_of_less(load(scores + at) - most);
       sum[part] = sum[part] + e;
       if (fixed && at < committed) {
         const vf weight = e * load(esp_scale(plane, head, at) + ESP_KEY_TILE);
-        const vi weighed = at + LANES <= committed ? splat_int(-1) : places() + at < committed;
-        top = larger(choose(weighed, weight, splat(0)), top);
-        e = choose(weighed, weight, e);
+        if (at + LANES <= committed) {
+          top = larger(weight, top);
+          e = weight;
+        } else {
+          const vi weighed = places() + at < committed;
+          top = larger(choose(weighed, weight, splat(0)), top);
+          e = choose(weighed, weight, e);
+        }
       }
       store(scores + at, e);
     }
   }
   for (int32_t i = 0; i < begin; i++) scores[i] = 0;
+  if (fixed) *largest = largest_of(top);
   float parts[16];
   EACH_PART store(parts + part * LANES, sum[part]);
-  *maximum = most;
-  *total = tree_sum(parts);
-  return fixed ? largest_of(top) : 0;
+  return tree_sum(parts);
 }
 
 /* A vector of weighed values: floats, or integers with a scale. */
@@ -179,11 +187,15 @@ INLINE void attend(const EspAttention *work, const bool fixed) {
     int32_t low, high;
     pending_scores(work, from, all, pending, scores, &low, &high, fixed);
     const int32_t low_16 = low / 16 * 16, high_16 = (high + 15) / 16 * 16;
-    float maxima[ESP_QUERIES], sums[ESP_QUERIES];
+    /* One step for all queries before the next: each waits long for its last operations, while another one's can begin. */
+    float maxima[ESP_QUERIES], sums[ESP_QUERIES], largest[ESP_QUERIES];
+    int32_t begins[ESP_QUERIES], counts[ESP_QUERIES]; /* rows; nothing is seen where the count is 0 */
     for (int32_t row = 0; row < work->rows; row++) {
       const int32_t first = esp_first_seen(length + work->depths[row], work->window), reach = length + work->depths[row] + 1 - from;
       const int32_t begin = first > from ? first - from : 0, count = reach < ESP_SPAN ? reach : ESP_SPAN;
       float *own = scores + (size_t)(row * group) * ESP_SPAN, *waiting = pending + (size_t)(row * group) * ESP_SPAN;
+      begins[row] = begin;
+      counts[row] = begin < count ? count : 0;
       if (begin >= count) {
         memset(own, 0, (size_t)group * ESP_SPAN * sizeof *own);
         memset(waiting, 0, (size_t)group * ESP_SPAN * sizeof *waiting);
@@ -192,10 +204,19 @@ INLINE void attend(const EspAttention *work, const bool fixed) {
       for (int32_t i = row * group; i < (row + 1) * group; i++) {
         float *line = scores + (size_t)i * ESP_SPAN;
         if (work->cap > 0) soft_cap(line + begin / 16 * 16, count - begin / 16 * 16, work->cap);
-        const float most = softmax(line, begin, count, &maxima[i], &sums[i], plane, head, committed, fixed);
-        if (!fixed) continue;
-        weight_scales[i] = fix_weights(work, seen_depths(work, row, from), from, most, committed, low_16, high_16, work->ancestors[row], line,
-                                       pending + (size_t)i * ESP_SPAN);
+        maxima[i] = largest_score(line, begin, count);
+      }
+    }
+    for (int32_t i = 0; i < queries; i++) {
+      const int32_t row = i / group;
+      if (counts[row] > 0)
+        sums[i] = softmax(scores + (size_t)i * ESP_SPAN, begins[row], counts[row], maxima[i], &largest[i], plane, head, committed, fixed);
+    }
+    for (int32_t row = 0; fixed && row < work->rows; row++) {
+      const Depths seen = seen_depths(work, row, from);
+      for (int32_t i = row * group; counts[row] > 0 && i < (row + 1) * group; i++) {
+        weight_scales[i] = fix_weights(work, seen, from, largest[i], committed, low_16, high_16, work->ancestors[row],
+                                       scores + (size_t)i * ESP_SPAN, pending + (size_t)i * ESP_SPAN);
       }
     }
     memset(partial, 0, (size_t)queries * (size_t)head * sizeof *partial);

@@ -89,8 +89,13 @@ INLINE float inverse_of(float largest, int32_t most, float *scale) {
 }
 /* x * inverse as integers, half to even; what is not a number becomes 0. */
 INLINE void fix_vector(vf x, float inverse, int16_t *to) {
-  const vf shifter = splat(12582912.0f), scaled = x * inverse;
+  const vf scaled = x * inverse;
+#ifdef ROUNDED
+  narrow_words(to, ROUNDED(scaled)); /* of what is not a number the lower half is 0 */
+#else
+  const vf shifter = splat(12582912.0f);
   narrow_words(to, ((vi)(scaled + shifter) - (vi)shifter) & (scaled == scaled));
+#endif
 }
 static float fix(const float *x, int16_t *to, int32_t size, int32_t most) {
   vf top = splat(0);

@@ -140,8 +140,12 @@ INLINE vf exponential_within(vf t) {
   p = multiply_add(p, r, splat(1.6666665459e-1f));
   p = multiply_add(p, r, splat(5.0000001201e-1f));
   p = multiply_add(p, r * r, r) + 1.0f;
+#ifdef TIMES_POWER
+  return TIMES_POWER(p, n);
+#else
   vi scale = (((vi)shifted - (vi)shifter) + 127) << 23;
   return p * (vf)scale;
+#endif
 }
 /* The same for any x, clamped to these bounds, or to the lower one where it is 0 at most. What is not a number is taken as the lower one. */
 INLINE vf exponential(vf x) { return exponential_within(-larger(-larger(x, splat(-87.3f)), splat(-88.0f))); }
