@@ -6,7 +6,7 @@
 #include <immintrin.h>
 
 #define LANES 16
-#define REGISTER_ROWS 8
+#define REGISTER_ROWS 12
 #define MOST_SCORE_QUERIES 12
 #define MOST_VALUE_QUERIES 6
 #define LARGER(a, b) ((vf)_mm512_max_ps((__m512)(a), (__m512)(b)))

@@ -8,8 +8,12 @@
 #include "formats.h"
 #include "topk.h"
 
-/* Rows whose sums stay in registers together. */
-enum { ESP_TILE = 8 };
+/*
+ * Rows of a product's input that lie together. Up to ESP_ONE_TILE rows are one tile, since a second one costs as much as a row and a half: weights are unpacked
+ * again. Of more rows, tiles of 8 are a little faster.
+ */
+enum { ESP_ONE_TILE = 12, ESP_TILE = 8 };
+static inline int32_t esp_tile(int32_t rows) { return rows <= ESP_ONE_TILE ? ESP_ONE_TILE : ESP_TILE; }
 /* Positions of a text whose attention is one piece of work; pieces are joined in order. */
 enum { ESP_SPAN = 128 };
 /* Positions whose keys lie side by side. */
@@ -18,7 +22,7 @@ enum { ESP_KEY_TILE = 32 };
 enum { ESP_QUERIES = 48 };
 
 /*
- * Rows of a product's input, in int8 by blocks of 32. Rows lie in tiles of 8, the last one maybe narrower; every array is [tile][block][row of the tile]:
+ * Rows of a product's input, in int8 by blocks of 32. Rows lie in tiles (esp_tile), the last one maybe narrower; every array is [tile][block][row of the tile]:
  *   quants  32 bytes a row
  *   scales  floats
  *   starts4, starts5, starts8  -8, -16, -128 * sum(quants): what the zero of weights of 4, 5 and 8 bits adds to a block's dot product

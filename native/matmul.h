@@ -4,7 +4,7 @@
  * a four of inputs is loaded once for all 16 rows of weights. Floats are added block by block, lane by lane, so a result does not
  * depend on the rows it was computed with.
  *
- * An instruction set gives REGISTER_ROWS (8, 4 or 1) and the integer sum of LANES rows of weights times one row of inputs, over all
+ * An instruction set gives REGISTER_ROWS (12, 4 or 1) and the integer sum of LANES rows of weights times one row of inputs, over all
  * fours of a block, or over those of half a block that has a scale of its own:
  *   Dots            a sum that is being made
  *   begin           a new one
@@ -18,7 +18,7 @@
  */
 enum { BUSY_ROWS = 4 };
 
-#define EACH_ROW _Pragma("GCC unroll 8") for (int j = 0; j < REGISTER_ROWS; j++) if (j < rows)
+#define EACH_ROW _Pragma("GCC unroll 12") for (int j = 0; j < REGISTER_ROWS; j++) if (j < rows)
 
 /* Scales or minima of 16 rows, for a block or half of one; `shared`: what they are multiplied by in K kinds. */
 INLINE void load_scales(const uint8_t *from, const EspFormat format, const vf *shared, vf *scale) {
@@ -46,13 +46,13 @@ INLINE float mass(const float *masses, const float *scales, const int32_t *start
   return format.scales == 1 ? masses[j] : scales[j] * ((float)starts[j] * -0.03125f);
 }
 
-/* `rows` rows of inputs from row `first` on, in a tile of `width`. */
-INLINE void group_times_rows(const EspMatrix *matrix, const uint8_t *group, const EspActivations *x, size_t first,
+/* `rows` rows of inputs from row `first` on, in a tile of `width` that begins at row `tile`. */
+INLINE void group_times_rows(const EspMatrix *matrix, const uint8_t *group, const EspActivations *x, size_t tile, size_t first,
                              int32_t width, const int rows, const int type, float *out, size_t stride) {
   const EspFormat format = esp_format(type);
   const int32_t blocks = matrix->blocks;
   const size_t head_bytes = esp_head_bytes(format), quant_bytes = esp_quant_bytes(format.bits);
-  const size_t tile = first / ESP_TILE * ESP_TILE, base = tile * (size_t)blocks + (first - tile);
+  const size_t base = tile * (size_t)blocks + (first - tile);
   const int8_t *xq = x->quants + base * ESP_BLOCK;
   const float *xs = x->scales + base, *xm = x->masses + base;
   const int32_t *starts = starts_of(x, format, tile * (size_t)blocks) + (first - tile);
@@ -99,20 +99,21 @@ INLINE void group_times_rows(const EspMatrix *matrix, const uint8_t *group, cons
   }
 }
 
-typedef void GroupTimesRows(const EspMatrix *, const uint8_t *, const EspActivations *, size_t, int32_t, float *, size_t);
+typedef void GroupTimesRows(const EspMatrix *, const uint8_t *, const EspActivations *, size_t, size_t, int32_t, float *, size_t);
 
 #define ROWS_KERNEL(type, rows)                                                                                       \
   static void times_##type##_##rows(const EspMatrix *matrix, const uint8_t *group, const EspActivations *x,           \
-                                    size_t first, int32_t width, float *out, size_t stride) {                         \
-    group_times_rows(matrix, group, x, first, width, rows, ESP_GGUF_##type, out, stride);                             \
+                                    size_t tile, size_t first, int32_t width, float *out, size_t stride) {            \
+    group_times_rows(matrix, group, x, tile, first, width, rows, ESP_GGUF_##type, out, stride);                       \
   }
-#if REGISTER_ROWS == 8
+#if REGISTER_ROWS == 12
 #define TILE_KERNELS(type)                                                                                            \
   ROWS_KERNEL(type, 1) ROWS_KERNEL(type, 2) ROWS_KERNEL(type, 3) ROWS_KERNEL(type, 4)                                 \
   ROWS_KERNEL(type, 5) ROWS_KERNEL(type, 6) ROWS_KERNEL(type, 7) ROWS_KERNEL(type, 8)                                 \
+  ROWS_KERNEL(type, 9) ROWS_KERNEL(type, 10) ROWS_KERNEL(type, 11) ROWS_KERNEL(type, 12)                              \
   static GroupTimesRows *const times_##type[REGISTER_ROWS] = {                                                        \
-      times_##type##_1, times_##type##_2, times_##type##_3, times_##type##_4,                                         \
-      times_##type##_5, times_##type##_6, times_##type##_7, times_##type##_8};
+      times_##type##_1, times_##type##_2, times_##type##_3, times_##type##_4, times_##type##_5, times_##type##_6,     \
+      times_##type##_7, times_##type##_8, times_##type##_9, times_##type##_10, times_##type##_11, times_##type##_12};
 #elif REGISTER_ROWS == 4
 #define TILE_KERNELS(type)                                                                                            \
   ROWS_KERNEL(type, 1) ROWS_KERNEL(type, 2) ROWS_KERNEL(type, 3) ROWS_KERNEL(type, 4)                                 \
@@ -154,13 +155,16 @@ static GroupTimesRows *const *kernels_of(int32_t type) {
 static void matmul(const EspMatrix *matrix, const EspActivations *x, int32_t from, int32_t to, float *out,
                    size_t stride) {
   GroupTimesRows *const *times = kernels_of(matrix->type);
+  const int32_t size = esp_tile(x->rows);
   for (int32_t index = from; index < to; index++) {
     const uint8_t *group = matrix->data + (size_t)index * matrix->group_bytes;
-    for (int32_t first = 0, rows; first < x->rows; first += rows) {
-      const int32_t tile = first / ESP_TILE * ESP_TILE;
-      const int32_t width = x->rows - tile < ESP_TILE ? x->rows - tile : ESP_TILE, left = tile + width - first;
-      rows = left < REGISTER_ROWS ? left : REGISTER_ROWS;
-      times[rows - 1](matrix, group, x, (size_t)first, width, out + (size_t)first * stride + (size_t)index * ESP_GROUP, stride);
+    float *sums = out + (size_t)index * ESP_GROUP;
+    for (int32_t tile = 0; tile < x->rows; tile += size) {
+      const int32_t width = x->rows - tile < size ? x->rows - tile : size;
+      for (int32_t row = 0, rows; row < width; row += rows) {
+        rows = width - row < REGISTER_ROWS ? width - row : REGISTER_ROWS;
+        times[rows - 1](matrix, group, x, (size_t)tile, (size_t)(tile + row), width, sums + (size_t)(tile + row) * stride, stride);
+      }
     }
   }
 }

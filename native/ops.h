@@ -2,9 +2,9 @@
 
 /* A 32-input block to int8: scale = largest / 127, quants rounded half to even (what llama.cpp's Q8 blocks hold). */
 static void quantize(const float *x, EspActivations *to, int32_t row, int32_t block_from, int32_t block_to) {
-  int tile = row / ESP_TILE, lane = row % ESP_TILE;
-  int width = to->rows - tile * ESP_TILE < ESP_TILE ? to->rows - tile * ESP_TILE : ESP_TILE;
-  size_t base = (size_t)tile * ESP_TILE * (size_t)to->blocks;
+  const int32_t size = esp_tile(to->rows), lane = row % size, tile = row - lane;
+  const int32_t width = to->rows - tile < size ? to->rows - tile : size;
+  const size_t base = (size_t)tile * (size_t)to->blocks;
   const vf shifter = splat(12582912.0f);
   for (int32_t block = block_from; block < block_to; block++) {
     const float *from = x + (size_t)block * ESP_BLOCK;
