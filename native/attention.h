@@ -134,7 +134,7 @@ INLINE void weigh_ancestors(const EspAttention *work, int32_t row, int32_t from,
   for (int32_t d = seen.from; d < seen.to; d++) {
     weigh_all((const int32_t *)(const void *)values + work->ancestors[row][d] * head, work->head, 1,
               (const int32_t *)(const void *)(scores + line * ESP_SPAN + (size_t)(work->length + d - from)), (int32_t *)(void *)(o + line * head),
-              work->group, false);
+              work->group, true, false);
   }
 }
 
@@ -219,15 +219,17 @@ INLINE void attend(const EspAttention *work, const bool fixed) {
                                        scores + (size_t)i * ESP_SPAN, pending + (size_t)i * ESP_SPAN);
       }
     }
-    memset(partial, 0, (size_t)queries * (size_t)head * sizeof *partial);
     const int32_t *values = (const int32_t *)(const void *)(plane + work->kv.values);
     const int32_t first_unit = unseen / per_unit, units_seen = (committed + per_unit - 1) / per_unit - first_unit;
     if (committed > unseen) {
-      weigh_all(values + (size_t)first_unit * (size_t)head, head, units_seen, (const int32_t *)(const void *)scores + first_unit, sums_of_weighed, queries, fixed);
+      weigh_all(values + (size_t)first_unit * (size_t)head, head, units_seen, (const int32_t *)(const void *)scores + first_unit, sums_of_weighed, queries,
+                false, fixed);
+    } else {
+      memset(partial, 0, (size_t)queries * (size_t)head * sizeof *partial);
     }
     if (fixed && low < high) {
       values = (const int32_t *)(const void *)(work->kv.pending + work->kv.offset + work->kv.values);
-      weigh_all(values + (size_t)(low / 2) * (size_t)head, head, (high + 1) / 2 - low / 2, (const int32_t *)(const void *)pending + low / 2, sums_of_weighed, queries, true);
+      weigh_all(values + (size_t)(low / 2) * (size_t)head, head, (high + 1) / 2 - low / 2, (const int32_t *)(const void *)pending + low / 2, sums_of_weighed, queries, true, true);
     }
     for (int32_t row = 0; row < work->rows; row++) {
       const int32_t first = esp_first_seen(length + work->depths[row], work->window);

@@ -89,12 +89,14 @@ INLINE void all_scores(const uint8_t *keys, int32_t tiles, int32_t units, Querie
   }
 }
 
-/* o[i] += weights[i][j] * values[j] for the units j < count of positions, over `vectors` vectors of the head. */
+/* o[i] = (adds ? o[i] : 0) + weights[i][j] * values[j] for the units j < count of positions, over `vectors` vectors of the head. */
 INLINE void weigh(const int32_t *values, int32_t head, int32_t count, const int32_t *weights, int32_t *o, const int queries, const int vectors,
-                  const bool fixed) {
+                  const bool adds, const bool fixed) {
   vi sum[6][4];
   _Pragma("GCC unroll 6") for (int i = 0; i < queries; i++) {
-    _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++) sum[i][v] = load_int(o + (size_t)i * (size_t)head + v * LANES);
+    _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++) {
+      sum[i][v] = adds ? load_int(o + (size_t)i * (size_t)head + v * LANES) : splat_int(0);
+    }
   }
   for (int32_t j = 0; j < count; j++, values += head, weights++) {
     vi value[4];
@@ -111,13 +113,14 @@ INLINE void weigh(const int32_t *values, int32_t head, int32_t count, const int3
 }
 
 /* The same for any number of queries and a whole head: values [count][head] units, weights [query][ESP_SPAN], o [query][head]. */
-INLINE void weigh_all(const int32_t *values, int32_t head, int32_t count, const int32_t *weights, int32_t *o, int32_t queries, const bool fixed) {
+INLINE void weigh_all(const int32_t *values, int32_t head, int32_t count, const int32_t *weights, int32_t *o, int32_t queries, const bool adds,
+                      const bool fixed) {
   for (int32_t d = 0; d < head;) {
     int vectors = head - d >= 4 * LANES ? 4 : head - d >= 2 * LANES ? 2 : 1;
     int32_t i = 0;
 #define WEIGH(q, v)                                                                                                   \
   for (; vectors == v && q <= MOST_VALUE_QUERIES && queries - i >= q; i += q)                                              \
-  weigh(values + d, head, count, weights + (size_t)i * ESP_SPAN, o + (size_t)i * (size_t)head + d, q, v, fixed)
+  weigh(values + d, head, count, weights + (size_t)i * ESP_SPAN, o + (size_t)i * (size_t)head + d, q, v, adds, fixed)
     WEIGH(6, 4);
     WEIGH(3, 4);
     WEIGH(1, 4);
