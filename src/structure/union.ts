@@ -17,7 +17,7 @@ import { TextLuck } from "./text-luck.ts";
 import type { Yields } from "./yields.ts";
 
 /** The most candidates of one drafter below a node. */
-const BRANCHES = 6;
+const BRANCHES = 4;
 /** The most nodes of one question. */
 const WIDTH = 4;
 /** Nodes that are looked at, as a multiple of the budget: questions change which are the best. */
