@@ -9,7 +9,7 @@
 #include "topk.h"
 
 /*
- * Rows of a product's input that lie together. Up to ESP_ONE_TILE rows are one tile, since a second one costs as much as a row and a half: weights are unpacked
+ * Rows of a product's input that lie together. Up to ESP_ONE_TILE rows are one tile, since a second one costs more than a row: weights are unpacked
  * again. Of more rows, tiles of 8 are a little faster.
  */
 enum { ESP_ONE_TILE = 12, ESP_TILE = 8 };
