@@ -213,8 +213,9 @@ INLINE void attend(const EspAttention *work, const bool fixed) {
         sums[i] = softmax(scores + (size_t)i * ESP_SPAN, begins[row], counts[row], maxima[i], &largest[i], plane, head, committed, fixed);
     }
     for (int32_t row = 0; fixed && row < work->rows; row++) {
+      if (counts[row] == 0) continue;
       const Depths seen = seen_depths(work, row, from);
-      for (int32_t i = row * group; counts[row] > 0 && i < (row + 1) * group; i++) {
+      for (int32_t i = row * group; i < (row + 1) * group; i++) {
         weight_scales[i] = fix_weights(work, seen, from, largest[i], committed, low_16, high_16, work->ancestors[row],
                                        scores + (size_t)i * ESP_SPAN, pending + (size_t)i * ESP_SPAN);
       }
@@ -229,7 +230,8 @@ INLINE void attend(const EspAttention *work, const bool fixed) {
     }
     if (fixed && low < high) {
       values = (const int32_t *)(const void *)(work->kv.pending + work->kv.offset + work->kv.values);
-      weigh_all(values + (size_t)(low / 2) * (size_t)head, head, (high + 1) / 2 - low / 2, (const int32_t *)(const void *)pending + low / 2, sums_of_weighed, queries, true, true);
+      weigh_all(values + (size_t)(low / 2) * (size_t)head, head, (high + 1) / 2 - low / 2, (const int32_t *)(const void *)pending + low / 2, sums_of_weighed,
+                queries, true, true);
     }
     for (int32_t row = 0; row < work->rows; row++) {
       const int32_t first = esp_first_seen(length + work->depths[row], work->window);

@@ -5,7 +5,7 @@
 #include "kernels.h"
 
 enum {
-  OWN_ROWS = 12, /* with so few rows every thread prepares a product's input itself: cheaper than a barrier and lines from another core */
+  OWN_ROWS = ESP_ONE_TILE, /* with so few rows every thread prepares a product's input itself: cheaper than a barrier and lines from another core */
   MOST_HEAD = 1024, /* values of a head */
   HEAD_CHUNK = 32, /* groups of the head in one piece */
 };
