@@ -64,5 +64,5 @@ export function auto(options: MethodOptions): Method {
 /** Which drafter is which depends on whether there is a model, and what one brings on which. */
 function ownLearnt(mixers: readonly Mixer[], yields: Yields | undefined, kind = "tables"): Learnt {
   const named = mixers.map((mixer, i) => [`auto.${kind}.opinions-${i}`, mixer] as const);
-  return { ...Object.fromEntries(named), ...(yields && { [`auto.${kind}.gains`]: yields }) };
+  return { ...Object.fromEntries(named), ...(yields && { [`auto.${kind}.questions`]: yields }) };
 }

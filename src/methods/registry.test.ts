@@ -69,7 +69,7 @@ test("methods that learn name what can be kept, alike where it is alike", () => 
         "auto.model.opinions-1",
         "auto.model.opinions-2",
         "auto.model.opinions-3",
-        "auto.model.gains",
+        "auto.model.questions",
       ],
       "beta-ts": [
         "eagle.odds-by-sampling",

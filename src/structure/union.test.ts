@@ -127,6 +127,31 @@ describe("UnionTree", () => {
     expect(tree.size).toBeGreaterThan(1);
   });
 
+  it("counts for a question what the model names and what rows it spares, not that tables' drafts get longer where it agrees", async () => {
+    class Recorded extends Yields {
+      readonly gains: number[] = [];
+      override observeNext(gain: number, ms: number) {
+        this.gains.push(gain);
+        super.observeNext(gain, ms);
+      }
+    }
+    const chain = Array.from({ length: 14 }, (_, i) => i + 1);
+    const gains = async (model: readonly number[], table: readonly number[], prob: number) => {
+      const yields = new Recorded();
+      const tree = new DraftTree(3, 40);
+      const budget = { nodes: 40, depth: 14, prices: { ms: 0, node: 0.3 } };
+      await union(true, yields).grow(tree, [says(model, 0.98), says(table, prob)], budget);
+      return { size: tree.size, gain: Math.max(...yields.gains.slice(0, 3)) };
+    };
+    const alone = await grown([says(chain, 0.75)], 40, 14, union(false));
+    const agreed = await gains(chain, chain, 0.75);
+    expect(agreed.size).toBeGreaterThan(alone.values.filter((value) => value > 0.3).length);
+    expect(agreed.gain).toBeLessThan(0.05);
+    expect((await gains(chain, chain.slice(0, 2), 0.75)).gain).toBeGreaterThan(0.3);
+    // Another second token makes it a question whether what tables say is worth its rows, and is hardly worth its own.
+    expect((await gains([1, 20], chain, 0.95)).gain).toBeGreaterThan(0.3);
+  });
+
   it("learns nothing from steps without a draft", async () => {
     const mixer = new Mixer();
     const structure = new UnionTree({ mixer: () => mixer });

@@ -57,6 +57,12 @@ export class UnionTree implements Structure {
   readonly #ms: number[] = [];
   /** By node of `#all`, what it would be worth without one of the drafters. */
   readonly #without: number[] = [];
+  /** By node of `#all`, what its children in the tree are worth. */
+  readonly #named: number[] = [0];
+  /** By node of `#all`, the latest question before which it was among the best, and whether the model brought it behind the latest. */
+  readonly #seen: number[] = [];
+  readonly #brought: boolean[] = [false];
+  #time = 0;
   /** What this step pays. */
   #price = FREE;
   #grown = false;
@@ -150,9 +156,8 @@ export class UnionTree implements Structure {
     let worth = 0;
     let questions = 0;
     for (; questions < budget.depth; questions++) {
-      const asked = questions === 0 ? ROOT : this.#worthAsking();
-      const value = this.#unnamed(asked);
-      if (asked.length === 0 || (questions > 0 && !yields.goesOn(questions, value, prices.ms))) break;
+      const asked = questions === 0 ? ROOT : this.#worthAsking(prices);
+      if (asked.length === 0 || (questions > 0 && !yields.goesOn(prices.ms))) break;
       const start = performance.now();
       const answers = await model.expand(this.#all, asked, BRANCHES);
       const ms = performance.now() - start;
@@ -165,8 +170,10 @@ export class UnionTree implements Structure {
       this.#revalue();
       // The tree of before is judged by what is known now.
       const before = this.#worth(this.#best, prices.node);
+      this.#remember();
       worth = this.#select(drafters, budget);
-      yields.observeQuestion(questions, value, worth - before, ms);
+      if (questions === 0) yields.observeFirst(ms);
+      else yields.observeNext(worth - before - this.#longer(prices.node), ms);
     }
     return { questions, worth };
   }
@@ -175,20 +182,44 @@ export class UnionTree implements Structure {
     return nodes.reduce((sum, node) => sum + this.#all.values[node]! - price, 0);
   }
 
-  /** How likely one of `nodes` is accepted and followed by a token that no child of it in the tree has. */
-  #unnamed(nodes: readonly NodeIndex[]): number {
-    const { values, parents } = this.#all;
-    let sum = 0;
-    for (const node of nodes) sum += values[node]!;
-    for (const node of this.#best) if (nodes.includes(parents[node]!)) sum -= values[node]!;
-    return Math.max(1e-6, sum);
+  /** Another question changes which nodes are the best. */
+  #remember(): void {
+    this.#time++;
+    for (const node of this.#best) this.#seen[node] = this.#time;
   }
 
-  /** Of the best nodes, the most valuable whose parents the model was asked about, and they not. */
-  #worthAsking(): NodeIndex[] {
-    const { parents } = this.#all;
-    const isNext = (node: NodeIndex) => !this.#opinions[node]!.asked && this.#opinions[parents[node]!]!.asked;
-    return this.#best.filter(isNext).slice(0, WIDTH);
+  /**
+   * What those of the best nodes are worth, beyond their rows, that have become worth them since the model agrees with nodes above, without its naming
+   * them or what they hang on. Questions are not asked for these: where tables are right without the model, as in a loop, they are right without it.
+   */
+  #longer(row: number): number {
+    const { parents, values, sources } = this.#all;
+    const seen = this.#seen;
+    const brought = this.#brought;
+    let worth = 0;
+    for (const node of this.#best) {
+      const isNew = seen[node] !== this.#time;
+      brought[node] = isNew && ((sources[node]! & 1) === 1 || brought[parents[node]!]!);
+      if (isNew && !brought[node]) worth += values[node]! - row;
+    }
+    return worth;
+  }
+
+  /** Of the best nodes, the most valuable that are worth asking about: whose parents the model was asked about, and they not. */
+  #worthAsking({ node: row, ms: price }: Prices): NodeIndex[] {
+    const { parents, values } = this.#all;
+    const named = this.#named;
+    for (const node of this.#best) named[node] = 0;
+    for (const node of this.#best) named[parents[node]!]! += values[node]!;
+    const yields = this.#yields!;
+    yields.begin();
+    const asked: NodeIndex[] = [];
+    for (const node of this.#best) {
+      if (this.#opinions[node]!.asked || !this.#opinions[parents[node]!]!.asked) continue;
+      if (!yields.about(values[node]!, named[node]!, row, price)) continue;
+      if (asked.push(node) === WIDTH) break;
+    }
+    return asked;
   }
 
   /** Finds the best nodes, each worth more than its row, and gives what they are worth together beyond their rows. */

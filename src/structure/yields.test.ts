@@ -8,10 +8,24 @@ function asked(yields: Yields, { steps = 4000, gain = 0, ms = 1, price = 0.5, wo
   for (let i = 0; i < steps; i++) {
     if (!yields.asks(worth, price)) continue;
     count++;
-    yields.observeQuestion(0, worth, gain, ms);
+    yields.observeFirst(ms);
     yields.observe(worth, gain, 1);
   }
   return count;
+}
+
+/** Whether to ask once more, about one node of these values. */
+function goesOn(yields: Yields, { value = 0.5, named = 0, row = 0.1, price = 0.1 }): boolean {
+  yields.begin();
+  yields.about(value, named, row, price);
+  return yields.goesOn(price);
+}
+
+/** One whose questions take a millisecond. */
+function timed(): Yields {
+  const times = new QuestionTimes({ first: 1, next: 1 });
+  times.observe(1, 1);
+  return new Yields(times);
 }
 
 describe("Yields", () => {
@@ -40,19 +54,19 @@ describe("Yields", () => {
   it("takes no notice of the first slow calls of cold code", () => {
     const yields = new Yields();
     for (const ms of [30, 8, 2, 1, 1, 1]) {
-      yields.observeQuestion(0, 0, 0, ms);
+      yields.observeFirst(ms);
       yields.observe(0.5, 0.8, 1);
     }
     expect(yields.asks(0.5, 0.5)).toBe(true);
     expect(yields.asks(0.5, 0.7)).toBe(true);
-    for (const ms of [1, 40, 1, 1, 40, 1, 1, 1]) yields.observeQuestion(0, 0, 0, ms);
+    for (const ms of [1, 40, 1, 1, 40, 1, 1, 1]) yields.observeFirst(ms);
     expect(yields.asks(0.5, 0.6)).toBe(true);
   });
 
   it("asks once although that was measured to be too dear, and goes on where it is not", () => {
     const yields = new Yields(new QuestionTimes({ first: 40, next: 40 }));
-    expect(yields.goesOn(1, 0.5, 0.5)).toBe(true);
-    yields.observeQuestion(1, 0.5, 0.4, 1);
+    expect(goesOn(yields, { price: 0.5 })).toBe(true);
+    yields.observeNext(0.4, 1);
     expect(asked(yields, { steps: 50, gain: 0.8, ms: 1, price: 0.5 })).toBe(50);
   });
 
@@ -74,21 +88,51 @@ describe("Yields", () => {
     expect(cheap).toBeLessThan(12);
     const times = new QuestionTimes({ first: 1, next: 10 });
     times.observe(1, 10);
-    expect(new Yields(times).goesOn(1, 1, 0.5)).toBe(false);
-    expect(new Yields(times).goesOn(1, 1, 0.05)).toBe(true);
+    expect(goesOn(new Yields(times), { value: 1, price: 0.5 })).toBe(false);
+    expect(goesOn(new Yields(times), { value: 1, price: 0.05 })).toBe(true);
   });
 
-  it("goes on where a level brought more than a question costs", () => {
-    const yields = new Yields();
-    for (let i = 0; i < 200; i++) {
-      yields.observeQuestion(1, 0.5, 0.4, 1);
-      yields.observeQuestion(2, 0.5, 0.01, 1);
+  it("expects little of a node that is hardly worth its row", () => {
+    const yields = timed();
+    expect(goesOn(yields, { value: 0.5, row: 0.1, price: 0.1 })).toBe(true);
+    expect(goesOn(yields, { value: 0.5, row: 0.45, price: 0.1 })).toBe(false);
+    expect(goesOn(yields, { value: 0.5, row: 0.45, price: 0 })).toBe(true);
+  });
+
+  it("goes on where questions about such nodes brought more than they cost", () => {
+    const yields = timed();
+    const [cheap, dear, named] = [{ row: 0.1 }, { row: 0.26 }, { row: 0.1, named: 0.4 }];
+    for (let i = 0; i < 300; i++) {
+      goesOn(yields, cheap);
+      yields.observeNext(0.4, 1);
+      goesOn(yields, dear);
+      yields.observeNext(0.01, 1);
+      goesOn(yields, named);
+      yields.observeNext(0.01, 1);
     }
-    expect(yields.goesOn(1, 0.5, 0.2)).toBe(true);
-    // Nobody needs to be asked about what is named already.
-    expect(yields.goesOn(1, 0.05, 0.2)).toBe(false);
-    expect(yields.goesOn(2, 0.5, 0.2)).toBe(false);
-    expect(yields.goesOn(2, 0.5, 0)).toBe(true);
+    expect(goesOn(yields, { ...cheap, price: 0.3 })).toBe(true);
+    expect(goesOn(yields, { ...dear, price: 0.3 })).toBe(false);
+    // What tables have named is another kind.
+    expect(goesOn(yields, { ...named, price: 0.3 })).toBe(false);
+    // By part of a node's value, whatever that is.
+    expect(goesOn(yields, { value: 0.05, row: 0.01, price: 0.3 })).toBe(false);
+    expect(goesOn(yields, { value: 1, row: 0.2, price: 0.7 })).toBe(true);
+  });
+
+  it("takes along nodes that are worth one more row of a question, and learns of each", () => {
+    const yields = timed();
+    const price = 0.3;
+    yields.begin();
+    expect(yields.about(0.1, 0, 0.09, price)).toBe(true);
+    expect(yields.about(0.8, 0, 0.1, price)).toBe(true);
+    expect(yields.about(0.8, 0, 0.7, price)).toBe(false);
+    expect(yields.goesOn(price)).toBe(true);
+    // Half of what was expected, of both.
+    const before = yields.values.slice();
+    yields.observeNext((0.55 * 0.8 + 0.02 * 0.1) / 2, 1);
+    const changed = [...yields.values.keys()].filter((i) => i % 2 === 0 && yields.values[i] !== before[i]);
+    expect(changed.map((i) => before[i])).toEqual([0.55, 0.02]);
+    for (const i of changed) expect(yields.values[i]).toBeCloseTo(before[i]! * (1 - 0.5 / 13), 10);
   });
 
   it("can be kept, unless its numbers cannot be", () => {
@@ -97,7 +141,7 @@ describe("Yields", () => {
     expect(other.accepts(one.values.slice())).toBe(true);
     other.values.set(one.values);
     // Times are kept elsewhere: they are the machine's.
-    for (let i = 0; i < 12; i++) other.observeQuestion(0, 0, 0, 1);
+    for (let i = 0; i < 12; i++) other.observeFirst(1);
     expect(asked(other, { gain: 0, steps: 50 })).toBeLessThan(3);
     expect(other.accepts(one.values.map(() => Number.NaN))).toBe(false);
     expect(other.accepts(one.values.map(() => -1))).toBe(false);

@@ -17,16 +17,21 @@ const SAVED = 1;
 const MOST_LOST = SAVED / 2;
 /** Tokens expected of a draft before a model is asked, that are told apart. */
 const BOUNDS = [0, 0.15, 0.35, 0.6, 1, 1.5, 2.2, 3.2, 5];
+/** What a row costs over what a node is worth: from each of these on, questions about such nodes are a kind of their own. */
+const ROWS = [0, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8];
 /**
- * Tokens that a question brings for each that is expected behind the nodes it asks about and nobody has named, until many were asked; what that
- * counts as.
+ * By kind, tokens that a question brings beyond their rows, for each that its node is worth, until many were asked; what that counts as. A child is worth less
+ * than its parent: below one that is hardly worth its row, few are worth theirs.
  */
-const PRIOR = 0.6;
-const PRIOR_COUNT = 12;
+const BROUGHT = [0.55, 0.45, 0.42, 0.32, 0.21, 0.13, 0.07, 0.02];
+const BROUGHT_COUNT = 12;
+const LEAST = 0.001;
+/** Where children in the tree have this part of a node's worth, questions are another kind: they tell whether those are right, too. */
+const NAMED = 0.5;
+/** One more node in a question takes this part of the time of a question about one. */
+const ROW_MS = 1 / 6;
 /** Steps without a question behind which none is expected soon. */
 const IDLE = 128;
-/** Levels that are told apart. */
-const LEVELS = 8;
 
 /** A value and a count, at `at` of numbers that may be kept. */
 class Estimate {
@@ -59,16 +64,16 @@ class Estimate {
 /** Of one model, for all texts of a method. */
 export class Yields implements Memory {
   /** Estimates, each a value and a count. */
-  readonly values = new Float64Array(2 * (2 * BOUNDS.length + 2 * LEVELS));
+  readonly values = new Float64Array(2 * (2 * BOUNDS.length + 2 * ROWS.length));
   #next = 0;
   /** Of a step, by what its draft was worth before: tokens gained, and questions asked. */
   readonly #gains = BOUNDS.map(() => this.#estimate(HOPE.gain, HOPE.count));
   readonly #questions = BOUNDS.map(() => this.#estimate(HOPE.questions, HOPE.count));
-  /** By level below the first: tokens gained, and what was expected behind the nodes asked about. */
-  readonly #levels = Array.from({ length: LEVELS }, () => ({
-    gain: this.#estimate(PRIOR, PRIOR_COUNT),
-    value: this.#estimate(1, PRIOR_COUNT),
-  }));
+  /** By kind of node that is asked about: tokens gained for each that it is worth. First of nodes with few children in the tree, then of others. */
+  readonly #brought = [...BROUGHT, ...BROUGHT].map((value) => this.#estimate(value, BROUGHT_COUNT));
+  /** Of the next question: what its nodes' kinds bring, and what it is expected to. */
+  readonly #about: Estimate[] = [];
+  #expected = 0;
   readonly #times: QuestionTimes;
   #credit = 0;
   /** Steps since the latest question. */
@@ -106,21 +111,42 @@ export class Yields implements Memory {
     this.#questions[kind]!.add(questions);
   }
 
-  /** Whether to ask once more, about nodes of which `value` tokens are expected, `level` questions after the first. */
-  goesOn(level: number, value: number, price: number): boolean {
-    const { next } = this.#times;
-    if (next === undefined) return true;
-    const known = this.#levels[Math.min(level, LEVELS) - 1]!;
-    return this.#pays((known.gain.value / known.value.value) * value, price * next);
+  /** Another question may be asked. */
+  begin(): void {
+    this.#about.length = 0;
+    this.#expected = 0;
   }
 
-  /** A question, `level` questions after the first, took `ms` milliseconds; of a later one, what it was about and brought. */
-  observeQuestion(level: number, value: number, gain: number, ms: number): void {
-    this.#times.observe(level, ms);
-    if (level === 0) return;
-    const known = this.#levels[Math.min(level, LEVELS) - 1]!;
-    known.gain.add(gain);
-    known.value.add(value);
+  /**
+   * Whether to ask, together with those before it since {@link Yields.begin}, about a node that is worth `value` tokens, of which its children in the tree have
+   * `named`, where a row costs `row` tokens and a millisecond is worth `price`. The first node is taken always.
+   */
+  about(value: number, named: number, row: number, price: number): boolean {
+    const at = ROWS.findLastIndex((least) => least * value <= row);
+    const brought = this.#brought[named < NAMED * value ? at : ROWS.length + at]!;
+    const gain = Math.max(LEAST, brought.value) * value;
+    if (this.#about.length > 0 && gain < price * ROW_MS * (this.#times.next ?? 0)) return false;
+    this.#about.push(brought);
+    this.#expected += gain;
+    return true;
+  }
+
+  /** Whether to ask that question, where a millisecond is worth `price` tokens. */
+  goesOn(price: number): boolean {
+    const { next } = this.#times;
+    return next === undefined || this.#pays(this.#expected, price * next);
+  }
+
+  /** The first question of a step took `ms` milliseconds. */
+  observeFirst(ms: number): void {
+    this.#times.observe(0, ms);
+  }
+
+  /** The question that {@link Yields.about} told of took `ms` milliseconds and brought `gain` tokens: each node as it was expected to. */
+  observeNext(gain: number, ms: number): void {
+    this.#times.observe(1, ms);
+    const part = gain / this.#expected;
+    for (const brought of this.#about) brought.add(Math.max(LEAST, brought.value) * part);
   }
 
   accepts(values: Numbers): boolean {
