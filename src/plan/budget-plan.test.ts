@@ -240,6 +240,19 @@ function steps(
 }
 
 describe("BudgetPlan", () => {
+  it("never has a row cost less than nothing, though one row may seem to take longer than eight", () => {
+    const cost = new CostCurve(ROWS.map((rows) => ({ rows, ms: flat(rows) })));
+    const plan = new BudgetPlan(cost);
+    expect(plan.prices().node).toBeGreaterThan(0);
+    for (let i = 0; i < 40; i++) {
+      cost.observe([{ rows: 1, length: 0 }], 2);
+      cost.observe([{ rows: 8, length: 0 }], 0.9);
+    }
+    expect(cost.ms(8)).toBeLessThan(cost.ms(1));
+    expect(plan.prices().node).toBe(0);
+    expect(plan.prices().ms).toBeGreaterThan(0);
+  });
+
   it("stops drafting when drafts do not pay, says so, and starts again when they do", () => {
     const { plan, drafted } = steps(2000, 1.2);
     expect(plan.off).toMatch(/^off: drafts gave 0\.[67]\d tokens in the time of a plain one$/);

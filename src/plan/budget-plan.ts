@@ -158,7 +158,8 @@ export class BudgetPlan {
   prices(length = 0, company: Company = ALONE): Prices {
     const cost = this.#cost;
     const rows = Math.min(USUAL_ROWS, cost.most);
-    const longer = cost.ms(rows, length, company) - cost.ms(1, length, company);
+    // One row of a moment in which others were busy may seem to take longer than several.
+    const longer = Math.max(0, cost.ms(rows, length, company) - cost.ms(1, length, company));
     const rate = Math.max(1, this.#worth.with(-this.#luck.tokens)) / cost.share(1, length, company);
     return { ms: rate, node: rows === 1 ? 0 : (rate * longer) / (rows - 1) };
   }

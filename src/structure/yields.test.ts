@@ -119,6 +119,19 @@ describe("Yields", () => {
     expect(goesOn(yields, { value: 1, row: 0.2, price: 0.7 })).toBe(true);
   });
 
+  it("knows a kind for any node, also where rows cost nothing or more than it is worth", () => {
+    const yields = timed();
+    for (const value of [1e-9, 0.3, 1]) {
+      for (const row of [0, 1e-12, 0.3, 0.999, 5]) {
+        for (const named of [0, value / 2, value]) {
+          goesOn(yields, { value, named, row });
+          yields.observeNext(0.1, 1);
+        }
+      }
+    }
+    expect([...yields.values].every((value) => Number.isFinite(value) && value >= 0)).toBe(true);
+  });
+
   it("takes along nodes that are worth one more row of a question, and learns of each", () => {
     const yields = timed();
     const price = 0.3;
