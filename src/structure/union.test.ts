@@ -13,7 +13,7 @@ import { Mixer } from "../draft/mixer.ts";
 import { DraftTree } from "../tree/draft-tree.ts";
 import { TableWorth } from "./table-worth.ts";
 import { UnionTree } from "./union.ts";
-import { Yields } from "./yields.ts";
+import { type Question, Yields } from "./yields.ts";
 
 const union = (model = true, yields = new Yields()) => {
   const mixer = new Mixer();
@@ -130,9 +130,9 @@ describe("UnionTree", () => {
   it("counts for a question what the model names and what rows it spares, not that tables' drafts get longer where it agrees", async () => {
     class Recorded extends Yields {
       readonly gains: number[] = [];
-      override observeNext(gain: number, ms: number) {
+      override observeNext(question: Question, gain: number, ms: number) {
         this.gains.push(gain);
-        super.observeNext(gain, ms);
+        super.observeNext(question, gain, ms);
       }
     }
     const chain = Array.from({ length: 14 }, (_, i) => i + 1);

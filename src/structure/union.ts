@@ -14,7 +14,7 @@ import { NOTHING, Opinions } from "./opinions.ts";
 import type { Budget, Prices, Structure } from "./structure.ts";
 import type { TableWorth } from "./table-worth.ts";
 import { TextLuck } from "./text-luck.ts";
-import type { Yields } from "./yields.ts";
+import { Question, type Yields } from "./yields.ts";
 
 /** The most candidates of one drafter below a node. */
 const BRANCHES = 4;
@@ -57,6 +57,8 @@ export class UnionTree implements Structure {
   readonly #ms: number[] = [];
   /** By node of `#all`, what it would be worth without one of the drafters. */
   readonly #without: number[] = [];
+  /** What is asked next. */
+  readonly #next = new Question();
   /** By node of `#all`, what its children in the tree are worth. */
   readonly #named: number[] = [0];
   /** By node of `#all`, the latest question before which it was among the best, and whether the model brought it behind the latest. */
@@ -157,7 +159,7 @@ export class UnionTree implements Structure {
     let questions = 0;
     for (; questions < budget.depth; questions++) {
       const asked = questions === 0 ? ROOT : this.#worthAsking(prices);
-      if (asked.length === 0 || (questions > 0 && !yields.goesOn(prices.ms))) break;
+      if (asked.length === 0 || (questions > 0 && !yields.goesOn(this.#next, prices.ms))) break;
       const start = performance.now();
       const answers = await model.expand(this.#all, asked, BRANCHES);
       const ms = performance.now() - start;
@@ -173,7 +175,7 @@ export class UnionTree implements Structure {
       this.#remember();
       worth = this.#select(drafters, budget);
       if (questions === 0) yields.observeFirst(ms);
-      else yields.observeNext(worth - before - this.#longer(prices.node), ms);
+      else yields.observeNext(this.#next, Math.max(0, worth - before - this.#longer(prices.node)), ms);
     }
     return { questions, worth };
   }
@@ -211,12 +213,12 @@ export class UnionTree implements Structure {
     const named = this.#named;
     for (const node of this.#best) named[node] = 0;
     for (const node of this.#best) named[parents[node]!]! += values[node]!;
-    const yields = this.#yields!;
-    yields.begin();
+    const question = this.#next;
+    question.clear();
     const asked: NodeIndex[] = [];
     for (const node of this.#best) {
       if (this.#opinions[node]!.asked || !this.#opinions[parents[node]!]!.asked) continue;
-      if (!yields.about(values[node]!, named[node]!, row, price)) continue;
+      if (!this.#yields!.about(question, values[node]!, named[node]!, row, price)) continue;
       if (asked.push(node) === WIDTH) break;
     }
     return asked;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { QuestionTimes } from "./question-times.ts";
-import { Yields } from "./yields.ts";
+import { Question, Yields } from "./yields.ts";
 
 /** Steps of a model whose questions bring `gain` tokens in `ms` milliseconds, where each is worth `price` tokens: how often it is asked. */
 function asked(yields: Yields, { steps = 4000, gain = 0, ms = 1, price = 0.5, worth = 0.5 }): number {
@@ -14,12 +14,18 @@ function asked(yields: Yields, { steps = 4000, gain = 0, ms = 1, price = 0.5, wo
   return count;
 }
 
-/** Whether to ask once more, about one node of these values. */
-function goesOn(yields: Yields, { value = 0.5, named = 0, row = 0.1, price = 0.1 }): boolean {
-  yields.begin();
-  yields.about(value, named, row, price);
-  return yields.goesOn(price);
+/** What is expected of a question about one node, whether to ask it, and then what it brings. */
+function ask(yields: Yields, { value = 0.5, named = 0, row = 0.1, price = 0.1 }, brings?: number) {
+  const question = new Question();
+  yields.about(question, value, named, row, price);
+  const goesOn = yields.goesOn(question, price);
+  if (brings !== undefined) yields.observeNext(question, brings, 1);
+  return { goesOn, expected: question.expected };
 }
+
+/** Whether to ask it. */
+const goesOn = (yields: Yields, node: { value?: number; named?: number; row?: number; price?: number }) =>
+  ask(yields, node).goesOn;
 
 /** One whose questions take a millisecond. */
 function timed(): Yields {
@@ -65,8 +71,7 @@ describe("Yields", () => {
 
   it("asks once although that was measured to be too dear, and goes on where it is not", () => {
     const yields = new Yields(new QuestionTimes({ first: 40, next: 40 }));
-    expect(goesOn(yields, { price: 0.5 })).toBe(true);
-    yields.observeNext(0.4, 1);
+    expect(ask(yields, { price: 0.5 }, 0.4).goesOn).toBe(true);
     expect(asked(yields, { steps: 50, gain: 0.8, ms: 1, price: 0.5 })).toBe(50);
   });
 
@@ -103,12 +108,9 @@ describe("Yields", () => {
     const yields = timed();
     const [cheap, dear, named] = [{ row: 0.1 }, { row: 0.26 }, { row: 0.1, named: 0.4 }];
     for (let i = 0; i < 300; i++) {
-      goesOn(yields, cheap);
-      yields.observeNext(0.4, 1);
-      goesOn(yields, dear);
-      yields.observeNext(0.01, 1);
-      goesOn(yields, named);
-      yields.observeNext(0.01, 1);
+      ask(yields, cheap, 0.4);
+      ask(yields, dear, 0.01);
+      ask(yields, named, 0.01);
     }
     expect(goesOn(yields, { ...cheap, price: 0.3 })).toBe(true);
     expect(goesOn(yields, { ...dear, price: 0.3 })).toBe(false);
@@ -124,8 +126,7 @@ describe("Yields", () => {
     for (const value of [1e-9, 0.3, 1]) {
       for (const row of [0, 1e-12, 0.3, 0.999, 5]) {
         for (const named of [0, value / 2, value]) {
-          goesOn(yields, { value, named, row });
-          yields.observeNext(0.1, 1);
+          expect(ask(yields, { value, named, row }, 0.1).expected).toBeGreaterThan(0);
         }
       }
     }
@@ -135,14 +136,15 @@ describe("Yields", () => {
   it("takes along nodes that are worth one more row of a question, and learns of each", () => {
     const yields = timed();
     const price = 0.3;
-    yields.begin();
-    expect(yields.about(0.1, 0, 0.09, price)).toBe(true);
-    expect(yields.about(0.8, 0, 0.1, price)).toBe(true);
-    expect(yields.about(0.8, 0, 0.7, price)).toBe(false);
-    expect(yields.goesOn(price)).toBe(true);
-    // Half of what was expected, of both.
+    const question = new Question();
+    expect(yields.about(question, 0.1, 0, 0.09, price)).toBe(true);
+    expect(yields.about(question, 0.8, 0, 0.1, price)).toBe(true);
+    expect(yields.about(question, 0.8, 0, 0.7, price)).toBe(false);
+    expect(yields.goesOn(question, price)).toBe(true);
+    // Half of what was expected, of both, whatever another text asks meanwhile.
+    ask(yields, { value: 0.5, row: 0.2 });
     const before = yields.values.slice();
-    yields.observeNext((0.55 * 0.8 + 0.02 * 0.1) / 2, 1);
+    yields.observeNext(question, (0.55 * 0.8 + 0.02 * 0.1) / 2, 1);
     const changed = [...yields.values.keys()].filter((i) => i % 2 === 0 && yields.values[i] !== before[i]);
     expect(changed.map((i) => before[i])).toEqual([0.55, 0.02]);
     for (const i of changed) expect(yields.values[i]).toBeCloseTo(before[i]! * (1 - 0.5 / 13), 10);

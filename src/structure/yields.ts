@@ -61,6 +61,18 @@ class Estimate {
   }
 }
 
+/** What a text is about to ask behind the first question of a step: kinds of nodes, and the tokens expected of it. Told of by {@link Yields.about}. */
+export class Question {
+  readonly kinds: number[] = [];
+  expected = 0;
+
+  /** Another one begins. */
+  clear(): void {
+    this.kinds.length = 0;
+    this.expected = 0;
+  }
+}
+
 /** Of one model, for all texts of a method. */
 export class Yields implements Memory {
   /** Estimates, each a value and a count. */
@@ -71,9 +83,6 @@ export class Yields implements Memory {
   readonly #questions = BOUNDS.map(() => this.#estimate(HOPE.questions, HOPE.count));
   /** By kind of node that is asked about: tokens gained for each that it is worth. First of nodes with few children in the tree, then of others. */
   readonly #brought = [...BROUGHT, ...BROUGHT].map((value) => this.#estimate(value, BROUGHT_COUNT));
-  /** Of the next question: what its nodes' kinds bring, and what it is expected to. */
-  readonly #about: Estimate[] = [];
-  #expected = 0;
   readonly #times: QuestionTimes;
   #credit = 0;
   /** Steps since the latest question. */
@@ -111,30 +120,24 @@ export class Yields implements Memory {
     this.#questions[kind]!.add(questions);
   }
 
-  /** Another question may be asked. */
-  begin(): void {
-    this.#about.length = 0;
-    this.#expected = 0;
-  }
-
   /**
-   * Whether to ask, together with those before it since {@link Yields.begin}, about a node that is worth `value` tokens, of which its children in the tree have
-   * `named`, where a row costs `row` tokens and a millisecond is worth `price`. The first node is taken always.
+   * Whether to ask about a node together with those that are in `question`, where it is then. It is worth `value` tokens, of which its children in the tree
+   * have `named`; a row costs `row` >= 0 tokens, and a millisecond is worth `price`. The first node is taken always.
    */
-  about(value: number, named: number, row: number, price: number): boolean {
+  about(question: Question, value: number, named: number, row: number, price: number): boolean {
     const at = ROWS.findLastIndex((least) => least * value <= row);
-    const brought = this.#brought[named < NAMED * value ? at : ROWS.length + at]!;
-    const gain = Math.max(LEAST, brought.value) * value;
-    if (this.#about.length > 0 && gain < price * ROW_MS * (this.#times.next ?? 0)) return false;
-    this.#about.push(brought);
-    this.#expected += gain;
+    const kind = named < NAMED * value ? at : ROWS.length + at;
+    const gain = this.#bringing(kind) * value;
+    if (question.kinds.length > 0 && gain < price * ROW_MS * (this.#times.next ?? 0)) return false;
+    question.kinds.push(kind);
+    question.expected += gain;
     return true;
   }
 
-  /** Whether to ask that question, where a millisecond is worth `price` tokens. */
-  goesOn(price: number): boolean {
+  /** Whether to ask it, where a millisecond is worth `price` tokens. */
+  goesOn({ expected }: Question, price: number): boolean {
     const { next } = this.#times;
-    return next === undefined || this.#pays(this.#expected, price * next);
+    return next === undefined || this.#pays(expected, price * next);
   }
 
   /** The first question of a step took `ms` milliseconds. */
@@ -142,11 +145,12 @@ export class Yields implements Memory {
     this.#times.observe(0, ms);
   }
 
-  /** The question that {@link Yields.about} told of took `ms` milliseconds and brought `gain` tokens: each node as it was expected to. */
-  observeNext(gain: number, ms: number): void {
+  /** Another question took `ms` milliseconds and brought `gain` >= 0 tokens: each of its nodes as it was expected to. */
+  observeNext({ kinds, expected }: Question, gain: number, ms: number): void {
     this.#times.observe(1, ms);
-    const part = gain / this.#expected;
-    for (const brought of this.#about) brought.add(Math.max(LEAST, brought.value) * part);
+    // By what was expected before any of it is learnt.
+    const brought = kinds.map((kind) => (this.#bringing(kind) * gain) / expected);
+    for (const [i, kind] of kinds.entries()) this.#brought[kind]!.add(brought[i]!);
   }
 
   accepts(values: Numbers): boolean {
@@ -154,6 +158,10 @@ export class Yields implements Memory {
     return all.every(
       (value, i) => Number.isFinite(value) && (i % 2 === 0 || (value >= 0 && value <= MEMORY)),
     );
+  }
+
+  #bringing(kind: number): number {
+    return Math.max(LEAST, this.#brought[kind]!.value);
   }
 
   #tries(tokens: number, price: number, luck: number): boolean {
