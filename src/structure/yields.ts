@@ -25,6 +25,7 @@ const ROWS = [0, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8];
  */
 const BROUGHT = [0.55, 0.45, 0.42, 0.32, 0.21, 0.13, 0.07, 0.02];
 const BROUGHT_COUNT = 12;
+/** The least that a kind is thought to bring: none is written off for good. */
 const LEAST = 0.001;
 /** Where children in the tree have this part of a node's worth, questions are another kind: they tell whether those are right, too. */
 const NAMED = 0.5;
@@ -61,7 +62,7 @@ class Estimate {
   }
 }
 
-/** What a text is about to ask behind the first question of a step: kinds of nodes, and the tokens expected of it. Told of by {@link Yields.about}. */
+/** What one text is about to ask behind the first question of a step: the kinds of its nodes, and the tokens that it is expected to bring. Filled by {@link Yields.about}. */
 export class Question {
   readonly kinds: number[] = [];
   expected = 0;
