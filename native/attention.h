@@ -23,28 +23,36 @@ INLINE float largest_score(float *scores, int32_t begin, int32_t count) {
  */
 INLINE float softmax(float *scores, int32_t begin, int32_t count, float most, float *largest, uint8_t *plane, int32_t head, int32_t committed,
                      const bool fixed) {
-  const int32_t padded = (count + 15) / 16 * 16;
+  const int32_t padded = (count + 15) / 16 * 16, whole = fixed ? committed / 16 * 16 : 0;
+  const size_t to_next_tile = esp_tile_bytes(head, true) / sizeof(float) - (ESP_KEY_TILE - 16);
   vf sum[PARTS] = {0}, top = splat(0);
-  for (int32_t i = begin / 16 * 16; i < padded; i += 16) {
+  int32_t i = begin / 16 * 16;
+  const float *scales = i < whole ? esp_scale(plane, head, i) + ESP_KEY_TILE : NULL;
+  for (; i < whole; i += 16) {
+    EACH_PART {
+      float *score = scores + i + part * LANES;
+      const vf e = exponential_of_less(load(score) - most), weight = e * load(scales + part * LANES);
+      sum[part] = sum[part] + e;
+      top = larger(weight, top);
+      store(score, weight);
+    }
+    scales += (i + 16) % ESP_KEY_TILE == 0 ? to_next_tile : 16;
+  }
+  for (; i < padded; i += 16) {
     EACH_PART {
       const int32_t at = i + part * LANES;
       vf e = exponential_of_less(load(scores + at) - most);
       sum[part] = sum[part] + e;
       if (fixed && at < committed) {
+        const vi weighed = places() + at < committed;
         const vf weight = e * load(esp_scale(plane, head, at) + ESP_KEY_TILE);
-        if (at + LANES <= committed) {
-          top = larger(weight, top);
-          e = weight;
-        } else {
-          const vi weighed = places() + at < committed;
-          top = larger(choose(weighed, weight, splat(0)), top);
-          e = choose(weighed, weight, e);
-        }
+        top = larger(choose(weighed, weight, splat(0)), top);
+        e = choose(weighed, weight, e);
       }
       store(scores + at, e);
     }
   }
-  for (int32_t i = 0; i < begin; i++) scores[i] = 0;
+  for (i = 0; i < begin; i++) scores[i] = 0;
   if (fixed) *largest = largest_of(top);
   float parts[16];
   EACH_PART store(parts + part * LANES, sum[part]);

@@ -56,6 +56,13 @@ INLINE void tile_scores(const uint8_t *keys, int32_t units, Queries queries, con
   }
 }
 
+/* The same, where the compiler knows the places of the queries of heads of 64 and 128 integers: fewer registers hold them. */
+INLINE void scores_of_tile(const uint8_t *keys, int32_t units, Queries queries, const int count, float *scores, const bool fixed) {
+  if (fixed && units == 32) tile_scores(keys, 32, queries, count, scores, true);
+  else if (fixed && units == 64) tile_scores(keys, 64, queries, count, scores, true);
+  else tile_scores(keys, units, queries, count, scores, fixed);
+}
+
 /* Queries that share one load of a key: the largest of 12, 6, 3 and 1 that are there and fit in the registers. */
 INLINE int32_t block_of_queries(int32_t left) {
   const int sizes[] = {12, 6, 3};
@@ -74,10 +81,10 @@ INLINE void all_scores(const uint8_t *keys, int32_t tiles, int32_t units, Querie
       float *to = scores + (size_t)i * ESP_SPAN + (size_t)tile * ESP_KEY_TILE;
       switch (block) {
 #if MOST_SCORE_QUERIES >= 12
-        case 12: tile_scores(keys, units, some, 12, to, fixed); break;
+        case 12: scores_of_tile(keys, units, some, 12, to, fixed); break;
 #endif
 #if MOST_SCORE_QUERIES >= 6
-        case 6: tile_scores(keys, units, some, 6, to, fixed); break;
+        case 6: scores_of_tile(keys, units, some, 6, to, fixed); break;
 #endif
 #if MOST_SCORE_QUERIES >= 3
         case 3: tile_scores(keys, units, some, 3, to, fixed); break;
