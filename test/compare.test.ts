@@ -335,6 +335,9 @@ describe("the grid", () => {
     expect(of(0.5)).toBe("perhaps");
     expect(of(1.1, 0.8)).toBe("perhaps");
     expect(of(0.9, 0.91, 0.9)).toBe("sure");
+    // Two that are alike may be so by chance, ten may not.
+    expect(of(0.9, 0.92)).toBe("perhaps");
+    expect(of(...Array.from({ length: 10 }, (_, i) => 0.9 + (i % 2) / 50))).toBe("sure");
     expect(flagOf(undefined, 0.98)).toBe("no");
   });
 

@@ -8,7 +8,7 @@ import { Mixer, type MixerPrior } from "./mixer.ts";
 /** A model, retrieval, recycling, in this order; where the model was not asked, less is known and nothing stated. */
 export const MODEL_AND_TABLES: readonly MixerPrior[] = [
   { set: Mixer.setOf(0b001, true), drafters: [0.85, 1, 1], rival: 0.55, bias: 0 },
-  { set: Mixer.setOf(0b010, true), drafters: [1, 1.2, 1], rival: 0.9, bias: -0.6 },
+  { set: Mixer.setOf(0b010, true), drafters: [1, 1, 1], rival: 0.5, bias: -1.5 },
   { set: Mixer.setOf(0b011, true), drafters: [0.88, 0.42, 1], rival: 0, bias: 0.65 },
   { set: Mixer.setOf(0b100, true), drafters: [1, 1, 1], rival: 0.8, bias: -0.6 },
   { set: Mixer.setOf(0b101, true), drafters: [0.75, 1, 0.25], rival: 0.4, bias: 0.6 },

@@ -8,6 +8,7 @@ import {
   countedRounds,
   fastest,
   meanOf,
+  mostOf,
   PLAIN,
   ratio,
   ratioToMean,
@@ -39,12 +40,12 @@ export interface Verdict extends Cell {
   readonly behind: Flag;
 }
 
-/** "sure": two standard errors do not reach the limit; "perhaps": the mean is below it, and that may be chance. */
+/** "sure": what the mean may well be, by Student's t, does not reach the limit; "perhaps": the mean is below it, and that may be chance. */
 export type Flag = "no" | "perhaps" | "sure";
 
 export function flagOf(ratio: Spread | undefined, least: number): Flag {
   if (ratio === undefined || ratio.mean >= least) return "no";
-  return ratio.count > 1 && ratio.mean + 2 * ratio.error < least ? "sure" : "perhaps";
+  return mostOf(ratio) < least ? "sure" : "perhaps";
 }
 
 export function verdicts(records: Records, featured: string, busy?: number): Verdict[] {
@@ -87,7 +88,7 @@ export function gridText(records: Records, wanted?: string, busy?: number): stri
   };
   const count = (of: (cell: Verdict) => Flag) => {
     const [all, sure] = counted(of);
-    return `${all} (${sure} of them by more than two standard errors)`;
+    return `${all} (${sure} of them surely)`;
   };
   const mean = (of: (cell: Verdict) => Spread | undefined) => {
     const values = cells.map((cell) => of(cell)?.mean).filter((value) => value !== undefined);
@@ -141,7 +142,7 @@ export function gridText(records: Records, wanted?: string, busy?: number): stri
     ]),
     `${cells.length} cells. Below ${LEAST_OF_PLAIN} of ${PLAIN}'s tokens/s: ${count((cell) => cell.slower)}. More than ${((1 - LEAST_OF_BEST) * 100).toFixed(0)} % behind the cell's best single method: ${count((cell) => cell.behind)}. ` +
       "The best of several is partly the luckiest, so cells of few prompts stand worse here than they are. " +
-      `*First token*: time to it, over ${PLAIN}'s. \`!\`: more than two standard errors below the limit, \`?\`: below it.`,
+      `*First token*: time to it, over ${PLAIN}'s. \`!\`: surely below the limit (19 of 20 by Student's t), \`?\`: below it.`,
     ...controlText(cells, featured, counted),
     conditionsText(records, countedRounds(records.rounds, busy)),
     DEFINITION,
