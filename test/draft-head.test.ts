@@ -65,6 +65,7 @@ describe.each([
   ["eagle-fused", "eagle-fused.gguf"],
   ["eagle-1", "eagle-1.gguf"],
   ["text-rows", "text-rows.gguf"],
+  ["window", "window.gguf"],
   ["published-1", "published-1"],
   ["published-3", "published-3"],
 ])("a head of kind %s", (kind, file) => {
@@ -255,6 +256,18 @@ describe("files of heads", () => {
     await expect(loadHead(path, target, tokens)).rejects.toMatchObject({
       code,
       message: expect.stringMatching(message),
+    });
+  });
+
+  test.each([0, 2 ** 31])("a window of %d positions is refused", async (positions) => {
+    const bytes = await readFile(fixture("window.gguf"));
+    const key = "espalier-eagle.attention.sliding_window";
+    bytes.writeUInt32LE(positions, bytes.indexOf(key) + key.length + 4);
+    const path = join(folder, `window-${positions}.gguf`);
+    await writeFile(path, bytes);
+    await expect(loadHead(path, target, tokens)).rejects.toMatchObject({
+      code: "bad-model",
+      message: expect.stringMatching(new RegExp(`sliding_window" is ${positions}`)),
     });
   });
 

@@ -31,6 +31,8 @@ export interface BlockConfig {
   readonly normEpsilon: number;
   readonly ropeBase: number;
   readonly ropeOrder: RopeConfig["order"];
+  /** Positions that a row attends to, its own the last of them; undefined: all. Behind longer texts than it learnt from, a layer is better off without the rest. */
+  readonly window: number | undefined;
   /** The target's layers after which the hidden state is read, ascending. */
   readonly taps: readonly number[];
   /** The target's token of each output, all different. */
@@ -70,7 +72,7 @@ export interface HeadTarget {
   readonly tokens: readonly string[];
 }
 
-const most = { size: 65_536, feed: 1_048_576, heads: 1024, parts: 8 };
+const most = { size: 65_536, feed: 1_048_576, heads: 1024, parts: 8, window: 2 ** 30 };
 
 /** Throws EspalierError "bad-model" for a file that is no head or contradicts itself, "wrong-head" for the head of another target. */
 export function readHeadConfig(gguf: Gguf, target: HeadTarget): HeadConfig {
@@ -125,6 +127,7 @@ export function readBlockConfig(
     normEpsilon: metadata.float(key("attention.layer_norm_rms_epsilon"), { min: 1e-12, max: 0.1 }),
     ropeBase: metadata.float(key("rope.freq_base"), { min: 1, max: 1e12 }),
     ropeOrder: "normal",
+    window: metadata.integer(key("attention.sliding_window"), { min: 1, max: most.window }, 0) || undefined,
     draftVocab: readDraftVocab(metadata, key("draft_vocab"), vocabSize),
   };
 }

@@ -131,6 +131,7 @@ async function readConfig(
     name: wide ? "EAGLE-3" : "EAGLE",
     fuses: true,
     wide,
+    window: undefined,
     hiddenSize,
     feedForwardSize: settings.count("intermediate_size", 1_048_576),
     heads,

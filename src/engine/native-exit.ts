@@ -38,7 +38,7 @@ async function readExit(path: string, target: NativeTarget, headTarget: HeadTarg
     if (output.arena) arenas.push(output.arena);
     const stack = binding.createStack(target.pool, {
       ...blockSpec(config),
-      layers: [{ ...(await readLayer(gguf, layer, matrix)), rope: 0, window: 0 }],
+      layers: [{ ...(await readLayer(gguf, layer, matrix)), rope: 0, window: config.window ?? 0 }],
       finalNorm: await readVector(gguf, outputNorm),
       head: output.matrix,
     });

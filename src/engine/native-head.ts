@@ -63,7 +63,7 @@ async function readHead(
   try {
     const stack = binding.createStack(target.pool, {
       ...blockSpec(config),
-      layers: [{ ...(await readLayer(file, layer, matrix)), rope: 0, window: 0 }],
+      layers: [{ ...(await readLayer(file, layer, matrix)), rope: 0, window: config.window ?? 0 }],
       finalNorm: await vector(tensors.outputNorm),
       head: output === "target" ? target.output : matrix(output),
       others: config.textRows ? target.output : undefined,

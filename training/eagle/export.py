@@ -2,7 +2,7 @@
 
     python -m eagle.export --target TARGET.gguf --checkpoint head.pt --out head.gguf --name NAME [--layer q8_0] [--output q4_1] [--vocab 8192] [--evaluation table.json]
     python -m eagle.export --target TARGET.gguf --head big.gguf --vocab 8192 --out head.gguf --name NAME     text rows for a head that learnt without
-    python -m eagle.export --random FOLDER [--kind eagle-fused] [--text-rows]
+    python -m eagle.export --random FOLDER [--kind eagle-fused] [--text-rows] [--window 5]
 
 `--evaluation` puts the acceptance that `eagle.evaluate` measured on the same file into it. The second writes FOLDER/target.gguf, FOLDER/head.gguf and FOLDER/reference.json: `tokens` (the last one is the root), `taps` of all but the
 root, as {layer: [position][hidden]}, `rows`, the states of committed rows, and `nodes` of a small tree (node 0 the root) with their
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -99,13 +100,13 @@ def rounded(value):
     return [rounded(item) for item in value] if isinstance(value, list) else value
 
 
-def write_random(folder: Path, kind: str, text_rows: bool, seed: int = 1) -> None:
+def write_random(folder: Path, kind: str, text_rows: bool, window: int, seed: int = 1) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_random_target(folder / "target.gguf", seed)
     target = Target(str(folder / "target.gguf"))
     torch.manual_seed(seed)
     draft_vocab = torch.randperm(target.shape.vocab)[: 96 if text_rows else 200]
-    head = Head(shape_for(target, kind, 96, len(draft_vocab))).eval()
+    head = Head(replace(shape_for(target, kind, 96, len(draft_vocab)), window=window)).eval()
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.copy_(torch.randn_like(parameter) * parameter.shape[1] ** -0.5 if parameter.ndim == 2 else 1 + 0.2 * torch.randn_like(parameter))
@@ -129,10 +130,11 @@ def main() -> None:
     parser.add_argument("--layer", choices=("f32", "q8_0", "q4_1", "q4_0"), default="q4_1")
     parser.add_argument("--output", choices=("f32", "q8_0", "q4_1", "q4_0"), default="q4_1")
     parser.add_argument("--vocab", type=int, help="keep this many tokens")
+    parser.add_argument("--window", type=int, default=0, help="positions that a row sees; 0: all")
     parser.add_argument("--evaluation", type=Path, help="table of `eagle.evaluate`, which has a row for a file of the name of --out")
     args = parser.parse_args()
     if args.random:
-        write_random(args.random, args.kind, args.text_rows)
+        write_random(args.random, args.kind, args.text_rows, args.window)
         return
     target = Target(str(args.target))
     if args.head:
@@ -143,6 +145,7 @@ def main() -> None:
             file = cut_vocab(file, args.vocab)
     if args.evaluation:
         file.acceptance = json.loads(args.evaluation.read_text())[args.out.name]["acceptance"]
+    file.head.shape = replace(file.head.shape, window=args.window)
     write_head(args.out, file, target, args.name, args.layer, args.output)
     print(f"export: {args.out.name}, {args.out.stat().st_size / 1e6:.2f} MB")
 

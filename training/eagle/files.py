@@ -83,6 +83,21 @@ def values(reader: gguf.GGUFReader, architecture: str, target: Target | None) ->
     return value
 
 
+def window_of(reader: gguf.GGUFReader) -> int:
+    """Positions that a row of the file's layer sees; 0: all."""
+    field = reader.fields.get(f"{reader.fields['general.architecture'].contents()}.attention.sliding_window")
+    return field.contents() if field else 0
+
+
+def copy_keys(reader: gguf.GGUFReader, writer: gguf.GGUFWriter, changed: dict[str, Any]) -> None:
+    """What a file says, but for the values of `changed`."""
+    for key, field in reader.fields.items():
+        if key.startswith("GGUF.") or key == "general.architecture":
+            continue
+        inner = field.types[1] if len(field.types) > 1 else None
+        writer.add_key_value(key, changed.get(key, field.contents()), field.types[0], inner)
+
+
 def weights(reader: gguf.GGUFReader) -> dict[str, torch.Tensor]:
     """All tensors, de-quantised."""
     return {t.name: torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type).copy()).float() for t in reader.tensors}
@@ -96,6 +111,8 @@ def write_head(path: Path, file: HeadFile, target: Target, name: str, layer: str
     writer.add_license("apache-2.0")
     writer.add_string(f"{a}.kind", c.kind)
     add_layer(writer, c)
+    if c.window:
+        writer.add_sliding_window(c.window)
     writer.add_array(f"{a}.taps", list(c.taps))
     writer.add_array(f"{a}.draft_vocab", file.draft_vocab.tolist())
     add_target(writer, a, target)
@@ -115,7 +132,7 @@ def read_head(path: Path, target: Target | None = None) -> HeadFile:
     shape = HeadShape(
         value("kind"), value("embedding_length"), value("feed_forward_length"), value("attention.head_count"),
         value("attention.head_count_kv"), value("attention.key_length"), value("rope.freq_base"),
-        value("attention.layer_norm_rms_epsilon"), tuple(value("taps")), len(value("draft_vocab")),
+        value("attention.layer_norm_rms_epsilon"), tuple(value("taps")), len(value("draft_vocab")), window_of(reader),
     )  # fmt: skip
     head = Head(shape).eval()
     head.load_state_dict(weights(reader))

@@ -28,6 +28,7 @@ class HeadShape:
     eps: float
     taps: tuple[int, ...]
     vocab: int  # rows of the output matrix
+    window: int = 0  # positions that a row sees, its own the last of them; 0: all
 
 
 def shape_for(target: Target, kind: str, inner: int, vocab: int) -> HeadShape:
@@ -141,6 +142,11 @@ class Head(nn.Module):
             normed = normed + self.feature_norm.weight.to(normed.dtype) * noise * (torch.rand_like(normed) * 2 - 1)
         return self.fc(torch.cat((self.embd_norm(embedded), normed), -1))
 
+    def near(self, positions: torch.Tensor, committed: int) -> torch.Tensor:
+        """Which of the `committed` rows lie in the window of rows at `positions` [rows]: [rows, committed]."""
+        apart = positions[:, None] - torch.arange(committed, device=positions.device)
+        return apart < self.shape.window if self.shape.window else torch.ones_like(apart, dtype=torch.bool)
+
     def follow(self, embedded: torch.Tensor, feature: torch.Tensor, positions: torch.Tensor, past: list[Rows], noise: float = 0.0) -> Rows:
         """One more row of as many chains as there are committed rows: chain r drafts behind committed row r.
 
@@ -153,7 +159,9 @@ class Head(nn.Module):
         if past:
             own, committed = torch.eye(q.shape[1], dtype=torch.bool, device=q.device), past[0].keys.shape[1]
             before = torch.ones(q.shape[1], committed, dtype=torch.bool, device=q.device).tril(committed - q.shape[1])
-            seen = torch.cat([before, *[own] * len(past)], 1)
+            seen = torch.cat([before & self.near(positions, committed), *[own] * len(past)], 1)
+        elif self.shape.window:
+            seen = self.near(positions, q.shape[1]).tril()
         keys, values = (torch.cat([getattr(rows, name) for rows in past] + [own], 1) for name, own in (("keys", k), ("values", v)))
         return Rows(layer.leave(u, layer.attend(q, keys, values, seen)), k, v)
 
@@ -169,7 +177,7 @@ class Head(nn.Module):
         if own is not None:
             keys, values = torch.cat((own.keys, keys), 2), torch.cat((own.values, values), 2)
         q = q.unflatten(2, (k.shape[2], -1))
-        scores = torch.einsum("bmkgd,bpkd->bkgmp", q, committed.keys).masked_fill(~seen, float("-inf"))
+        scores = torch.einsum("bmkgd,bpkd->bkgmp", q, committed.keys).masked_fill(~(seen & self.near(positions, committed.keys.shape[1])), float("-inf"))
         scores = torch.cat((scores, torch.einsum("bmkgd,bmokd->bkgmo", q, keys)), -1) * self.shape.size**-0.5
         before, after = scores.float().softmax(-1).to(q.dtype).split((committed.keys.shape[1], keys.shape[2]), -1)
         y = torch.einsum("bkgmp,bpkd->bmkgd", before, committed.values) + torch.einsum("bkgmo,bmokd->bmkgd", after, values)

@@ -57,12 +57,12 @@ def pipeline(args: argparse.Namespace) -> bool:
     heads = []
     for vocab in args.export_vocab or [args.vocab]:
         head = work / f"{args.name}{'' if vocab == (args.export_vocab or [vocab])[0] else f'-{vocab}'}.gguf"
-        stage("eagle.export", *target, "--checkpoint", checkpoint, "--out", head, "--name", args.name, "--vocab", vocab, *formats, log=log)
+        stage("eagle.export", *target, "--checkpoint", checkpoint, "--out", head, "--name", args.name, "--vocab", vocab, *formats, "--window", args.window, log=log)
         heads.append((head, vocab))
     table = work / f"{args.name}.json"
     stage("eagle.evaluate", *target, "--head", *(head for head, _ in heads), "--texts", texts, "--out", table, "--count", args.count, log=log)
     for head, vocab in heads:
-        stage("eagle.export", *target, "--checkpoint", checkpoint, "--out", head, "--name", args.name, "--vocab", vocab, *formats, "--evaluation", table, log=log)
+        stage("eagle.export", *target, "--checkpoint", checkpoint, "--out", head, "--name", args.name, "--vocab", vocab, *formats, "--window", args.window, "--evaluation", table, log=log)
     done = "train: done" in log.read_text()
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def smoke(args: argparse.Namespace) -> None:
     work = args.work.resolve() / "eagle-smoke"
     shutil.rmtree(work, ignore_errors=True)
     target = ROOT.parent / "models" / "espalier-tiny" / "espalier-tiny.gguf"
-    tiny = {"target": target, "source": "stories", "slots": 16, "length": 112, "answer": 72, "workers": 1, "tokens": 1400, "inner": 256, "vocab": 1024, "step_tokens": 512,
+    tiny = {"target": target, "source": "stories", "slots": 16, "length": 112, "answer": 72, "window": 64, "workers": 1, "tokens": 1400, "inner": 256, "vocab": 1024, "step_tokens": 512,
             "steps": 4, "count": 2, "held_out": 4, "layer": "q4_0", "export_vocab": None, "out": None, "documents": None, "init": None,
             "temperatures": [0, 0.7, 1]}  # fmt: skip
     for kind, text_rows in (("eagle-fused", True), ("eagle-1", False)):
@@ -117,6 +117,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=2048)
     parser.add_argument("--length", type=int, default=1600)
     parser.add_argument("--answer", type=int, default=400)
+    parser.add_argument("--window", type=int, default=1024, help="positions that a row sees; 0: all")
     parser.add_argument("--tokens", type=int, default=10**12, help="of answers")
     parser.add_argument("--held-out", type=int, default=40, help="one conversation in so many is kept out of training")
     parser.add_argument("--step-tokens", type=int, default=32768)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import gguf
 
-from .files import ARCHITECTURE, close
+from .files import ARCHITECTURE, close, copy_keys
 
 
 def main() -> None:
@@ -33,11 +33,7 @@ def main() -> None:
         f"{ARCHITECTURE}.acceptance": json.loads(args.evaluation.read_text())[args.out.name]["acceptance"],
     }
     writer = gguf.GGUFWriter(str(args.out), ARCHITECTURE)
-    for key, field in reader.fields.items():
-        if key.startswith("GGUF.") or key == "general.architecture":
-            continue
-        inner = field.types[1] if len(field.types) > 1 else None
-        writer.add_key_value(key, changed.get(key, field.contents()), field.types[0], inner)
+    copy_keys(reader, writer, changed)
     for tensor in reader.tensors:
         data = tensor.data[: args.vocab] if tensor.name == "output.weight" else tensor.data
         writer.add_tensor(tensor.name, data, raw_dtype=tensor.tensor_type)

@@ -9,7 +9,7 @@ import gguf
 import torch
 from torch import nn
 
-from eagle.files import add_layer, add_matrix, add_target, close, values, weights
+from eagle.files import add_layer, add_matrix, add_target, close, values, weights, window_of
 from eagle.head import Layer, Norm
 from eagle.target import Target
 
@@ -23,6 +23,7 @@ class ExitBlock(nn.Module):
         super().__init__()
         self.blk = nn.ModuleList([Layer(target.shape)])
         self.output_norm = Norm(target.shape.hidden, target.shape.eps)
+        self.window = 0  # positions that a row sees, its own the last of them; 0: all
 
     @torch.no_grad()
     def begin(self, target: Target) -> None:
@@ -41,8 +42,11 @@ class ExitBlock(nn.Module):
     def states(self, tap: torch.Tensor) -> torch.Tensor:
         """[batch, length, hidden] before the final norm, for the target's states [batch, length, hidden] of positions 0, 1, …"""
         layer = self.blk[0]
-        q, k, v = layer.project(tap, torch.arange(tap.shape[1], device=tap.device))
-        return layer.leave(tap, layer.attend(q, k, v))
+        positions = torch.arange(tap.shape[1], device=tap.device)
+        q, k, v = layer.project(tap, positions)
+        apart = positions[:, None] - positions
+        seen = (apart >= 0) & (apart < self.window) if self.window else None
+        return layer.leave(tap, layer.attend(q, k, v, seen))
 
     def forward(self, tap: torch.Tensor) -> torch.Tensor:
         """What the output matrix reads [batch, length, hidden]."""
@@ -64,6 +68,8 @@ def write_exit(path: Path, file: ExitFile, target: Target, name: str, layer: str
     writer.add_name(name)
     writer.add_license("apache-2.0")
     add_layer(writer, target.shape)
+    if file.block.window:
+        writer.add_sliding_window(file.block.window)
     writer.add_uint32(f"{ARCHITECTURE}.exit_layer", file.exit_layer)
     writer.add_array(f"{ARCHITECTURE}.draft_vocab", file.draft_vocab.tolist())
     add_target(writer, ARCHITECTURE, target)
@@ -79,5 +85,6 @@ def read_exit(path: Path, target: Target) -> ExitFile:
     value = values(reader, ARCHITECTURE, target)
     block = ExitBlock(target).eval()
     block.load_state_dict(weights(reader))
+    block.window = window_of(reader)
     size = sum(int(t.n_bytes) for t in reader.tensors)
     return ExitFile(block, value("exit_layer"), torch.tensor(value("draft_vocab")), value("acceptance"), size)
