@@ -130,11 +130,11 @@ def main() -> None:
     parser.add_argument("--layer", choices=("f32", "q8_0", "q4_1", "q4_0"), default="q4_1")
     parser.add_argument("--output", choices=("f32", "q8_0", "q4_1", "q4_0"), default="q4_1")
     parser.add_argument("--vocab", type=int, help="keep this many tokens")
-    parser.add_argument("--window", type=int, default=0, help="positions that a row sees; 0: all")
+    parser.add_argument("--window", type=int, help="positions that a row sees; 0: all; as in --head, if it is not given")
     parser.add_argument("--evaluation", type=Path, help="table of `eagle.evaluate`, which has a row for a file of the name of --out")
     args = parser.parse_args()
     if args.random:
-        write_random(args.random, args.kind, args.text_rows, args.window)
+        write_random(args.random, args.kind, args.text_rows, args.window or 0)
         return
     target = Target(str(args.target))
     if args.head:
@@ -145,7 +145,8 @@ def main() -> None:
             file = cut_vocab(file, args.vocab)
     if args.evaluation:
         file.acceptance = json.loads(args.evaluation.read_text())[args.out.name]["acceptance"]
-    file.head.shape = replace(file.head.shape, window=args.window)
+    if args.window is not None:
+        file.head.shape = replace(file.head.shape, window=args.window)
     write_head(args.out, file, target, args.name, args.layer, args.output)
     print(f"export: {args.out.name}, {args.out.stat().st_size / 1e6:.2f} MB")
 

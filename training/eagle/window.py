@@ -17,12 +17,15 @@ import gguf
 from .files import close, copy_keys
 
 
-def rewrite(path: Path, out: Path, changed: dict[str, object], window: int | None = None) -> None:
+def rewrite(path: Path, out: Path, name: str, value: object) -> None:
+    """The file with another value, or one more, of the key `name` behind its architecture: text, or a whole number."""
     reader = gguf.GGUFReader(str(path))
-    writer = gguf.GGUFWriter(str(out), reader.fields["general.architecture"].contents())
-    copy_keys(reader, writer, changed)
-    if window is not None:
-        writer.add_sliding_window(window)
+    architecture = reader.fields["general.architecture"].contents()
+    key = f"{architecture}.{name}"
+    writer = gguf.GGUFWriter(str(out), architecture)
+    copy_keys(reader, writer, {key: value})
+    if key not in reader.fields:
+        writer.add_key_value(key, value, gguf.GGUFValueType.STRING if isinstance(value, str) else gguf.GGUFValueType.UINT32)
     for tensor in reader.tensors:
         writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
     close(writer)
@@ -41,9 +44,9 @@ def main() -> None:
         parser.error(f"--positions is {args.positions}; a row sees itself at least: give 1 or more")
     if (args.predictor is None) != (args.predictor_out is None):
         parser.error("give --predictor and --predictor-out, or neither")
-    rewrite(args.head, args.out, {}, args.positions)
+    rewrite(args.head, args.out, "attention.sliding_window", args.positions)
     if args.predictor:
-        rewrite(args.predictor, args.predictor_out, {"espalier-ldlp.head.sha256": hashlib.sha256(args.out.read_bytes()).hexdigest()})
+        rewrite(args.predictor, args.predictor_out, "head.sha256", hashlib.sha256(args.out.read_bytes()).hexdigest())
 
 
 if __name__ == "__main__":
