@@ -156,17 +156,24 @@ describe("a block that is the target's last layer, behind the one before", () =>
   });
 });
 
-test.each([0, 5, 12])(
-  "a block computes what training computes, with %d rows read before the chain that ends in the root",
-  async (read) => {
+test.each([
+  ["exit", 0],
+  ["exit", 5],
+  ["exit", 12],
+  ["exit-window", 0],
+  ["exit-window", 5],
+  ["exit-window", 12],
+])(
+  "a block (%s) computes what training computes, with %d rows read before the chain that ends in the root",
+  async (name, read) => {
     const {
       tokens: text,
       tap,
       rows,
       nodes,
-    } = JSON.parse(await readFile(fixture("exit.json"), "utf8")) as Reference;
+    } = JSON.parse(await readFile(fixture(`${name}.json`), "utf8")) as Reference;
     await using target = await openTarget(TARGET, { threads: 2 });
-    await using block = await loadExit(fixture("exit.gguf"), target, tokens);
+    await using block = await loadExit(fixture(`${name}.gguf`), target, tokens);
     expect(block.exitLayer).toBe(3);
     await using sequence = block.createSequence({ capacity: 64 });
     await sequence.read(Int32Array.from(text.slice(0, read)), Float32Array.from(tap.slice(0, read).flat()));

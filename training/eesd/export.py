@@ -2,7 +2,7 @@
 
     python -m eesd.export --target TARGET.gguf --checkpoint exits.pt --out FOLDER --name NAME          writes FOLDER/NAME-N.gguf for every N
     python -m eesd.export --target TARGET.gguf --exit NAME-5.gguf --vocab 8192 --evaluation table.json --out exit.gguf --name NAME
-    python -m eesd.export --random FOLDER
+    python -m eesd.export --random FOLDER [--window 5]
 
 The last writes FOLDER/target.gguf (the one of `eagle.export --random`), FOLDER/exit.gguf and FOLDER/exit.json: `tokens` (the last one is the root), `tap`, the
 target's states of all but the root, `rows`, the block's states of them, and `nodes` of a small tree (node 0 the root) with their states and best tokens. States of the block are those
@@ -63,12 +63,13 @@ def reference(target: Target, file: ExitFile, tokens: list[int], branches: tuple
     return found | {"nodes": nodes}
 
 
-def write_random(folder: Path, seed: int = 1) -> None:
+def write_random(folder: Path, window: int, seed: int = 1) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_random_target(folder / "target.gguf", seed)
     target = Target(str(folder / "target.gguf"))
     torch.manual_seed(seed)
     block = ExitBlock(target)
+    block.window = window
     with torch.no_grad():
         for parameter in block.parameters():
             parameter.copy_(torch.randn_like(parameter) * parameter.shape[1] ** -0.5 if parameter.ndim == 2 else 1 + 0.2 * torch.randn_like(parameter))
@@ -86,6 +87,7 @@ def main() -> None:
     source.add_argument("--random", type=Path, metavar="FOLDER")
     source.add_argument("--checkpoint", type=Path)
     source.add_argument("--exit", type=Path, help="file of a block")
+    parser.add_argument("--window", type=int, default=0, help="positions that a row of the random block sees; 0: all")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--name", default="espalier-exit")
     parser.add_argument("--layer", choices=FORMATS, default="q4_1", help="format of the matrices")
@@ -93,7 +95,7 @@ def main() -> None:
     parser.add_argument("--evaluation", type=Path, help="table of `eesd.evaluate`, which has rows for a file of the name of --exit")
     args = parser.parse_args()
     if args.random:
-        write_random(args.random)
+        write_random(args.random, args.window)
         return
     target = Target(args.target)
     if args.checkpoint:
