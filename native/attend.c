@@ -10,6 +10,7 @@ enum {
   OWN_SPANS = 32, /* where few rows have so few together, every thread joins them itself */
   JOB_ROWS = 16, /* rows of one piece of attention, at most */
 };
+#define LOG2_E 1.44269504f
 
 /* One piece of attention, the same in every layer. */
 typedef struct AttentionJob {
@@ -137,8 +138,16 @@ static void norm_heads(const Run *run, float *heads, int32_t count, const float 
 static void fix_queries(const EspKernels *kernels, float *queries, int32_t count, int32_t head) {
   float scales[ESP_QUERIES];
   int16_t *fixed = (int16_t *)(void *)queries;
-  for (int32_t i = 0; i < count; i++) scales[i] = kernels->fix(queries + i * head, fixed + i * head, head, esp_most_query(head));
+  for (int32_t i = 0; i < count; i++) scales[i] = kernels->fix(queries + i * head, fixed + i * head, head, esp_most_query(head), false);
   memcpy(fixed + count * head, scales, (size_t)count * sizeof *scales);
+}
+
+/* The logarithm to base 2 of a number that has three bits behind the first; of 0 it is as if that was 2^-96, less than any scale. */
+static float log_of_coarse(float x) {
+  static const float logs[] = {0, 0.169925f, 0.32192809f, 0.45943162f, 0.58496250f, 0.70043972f, 0.80735492f, 0.90689060f};
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return x > 0 ? (float)((int32_t)(bits >> 23) - 127) + logs[bits >> 20 & 7] : -96;
 }
 
 /* Keeps a node's key and value as pending; where what lies is told in kernels.h. */
@@ -152,11 +161,13 @@ static void keep(const EspKernels *kernels, const EspKeyValues *kv, int32_t head
     return;
   }
   int16_t words[MOST_HEAD];
-  float *scales = esp_scale(plane, head, node);
+  EspScales *scales = esp_scales(plane, head, node);
   int16_t *keys = (int16_t *)(void *)(plane + (size_t)tile * esp_tile_bytes(head, true)) + 2 * column, *values = (int16_t *)(void *)(plane + kv->values);
-  scales[0] = kernels->fix(key, words, head, ESP_MOST_FIXED);
+  scales->keys[column] = kernels->fix(key, words, head, ESP_MOST_FIXED, false);
   for (int32_t d = 0; d < head; d++) keys[d / 2 * 2 * ESP_KEY_TILE + d % 2] = words[d];
-  scales[ESP_KEY_TILE] = kernels->fix(value, words, head, ESP_MOST_FIXED);
+  const float scale = kernels->fix(value, words, head, ESP_MOST_FIXED, true);
+  scales->values[column] = log_of_coarse(scale);
+  scales->inverses[column] = scale > 0 ? 1.0f / scale : 0x1p96f;
   for (int32_t d = 0; d < head; d++) values[(node / 2 * head + d) * 2 + node % 2] = words[d];
 }
 
@@ -184,7 +195,7 @@ static void keep_keys(Worker *worker, int32_t layer, int32_t from, int32_t to) {
     const EspCache *cache = tree_of(worker, row)->cache;
     if (weights->query_norm) norm_heads(run, query, group, weights->query_norm);
     if (weights->key_norm) norm_heads(run, key, 1, weights->key_norm);
-    rotate(spec, query, group, cosines, sines, spec->attention_scale);
+    rotate(spec, query, group, cosines, sines, spec->attention_scale * LOG2_E); /* scores are exponents of 2 */
     rotate(spec, key, 1, cosines, sines, 1.0f);
     if (cache->fixed) fix_queries(run->kernels, query, group, head);
     const int32_t node = rows->node[row];
@@ -231,7 +242,7 @@ static void attend(Worker *worker, int32_t layer, int32_t from, int32_t to) {
     work->ancestors = ancestors;
     work->queries = queries;
     work->window = window;
-    work->cap = spec->attention_cap;
+    work->cap = spec->attention_cap * LOG2_E;
     work->span_from = span_from;
     work->span_to = job->span_to;
     work->fold = rows->fold;

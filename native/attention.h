@@ -17,64 +17,67 @@ INLINE float largest_score(float *scores, int32_t begin, int32_t count) {
   return largest_of(top);
 }
 
+/* 16 scores to weights, and the sum of these, each times its position's `inverse` where they are integers. */
+INLINE void weigh_16(const float *scores, float most, const float *inverses, void *weights, vf sum[PARTS], const bool fixed) {
+  EACH_PART {
+    const vf below = load(scores + part * LANES) - most;
+    if (fixed) {
+      const vf weight = power_of_two(below, ESP_MOST_WEIGHT);
+      sum[part] = multiply_add(weight, load(inverses + part * LANES), sum[part]);
+      fix_vector(weight, (int16_t *)weights + part * LANES);
+    } else {
+      const vf weight = power_of_two(below, 1);
+      sum[part] = sum[part] + weight;
+      store((float *)weights + part * LANES, weight);
+    }
+  }
+}
+
 /*
- * Scores [begin, count) to weights exp(score - most) in place, 0 before them; gives their sum. What pads the first and last 16
- * adds less than a rounding. Those of integers, the first `committed`, are multiplied by the scales of a plane, and the largest is given back.
+ * Scores [begin, count) to weights 2^(score - most) in place, floats, or integers up to ESP_MOST_WEIGHT in half of the room; 0 before them. Gives their sum. What
+ * pads the first and last 16 adds less than a rounding. The inverses of integers are a plane's up to `whole`, and behind that those of `behind`, by position.
  */
-INLINE float softmax(float *scores, int32_t begin, int32_t count, float most, float *largest, uint8_t *plane, int32_t head, int32_t committed,
+INLINE float softmax(float *scores, int32_t begin, int32_t count, float most, uint8_t *plane, int32_t head, int32_t whole, const float *behind,
                      const bool fixed) {
-  const int32_t padded = (count + 15) / 16 * 16, whole = fixed ? committed / 16 * 16 : 0;
-  const size_t to_next_tile = esp_tile_bytes(head, true) / sizeof(float) - (ESP_KEY_TILE - 16);
-  vf sum[PARTS] = {0}, top = splat(0);
-  int32_t i = begin / 16 * 16;
-  const float *scales = i < whole ? esp_scale(plane, head, i) + ESP_KEY_TILE : NULL;
-  for (; i < whole; i += 16) {
-    EACH_PART {
-      float *score = scores + i + part * LANES;
-      const vf e = exponential_of_less(load(score) - most), weight = e * load(scales + part * LANES);
-      sum[part] = sum[part] + e;
-      top = larger(weight, top);
-      store(score, weight);
+  const int32_t start = begin / 16 * 16, padded = (count + 15) / 16 * 16;
+  const size_t bytes = fixed ? sizeof(int16_t) : sizeof(float), to_next_tile = esp_tile_bytes(head, true) - sizeof(float[ESP_KEY_TILE - 16]);
+  vf sum[PARTS] = {0};
+  int32_t i = start;
+  if (fixed) {
+    const uint8_t *inverses = i < whole ? (const uint8_t *)(esp_scales(plane, head, i)->inverses + i % ESP_KEY_TILE) : NULL;
+    for (; i < whole; i += 16) {
+      weigh_16(scores + i, most, (const float *)(const void *)inverses, (int16_t *)(void *)scores + i, sum, true);
+      inverses += (i + 16) % ESP_KEY_TILE == 0 ? to_next_tile : sizeof(float[16]);
     }
-    scales += (i + 16) % ESP_KEY_TILE == 0 ? to_next_tile : 16;
+    for (; i < padded; i += 16) weigh_16(scores + i, most, behind + i, (int16_t *)(void *)scores + i, sum, true);
+    for (i = start; i < begin; i++) ((int16_t *)(void *)scores)[i] = 0;
+  } else {
+    for (; i < padded; i += 16) weigh_16(scores + i, most, NULL, scores + i, sum, false);
+    for (i = start; i < begin; i++) scores[i] = 0;
   }
-  for (; i < padded; i += 16) {
-    EACH_PART {
-      const int32_t at = i + part * LANES;
-      vf e = exponential_of_less(load(scores + at) - most);
-      sum[part] = sum[part] + e;
-      if (fixed && at < committed) {
-        const vi weighed = places() + at < committed;
-        const vf weight = e * load(esp_scale(plane, head, at) + ESP_KEY_TILE);
-        top = larger(choose(weighed, weight, splat(0)), top);
-        e = choose(weighed, weight, e);
-      }
-      store(scores + at, e);
-    }
-  }
-  for (i = 0; i < begin; i++) scores[i] = 0;
-  if (fixed) *largest = largest_of(top);
+  memset(scores, 0, (size_t)start * bytes);
   float parts[16];
   EACH_PART store(parts + part * LANES, sum[part]);
   return tree_sum(parts);
 }
 
-/* A vector of weighed values: floats, or integers with a scale. */
-INLINE vf weighed(const void *from, int32_t d, float scale, const bool fixed) {
-  return fixed ? __builtin_convertvector(load_int((const int32_t *)from + d), vf) * scale : load((const float *)from + d);
+/* A vector of weighed values, floats or integers. */
+INLINE vf weighed(const void *from, int32_t d, const bool fixed) {
+  return fixed ? __builtin_convertvector(load_int((const int32_t *)from + d), vf) : load((const float *)from + d);
 }
+INLINE float power_one(float x) { return power_of_two(splat(x), 1)[0]; }
 
-/* Joins a span's result (m, l, o) to what stands for the spans before it. One of the two keeps its weights, for e^0 is 1. */
-INLINE void join_span(float *maximum, float *sum, float *o, float m, float l, const void *from, float scale, int32_t head, const bool fixed) {
+/* Joins a span's result (m, l, o) to what stands for the spans before it. One of the two keeps its weights, for 2^0 is 1. */
+INLINE void join_span(float *maximum, float *sum, float *o, float m, float l, const void *from, int32_t head, const bool fixed) {
   if (m > *maximum) {
-    const float keep = exp_one(*maximum - m);
+    const float keep = power_one(*maximum - m);
     *maximum = m;
     *sum = *sum * keep + l;
-    for (int32_t d = 0; d < head; d += LANES) store(o + d, load(o + d) * keep + weighed(from, d, scale, fixed));
+    for (int32_t d = 0; d < head; d += LANES) store(o + d, load(o + d) * keep + weighed(from, d, fixed));
   } else {
-    const float take = exp_one(m - *maximum);
+    const float take = power_one(m - *maximum);
     *sum = *sum + l * take;
-    for (int32_t d = 0; d < head; d += LANES) store(o + d, load(o + d) + weighed(from, d, scale, fixed) * take);
+    for (int32_t d = 0; d < head; d += LANES) store(o + d, load(o + d) + weighed(from, d, fixed) * take);
   }
 }
 
@@ -83,7 +86,7 @@ static void join(float *out, const float *outputs, const float *maxima, const fl
   float maximum = maxima[0], sum = sums[0];
   memcpy(out, outputs, (size_t)head * sizeof *out);
   for (int32_t s = 1; s < spans; s++) {
-    join_span(&maximum, &sum, out, maxima[s], sums[s], outputs + (size_t)s * (size_t)head, 1, head, false);
+    join_span(&maximum, &sum, out, maxima[s], sums[s], outputs + (size_t)s * (size_t)head, head, false);
   }
   for (int32_t d = 0; d < head; d += LANES) store(out + d, load(out + d) / sum);
 }
@@ -146,26 +149,24 @@ INLINE void weigh_ancestors(const EspAttention *work, int32_t row, int32_t from,
   }
 }
 
-/*
- * A query's weights of a span as integers, in place: `scores` of committed positions, and those of ancestors in `pending`, by node, where those of
- * other nodes from `low` to `high` become 0. Gives what the sums of their products are multiplied by.
- */
-INLINE float fix_weights(const EspAttention *work, Depths seen, int32_t from, float most, int32_t committed, int32_t low, int32_t high,
-                         const uint16_t *ancestors, float *scores, float *pending) {
-  uint8_t *plane = work->kv.pending + work->kv.offset;
-  const int32_t padded = (committed + 15) / 16 * 16;
-  for (int32_t i = low; i < high; i++) pending[i] = 0;
+/* What the positions of a row's ancestors in a span are multiplied by behind its committed ones, by position; `whole` is a multiple of 16. */
+INLINE void inverses_behind(const EspAttention *work, int32_t row, int32_t from, uint8_t *plane, int32_t whole, int32_t committed, float *to) {
+  const Depths seen = seen_depths(work, row, from);
+  memset(to + whole, 0, (size_t)(ESP_SPAN - whole) * sizeof *to);
+  for (int32_t i = whole; i < committed; i++) to[i] = esp_scales(plane, work->head, i)->inverses[i % ESP_KEY_TILE];
   for (int32_t d = seen.from; d < seen.to; d++) {
-    const int32_t node = ancestors[d];
-    pending[node] = scores[work->length + d - from] * esp_scale(plane, work->head, node)[ESP_KEY_TILE];
-    if (pending[node] > most) most = pending[node];
+    const int32_t node = work->ancestors[row][d];
+    to[work->length + d - from] = esp_scales(work->kv.pending + work->kv.offset, work->head, node)->inverses[node % ESP_KEY_TILE];
   }
-  for (int32_t i = committed; i < padded; i++) scores[i] = 0;
-  float scale;
-  const float inverse = inverse_of(most, ESP_MOST_WEIGHT, &scale);
-  for (int32_t i = 0; i < padded; i += LANES) fix_vector(load(scores + i), inverse, (int16_t *)(void *)scores + i);
-  for (int32_t i = low; i < high; i += LANES) fix_vector(load(pending + i), inverse, (int16_t *)(void *)pending + i);
-  return scale;
+}
+
+/* Integer weights of a row's ancestors in a span, which lie behind those of committed positions, go to where their nodes are; other nodes [low, high) get 0. */
+INLINE void move_ancestors(const EspAttention *work, int32_t row, int32_t from, int32_t committed, int32_t low, int32_t high, float *scores, float *pending) {
+  const Depths seen = seen_depths(work, row, from);
+  int16_t *by_position = (int16_t *)(void *)scores, *by_node = (int16_t *)(void *)pending;
+  for (int32_t i = low; i < high; i++) by_node[i] = 0;
+  for (int32_t d = seen.from; d < seen.to; d++) by_node[work->ancestors[row][d]] = by_position[work->length + d - from];
+  for (int32_t i = committed; i < (committed + 15) / 16 * 16; i++) by_position[i] = 0;
 }
 
 INLINE void attend(const EspAttention *work, const bool fixed) {
@@ -173,9 +174,9 @@ INLINE void attend(const EspAttention *work, const bool fixed) {
   const int32_t queries = work->rows * group, units = fixed ? head / 2 : head, per_unit = fixed ? 2 : 1;
   float *scores = work->scratch, *pending = scores + ESP_QUERIES * ESP_SPAN, *partial = pending + ESP_QUERIES * ESP_SPAN;
   int32_t *together = (int32_t *)(void *)(partial + (size_t)ESP_QUERIES * (size_t)head), *sums_of_weighed = (int32_t *)(void *)partial;
-  float query_scales[ESP_QUERIES], weight_scales[ESP_QUERIES] = {0};
+  float query_scales[ESP_QUERIES], behind[ESP_SPAN];
   gather_queries(work, together, query_scales, fixed);
-  const Queries all = {together, query_scales};
+  const Queries all = {together, query_scales, work->cap};
   int32_t lowest = INT32_MAX; /* the first position that any row sees */
   for (int32_t row = 0; row < work->rows; row++) {
     const int32_t first = esp_first_seen(length + work->depths[row], work->window);
@@ -194,9 +195,8 @@ INLINE void attend(const EspAttention *work, const bool fixed) {
     }
     int32_t low, high;
     pending_scores(work, from, all, pending, scores, &low, &high, fixed);
-    const int32_t low_16 = low / 16 * 16, high_16 = (high + 15) / 16 * 16;
     /* One step for all queries before the next: each waits long for its last operations, while another one's can begin. */
-    float maxima[ESP_QUERIES], sums[ESP_QUERIES], largest[ESP_QUERIES];
+    float maxima[ESP_QUERIES], sums[ESP_QUERIES];
     int32_t begins[ESP_QUERIES], counts[ESP_QUERIES]; /* rows; nothing is seen where the count is 0 */
     for (int32_t row = 0; row < work->rows; row++) {
       const int32_t first = esp_first_seen(length + work->depths[row], work->window), reach = length + work->depths[row] + 1 - from;
@@ -209,23 +209,16 @@ INLINE void attend(const EspAttention *work, const bool fixed) {
         memset(waiting, 0, (size_t)group * ESP_SPAN * sizeof *waiting);
         continue;
       }
-      for (int32_t i = row * group; i < (row + 1) * group; i++) {
-        float *line = scores + (size_t)i * ESP_SPAN;
-        if (work->cap > 0) soft_cap(line + begin / 16 * 16, count - begin / 16 * 16, work->cap);
-        maxima[i] = largest_score(line, begin, count);
-      }
+      for (int32_t i = row * group; i < (row + 1) * group; i++) maxima[i] = largest_score(scores + (size_t)i * ESP_SPAN, begin, count);
     }
-    for (int32_t i = 0; i < queries; i++) {
-      const int32_t row = i / group;
-      if (counts[row] > 0)
-        sums[i] = softmax(scores + (size_t)i * ESP_SPAN, begins[row], counts[row], maxima[i], &largest[i], plane, head, committed, fixed);
-    }
-    for (int32_t row = 0; fixed && row < work->rows; row++) {
+    const int32_t whole = committed / 16 * 16;
+    for (int32_t row = 0; row < work->rows; row++) {
       if (counts[row] == 0) continue;
-      const Depths seen = seen_depths(work, row, from);
+      if (fixed && whole < counts[row]) inverses_behind(work, row, from, plane, whole, committed, behind);
       for (int32_t i = row * group; i < (row + 1) * group; i++) {
-        weight_scales[i] = fix_weights(work, seen, from, largest[i], committed, low_16, high_16, work->ancestors[row],
-                                       scores + (size_t)i * ESP_SPAN, pending + (size_t)i * ESP_SPAN);
+        float *own = scores + (size_t)i * ESP_SPAN;
+        sums[i] = softmax(own, begins[row], counts[row], maxima[i], plane, head, whole, behind, fixed);
+        if (fixed && low < high) move_ancestors(work, row, from, committed, low / 2 * 2, (high + 1) / 2 * 2, own, pending + (size_t)i * ESP_SPAN);
       }
     }
     const int32_t *values = (const int32_t *)(const void *)(plane + work->kv.values);
@@ -251,9 +244,9 @@ INLINE void attend(const EspAttention *work, const bool fixed) {
         const size_t at = (size_t)h * work->stride + (size_t)(work->fold ? 0 : span - work->span_from);
         float *o = work->outputs[row] + at * (size_t)head;
         if (work->fold && span > first / ESP_SPAN) {
-          join_span(work->maxima[row] + at, work->sums[row] + at, o, maxima[i], sums[i], result, weight_scales[i], head, fixed);
+          join_span(work->maxima[row] + at, work->sums[row] + at, o, maxima[i], sums[i], result, head, fixed);
         } else {
-          for (int32_t d = 0; d < head; d += LANES) store(o + d, weighed(result, d, weight_scales[i], fixed));
+          for (int32_t d = 0; d < head; d += LANES) store(o + d, weighed(result, d, fixed));
           work->maxima[row][at] = maxima[i];
           work->sums[row][at] = sums[i];
         }

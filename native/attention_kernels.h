@@ -25,13 +25,24 @@ INLINE vi add_product(vi sum, vi a, vi b, const bool fixed) {
   return fixed ? add_pairs(sum, a, b) : (vi)multiply_add((vf)a, (vf)b, (vf)sum);
 }
 
-/* Queries, [query][units], and what integers of each are multiplied by. */
+/* Queries, [query][units], what integers of each are multiplied by, and the cap of their scores, if there is one. */
 typedef struct {
   const int32_t *units;
   const float *scales;
+  float cap;
 } Queries;
 
-/* Scores of `count` queries, [count][ESP_SPAN], at the positions of one tile; behind its keys are the scales of integers. */
+/* Scores of `count` queries, [count][ESP_SPAN], at a tile's positions, are capped, and then what they miss is added. */
+static __attribute__((noinline)) void cap_scores(float *scores, int32_t count, float cap, const float *missed) {
+  for (int32_t i = 0; i < count; i++, scores += ESP_SPAN) {
+    for (int32_t v = 0; v < ESP_KEY_TILE; v += LANES) store(scores + v, capped(load(scores + v), cap) + (missed ? load(missed + v) : splat(0)));
+  }
+}
+
+/*
+ * Scores of `count` queries, [count][ESP_SPAN], at the positions of one tile. Those of integers are multiplied by what lies behind its keys, and the logarithms of
+ * the values' scales are added to them.
+ */
 INLINE void tile_scores(const uint8_t *keys, int32_t units, Queries queries, const int count, float *scores, const bool fixed) {
   vi sum[MOST_SCORE_QUERIES][KEY_VECTORS] = {{{0}}};
   for (int32_t unit = 0; unit < units; unit++, keys += ESP_KEY_TILE * 4) {
@@ -47,13 +58,19 @@ INLINE void tile_scores(const uint8_t *keys, int32_t units, Queries queries, con
       }
     }
   }
+  const EspScales *of = fixed ? (const EspScales *)(const void *)keys : NULL;
+  for (size_t line = 0; fixed && line < sizeof *of; line += 64) __builtin_prefetch(keys + line + AHEAD_OF_ATTENTION);
   _Pragma("GCC unroll 12") for (int i = 0; i < count; i++) {
     _Pragma("GCC unroll 8") for (int v = 0; v < KEY_VECTORS; v++) {
-      const vi total = sum[i][v];
-      const vf score = fixed ? __builtin_convertvector(total, vf) * queries.scales[i] * load((const float *)(const void *)keys + v * LANES) : (vf)total;
+      vf score = (vf)sum[i][v];
+      if (fixed) {
+        const vf added = queries.cap > 0 ? splat(0) : load(of->values + v * LANES);
+        score = multiply_add(__builtin_convertvector(sum[i][v], vf) * queries.scales[i], load(of->keys + v * LANES), added);
+      }
       store(scores + (size_t)i * ESP_SPAN + v * LANES, score);
     }
   }
+  if (queries.cap > 0) cap_scores(scores, count, queries.cap, fixed ? of->values : NULL);
 }
 
 /* The same, where the compiler knows the places of the queries of heads of 64 and 128 integers: fewer registers hold them. */
@@ -77,7 +94,7 @@ INLINE void all_scores(const uint8_t *keys, int32_t tiles, int32_t units, Querie
   for (int32_t tile = 0; tile < tiles; tile++) {
     for (int32_t i = 0, block; i < count; i += block) {
       block = block_of_queries(count - i);
-      const Queries some = {queries.units + (size_t)i * (size_t)units, queries.scales + i};
+      const Queries some = {queries.units + (size_t)i * (size_t)units, queries.scales + i, queries.cap};
       float *to = scores + (size_t)i * ESP_SPAN + (size_t)tile * ESP_KEY_TILE;
       switch (block) {
 #if MOST_SCORE_QUERIES >= 12
@@ -92,7 +109,7 @@ INLINE void all_scores(const uint8_t *keys, int32_t tiles, int32_t units, Querie
         default: tile_scores(keys, units, some, 1, to, fixed); break;
       }
     }
-    keys += ((size_t)units + (fixed ? 2 : 0)) * ESP_KEY_TILE * 4;
+    keys += (size_t)units * ESP_KEY_TILE * 4 + (fixed ? sizeof(EspScales) : 0);
   }
 }
 

@@ -139,9 +139,12 @@ static void move_position(const EspCache *cache, uint8_t *to_plane, int32_t to, 
   target += (size_t)(to / 2) * head, source += (size_t)(from / 2) * head;
   const int left = 16 * (to % 2), right = 16 * (from % 2);
   for (size_t d = 0; d < head; d++) target[d] = (target[d] & (uint32_t)0xffff << (16 - left)) | (source[d] >> right & 0xffff) << left;
-  float *scales = esp_scale(to_plane, cache->head, to), *old = esp_scale(from_plane, cache->head, from);
-  scales[0] = old[0];
-  scales[tile] = old[tile];
+  EspScales *scales = esp_scales(to_plane, cache->head, to);
+  const EspScales *old = esp_scales(from_plane, cache->head, from);
+  const size_t at = (size_t)to % tile, before = (size_t)from % tile;
+  scales->keys[at] = old->keys[before];
+  scales->values[at] = old->values[before];
+  scales->inverses[at] = old->inverses[before];
 }
 
 void esp_cache_move(EspCache *cache, int32_t layer, int32_t kv_head) {

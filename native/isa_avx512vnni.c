@@ -15,6 +15,7 @@
 #define SUM_OF(a) _mm512_reduce_add_epi32((__m512i)(a))
 #define FUSED(a, b, sum) ((vf)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(sum)))
 #define ROUNDED(a) ((vi)_mm512_cvtps_epi32((__m512)(a)))
+#define NEAREST(a) ((vf)_mm512_roundscale_ps((__m512)(a), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC))
 #define TIMES_POWER(a, n) ((vf)_mm512_scalef_ps((__m512)(a), (__m512)(n)))
 #define ADD_PAIRS(sum, a, b) ((vi)_mm512_dpwssd_epi32((__m512i)(sum), (__m512i)(a), (__m512i)(b)))
 #define WIDEN_BYTES(from) ((vi)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(from))))

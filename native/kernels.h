@@ -40,14 +40,14 @@ typedef struct {
  * Keys and values are 32-bit floats, or "fixed": 16-bit integers with one scale for each position, key head, and kind. Sums of products of
  * integers up to these bounds fit in 32 bits: of keys and queries over a head, of values and weights over a span.
  */
-enum { ESP_MOST_FIXED = 8191, ESP_MOST_WEIGHT = 2047 };
+enum { ESP_MOST_FIXED = 8191, ESP_MOST_WEIGHT = 2048 };
 static inline int32_t esp_most_query(int32_t head) { return head <= 128 ? 2047 : 2047 * 128 / head; }
 
 /*
  * Where keys and values lie. A span's memory holds, for each layer and key head, the keys of ESP_SPAN positions in
  * tiles of 32, [tile][head][32], so that a vector lane is a position, then their values, [position][head]. Fixed ones lie in pairs, which
- * a lane multiplies at once, keys [tile][head / 2][32][2] and values [position / 2][head][2], and behind the keys of each tile are their scales, [32], and those
- * of the values of its positions. `offset` is where this layer and key head begin. Nodes that wait for a commit lie in a span of their own, by node.
+ * a lane multiplies at once, keys [tile][head / 2][32][2] and values [position / 2][head][2], and behind the keys of each tile are EspScales of its positions.
+ * `offset` is where this layer and key head begin. Nodes that wait for a commit lie in a span of their own, by node.
  */
 typedef struct {
   uint8_t *const *spans;
@@ -57,14 +57,23 @@ typedef struct {
   bool fixed;
 } EspKeyValues;
 
+/* Values of which none is larger are taken for 0. */
+#define ESP_LEAST_VALUE 1e-24f
+/*
+ * What fixed keys and values of a tile's positions are multiplied by: of keys the scale; of values its logarithm to base 2, which is added to scores, so that
+ * a weight is multiplied by it for nothing, and 1 / scale, by which the sum of weights is rid of it again.
+ */
+typedef struct {
+  float keys[ESP_KEY_TILE], values[ESP_KEY_TILE], inverses[ESP_KEY_TILE];
+} EspScales;
 /* Bytes of a tile of keys, and of its scales. */
 static inline size_t esp_tile_bytes(int32_t head, bool fixed) {
-  return (size_t)ESP_KEY_TILE * (fixed ? (size_t)head * sizeof(int16_t) + 2 * sizeof(float) : (size_t)head * sizeof(float));
+  return (size_t)ESP_KEY_TILE * (size_t)head * (fixed ? sizeof(int16_t) : sizeof(float)) + (fixed ? sizeof(EspScales) : 0);
 }
-/* Of a plane of fixed keys: the scale of a position's (of a span) key, behind which, ESP_KEY_TILE floats on, its value's lies. */
-static inline float *esp_scale(uint8_t *plane, int32_t head, int32_t position) {
+/* Of the tile of a plane of fixed keys in which a position (of a span) lies. */
+static inline EspScales *esp_scales(uint8_t *plane, int32_t head, int32_t position) {
   uint8_t *tile = plane + (size_t)(position / ESP_KEY_TILE) * esp_tile_bytes(head, true);
-  return (float *)(void *)(tile + (size_t)ESP_KEY_TILE * (size_t)head * sizeof(int16_t)) + position % ESP_KEY_TILE;
+  return (EspScales *)(void *)(tile + (size_t)ESP_KEY_TILE * (size_t)head * sizeof(int16_t));
 }
 
 /* One piece of attention: some rows of a tree, one key head, spans [span_from, span_to) of the text. */
@@ -78,7 +87,7 @@ typedef struct {
   const uint16_t *const *ancestors; /* rows pointers: nodes from the root to the row itself */
   const float *const *queries; /* rows pointers to group x head values; fixed ones are integers, then come group scales */
   int32_t window; /* positions that a row sees, itself included; 0: all */
-  float cap; /* of scores; 0: none */
+  float cap; /* of scores, which are exponents of 2; 0: none */
   int32_t span_from, span_to;
   bool fold; /* join the spans into one result; else each span's result stays apart */
   /* results of query i (row * group + head), span s: at [i * stride + (fold ? 0 : s - span_from)] */
@@ -108,9 +117,9 @@ typedef struct {
   void (*dequantize_row)(const EspMatrix *matrix, int32_t row, float *out);
   /*
    * x (size, a multiple of 16) as integers from -most to most, rounded half to even, in place if one likes; gives what these are multiplied
-   * by to be x again.
+   * by to be x again. Where it is `coarse`, that has three bits behind the first.
    */
-  float (*fix)(const float *x, int16_t *to, int32_t size, int32_t most);
+  float (*fix)(const float *x, int16_t *to, int32_t size, int32_t most, bool coarse);
   void (*attention)(const EspAttention *work);
   /* Joins span results in order, as EspAttention.fold does, and divides: out = head values. */
   void (*join)(float *out, const float *outputs, const float *maxima, const float *sums, int32_t spans, int32_t head);

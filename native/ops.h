@@ -69,40 +69,41 @@ static void gelu_times(float *gate, const float *up, int32_t size) {
 }
 
 /* tanh by way of e^-2|x|, which cannot overflow. */
+INLINE vf capped(vf value, float cap) {
+  vf e = exponential(absolute(value) / cap * -2.0f);
+  vf bounded = (1.0f - e) / (1.0f + e) * cap;
+  return choose(value < 0, -bounded, bounded);
+}
 static void soft_cap(float *x, int32_t size, float cap) {
-  for (int32_t i = 0; i < size; i += LANES) {
-    vf value = load(x + i);
-    vf e = exponential(absolute(value) / cap * -2.0f);
-    vf bounded = (1.0f - e) / (1.0f + e) * cap;
-    store(x + i, choose(value < 0, -bounded, bounded));
-  }
+  for (int32_t i = 0; i < size; i += LANES) store(x + i, capped(load(x + i), cap));
 }
 
-/*
- * What values up to `largest` are multiplied by to become integers up to `most`, and these by to become values again. Below 1e-30 the
- * reciprocal could overflow; such values become 0.
- */
-INLINE float inverse_of(float largest, int32_t most, float *scale) {
-  const bool nothing = !(largest > 1e-30f);
-  *scale = nothing ? 0 : largest * (1.0f / (float)most);
-  return nothing ? 0 : (float)most / largest;
-}
-/* x * inverse as integers, half to even; what is not a number becomes 0. */
-INLINE void fix_vector(vf x, float inverse, int16_t *to) {
-  const vf scaled = x * inverse;
+/* x as integers that fit in 16 bits, half to even; what is not a number becomes 0. */
+INLINE void fix_vector(vf x, int16_t *to) {
 #ifdef ROUNDED
-  narrow_words(to, ROUNDED(scaled)); /* of what is not a number the lower half is 0 */
+  narrow_words(to, ROUNDED(x)); /* of what is not a number the lower half is 0 */
 #else
   const vf shifter = splat(12582912.0f);
-  narrow_words(to, ((vi)(scaled + shifter) - (vi)shifter) & (scaled == scaled));
+  narrow_words(to, ((vi)(x + shifter) - (vi)shifter) & (x == x));
 #endif
 }
-static float fix(const float *x, int16_t *to, int32_t size, int32_t most) {
+/* The next number from x up, 0 or more, that has three bits behind the first. */
+INLINE float up_to_coarse(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  bits = (bits + 0xfffff) & ~(uint32_t)0xfffff;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+static float fix(const float *x, int16_t *to, int32_t size, int32_t most, bool coarse) {
   vf top = splat(0);
   for (int32_t i = 0; i < size; i += LANES) top = larger(absolute(load(x + i)), top);
-  float scale;
-  const float inverse = inverse_of(largest_of(top), most, &scale);
-  for (int32_t i = 0; i < size; i += LANES) fix_vector(load(x + i), inverse, to + i);
+  const float largest = largest_of(top);
+  const bool nothing = !(largest > (coarse ? ESP_LEAST_VALUE : 1e-30f)); /* the reciprocal could overflow */
+  float scale = nothing ? 0 : largest * (1.0f / (float)most);
+  if (coarse) scale = up_to_coarse(scale);
+  const float inverse = nothing ? 0 : coarse ? 1.0f / scale : (float)most / largest;
+  for (int32_t i = 0; i < size; i += LANES) fix_vector(load(x + i) * inverse, to + i);
   return scale;
 }
 

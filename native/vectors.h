@@ -118,6 +118,16 @@ INLINE vf multiply_add(vf a, vf b, vf sum) {
 /* Inputs 4 * four and after of a row of a block. */
 #define FOUR_INPUTS(x, four) ((x) + (four) * 4)
 
+/* Rounded half to even, for |t| < 2^22. */
+INLINE vf nearest(vf t) {
+#ifdef NEAREST
+  return NEAREST(t);
+#else
+  const vf shifter = splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
+  return (t + shifter) - shifter;
+#endif
+}
+
 /* The fixed final tree of 16 partial sums. */
 INLINE float tree_sum(const float part[16]) {
   typedef float Four __attribute__((vector_size(16)));
@@ -150,3 +160,21 @@ INLINE vf exponential_within(vf t) {
 /* The same for any x, clamped to these bounds, or to the lower one where it is 0 at most. What is not a number is taken as the lower one. */
 INLINE vf exponential(vf x) { return exponential_within(-larger(-larger(x, splat(-87.3f)), splat(-88.0f))); }
 INLINE vf exponential_of_less(vf x) { return exponential_within(larger(x, splat(-87.3f))); }
+
+/*
+ * unit * 2^t within 5e-7 of itself for any t up to 0, clamped to -126: never 0. `unit` is a power of 2. A minimax polynomial of 2^t from -1/2 to 1/2 that is 1 at 0.
+ */
+INLINE vf power_of_two(vf t, const float unit) {
+  t = larger(t, splat(-126.0f));
+  const vf n = nearest(t), r = t - n;
+  vf p = multiply_add(r, splat(unit * 1.112550730e-3f), splat(unit * 9.666282684e-3f));
+  p = multiply_add(p, r, splat(unit * 5.557400361e-2f));
+  p = multiply_add(p, r, splat(unit * 2.402235121e-1f));
+  p = multiply_add(p, r, splat(unit * 6.931428313e-1f));
+  p = multiply_add(p, r, splat(unit));
+#ifdef TIMES_POWER
+  return TIMES_POWER(p, n);
+#else
+  return p * (vf)((__builtin_convertvector(n, vi) + 127) << 23);
+#endif
+}

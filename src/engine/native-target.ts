@@ -300,7 +300,7 @@ export class NativeTarget implements Target {
   /** Bytes of one token's keys and values in a layer. */
   get layerTokenBytes(): number {
     const { kvHeads, headSize } = this.config;
-    return kvHeads * (this.#fixed ? 4 * headSize + 8 : 8 * headSize);
+    return kvHeads * (this.#fixed ? 4 * headSize + 12 : 8 * headSize);
   }
 
   get #tokenBytes(): number {

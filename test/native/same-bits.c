@@ -77,9 +77,11 @@ static void test_fix(const EspKernels *kernels) {
     int16_t fixed[32];
     const float near = ldexpf(1, below(60) - 30);
     for (int i = 0; i < 32; i++, bits += 8111) x[i] = i % 4 ? of_bits((uint32_t)bits) : real() * near;
-    const float scale = kernels->fix(x, fixed, 32, 8191);
-    count_in(&scale, sizeof scale);
-    count_in(fixed, sizeof fixed);
+    for (int coarse = 0; coarse < 2; coarse++) {
+      const float scale = kernels->fix(x, fixed, 32, 8191, coarse);
+      count_in(&scale, sizeof scale);
+      count_in(fixed, sizeof fixed);
+    }
   }
 }
 
