@@ -1,7 +1,6 @@
 /** @file Keys and values as integers against floats, where their scales are the least usual: values of 0, alone and by the span. */
 
 import { expect, test } from "vitest";
-import type { NativeTargetOptions } from "../src/engine/native-target.ts";
 import { nativeTarget, numbers, randomTokens } from "./native-model.ts";
 import { tinyLlama } from "./tiny-llama.ts";
 
