@@ -28,11 +28,7 @@ function model(size: number) {
   });
 }
 
-async function logitsOf(
-  size: number,
-  tokens: readonly number[],
-  cacheType: NativeTargetOptions["cacheType"],
-) {
+async function logitsOf(size: number, tokens: readonly number[], cacheType: "i16" | "f32") {
   await using target = await nativeTarget(model(size), { threads: 1, cacheType });
   await using sequence = await target.createSequence({ capacity: tokens.length });
   const rows: Float32Array[] = [];
