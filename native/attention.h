@@ -1,9 +1,9 @@
 /*
  * attention.h - queries against the keys and values of their text: the committed positions, then the row's ancestors
  * by depth. The text is cut at absolute multiples of ESP_SPAN; a span's result is (largest score m, sum l of
- * exp(score - m), weighted values o), and spans are joined in order. Every number is summed in an order that depends
+ * 2^(score - m), weighted values o), and spans are joined in order. Every number is summed in an order that depends
  * on absolute positions alone: scores over the head's values, l in 16 partial sums by position, o by position. Sums of
- * integers are exact in any order.
+ * integers are exact in any order. Scores of integers have the logarithm of the value's scale in them, and l is rid of it again (EspScales).
  */
 #include "attention_kernels.h"
 
